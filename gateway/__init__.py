@@ -1,0 +1,1 @@
+"""stockgate: the gateway that owns one true stock ledger."""

@@ -1,0 +1,193 @@
+"""The composition root: builds every part, starts and stops them in order, keeps the loops alive."""
+
+import asyncio
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+
+from gateway.domain.book import Limits
+from gateway.merchants import MerchantLimits, Merchants, require_name
+from gateway.rpc import catalog, operations, stock
+from gateway.rpc.auth import DEFAULT_MERCHANT, Callers
+from gateway.rpc.server import Server
+from gateway.settings import Settings
+from gateway.store import consistency, schema
+from gateway.store.database import Clock, Database
+from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.schema import Migrated
+from gateway.store.tokens import keep_token
+from gateway.v1 import catalog_service_pb2, operations_service_pb2, stock_service_pb2
+
+CHECK_TIMEOUT_SECONDS = 600.0
+# Open calls get so long to end, and streams to take their GoAway.
+GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One thing `doctor` has looked at; `detail` says what to do if it is not ok."""
+
+    merchant: str
+    check: str
+    ok: bool
+    detail: str
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the bound address once calls are answered."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with running_gateway(settings) as address:
+        if ready is not None:
+            ready(address)
+        await stopping.wait()
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings, clock: Clock | None = None) -> AsyncIterator[str]:
+    """A gateway that answers calls at the address it yields, and ends gracefully."""
+    async with _database_url(settings) as url:
+        await schema.migrate(url, create=DEFAULT_MERCHANT)
+        database = Database(url, clock)
+        merchants = Merchants(database, _limits(settings))
+        merchants.start(await _merchant_names(database))
+        try:
+            server = _server(settings, merchants)
+            yield await server.start(settings.listen, _credentials(settings))
+            await server.announce_stop()
+            merchants.close_streams()
+            await server.stop(GRACE_SECONDS)
+        finally:
+            await merchants.stop()
+            await database.close()
+
+
+async def migrate(settings: Settings) -> list[Migrated]:
+    """Bring every merchant's schema to the newest migration, creating that of `main` if there is none."""
+    async with _database_url(settings) as url:
+        return await schema.migrate(url, create=DEFAULT_MERCHANT)
+
+
+async def add_merchant(settings: Settings, name: str) -> str:
+    """Create a merchant, and return its first access token, which is shown once."""
+    require_name(name)
+    async with _database_url(settings) as url:
+        await schema.migrate(url, create=name)
+        return await _give_token(url, name)
+
+
+async def new_token(settings: Settings, name: str) -> str:
+    """Return one more access token of a merchant, shown once; raises `InvalidArgument` if there is no such merchant."""
+    require_name(name)
+    async with _database_url(settings) as url:
+        return await _give_token(url, name)
+
+
+async def list_merchants(settings: Settings) -> list[str]:
+    """The merchants, by name."""
+    async with _database_url(settings) as url, _open(url) as database:
+        return await _merchant_names(database)
+
+
+async def doctor(settings: Settings) -> list[Diagnosis]:
+    """Look at the database, the schemas and every merchant's ledger."""
+    async with _database_url(settings) as url, _open(url) as database:
+        newest = await schema.newest_revision()
+        found = []
+        for name in await _merchant_names(database):
+            async with database.of(name).transaction(CHECK_TIMEOUT_SECONDS) as connection:
+                revision = await schema.revision_of(connection, name)
+            found.append(_diagnose_schema(name, revision, newest))
+            if found[-1].ok:
+                async with database.of(name).transaction(CHECK_TIMEOUT_SECONDS) as connection:
+                    found.append(_diagnose_ledger(name, await consistency.check_all(connection)))
+        return found
+
+
+def _diagnose_schema(name: str, revision: str | None, newest: str) -> Diagnosis:
+    if revision == newest:
+        return Diagnosis(name, "schema", True, f"at migration {newest}")
+    return Diagnosis(name, "schema", False, f"at migration {revision}, not {newest}: run 'stockgate migrate'")
+
+
+def _diagnose_ledger(name: str, verdict: consistency.Verdict) -> Diagnosis:
+    seen = (
+        f"{verdict.revision} movements, {verdict.levels_checked} levels, "
+        f"{verdict.reservations_checked} open reservations"
+    )
+    if verdict.consistent:
+        return Diagnosis(name, "ledger", True, f"adds up: {seen}")
+    worst = "; ".join(
+        f"{b.check} {b.sku} {b.location}: expected {b.expected}, is {b.actual}" for b in verdict.breaches[:5]
+    )
+    return Diagnosis(name, "ledger", False, f"does not add up ({len(verdict.breaches)} places): {worst}")
+
+
+def _server(settings: Settings, merchants: Merchants) -> Server:
+    server = Server(Callers(merchants, anonymous=settings.listens_on_loopback))
+    for module, methods in (
+        (stock_service_pb2, stock.METHODS),
+        (catalog_service_pb2, catalog.METHODS),
+        (operations_service_pb2, operations.METHODS),
+    ):
+        for service in module.DESCRIPTOR.services_by_name.values():
+            server.add(service, methods)
+    return server
+
+
+def _limits(settings: Settings) -> MerchantLimits:
+    reservations = Limits(settings.reservation_ttl_default_ms, settings.reservation_ttl_max_ms)
+    return MerchantLimits(reservations, settings.queue_commands_max)
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    pair = (settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())
+    return grpc.ssl_server_credentials([pair])
+
+
+@asynccontextmanager
+async def _database_url(settings: Settings) -> AsyncIterator[str]:
+    """The configured database, or our own, kept alive meanwhile."""
+    if settings.database_url is not None:
+        yield settings.database_url
+        return
+    embedded = EmbeddedPostgres(settings.data_dir)
+    await embedded.start()
+    keeping = asyncio.create_task(embedded.keep_alive(), name="embedded PostgreSQL")
+    try:
+        yield embedded.url
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await embedded.stop()
+
+
+@asynccontextmanager
+async def _open(url: str) -> AsyncIterator[Database]:
+    database = Database(url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def _merchant_names(database: Database) -> list[str]:
+    async with database.of(DEFAULT_MERCHANT).transaction() as connection:
+        return await schema.merchants(connection)
+
+
+async def _give_token(url: str, name: str) -> str:
+    token = f"{name}.{secrets.token_urlsafe(32)}"
+    async with _open(url) as database, database.of(name).transaction() as connection:
+        await keep_token(connection, token)
+    return token
+
+

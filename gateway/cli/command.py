@@ -1,0 +1,54 @@
+"""The `stockgate` command: its groups, and its end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from gateway.cli import playback, reservation, run, server, sku, stock, version, watch
+from gateway.cli.client import AddressOption
+from gateway.cli.errors import EXIT_USAGE, Failure, Problem, report
+
+app = typer.Typer(
+    name="stockgate",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="One true stock ledger for goods that sell on several live platforms at once.",
+    epilog="Callers: STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE say which gateway, and who calls.",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and exits: 0 done, 1 it failed or was refused, 2 it was not typed right, 130 Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        sys.exit(app(words, prog_name="stockgate", standalone_mode=not as_json))
+    except Failure as failed:
+        report(failed.problem, as_json=as_json)
+        sys.exit(failed.exit_code)
+    except typer.TyperException as wrong:  # only with --json: else typer has printed it
+        report(Problem(code="USAGE", message=wrong.format_message(), advice="--help shows how."), as_json=True)
+        sys.exit(EXIT_USAGE)
+
+
+@app.callback()
+def choose_gateway(context: typer.Context, address: AddressOption = None) -> None:
+    """Remember the address for the command that follows."""
+    context.obj = {"address": address}
+
+
+_stock_app = typer.Typer(no_args_is_help=True, help="The ledger: goods in, reservations, levels, the journal.")
+for _part in (stock.app, reservation.app, watch.app):
+    _stock_app.add_typer(_part)
+for _part in (server.app, run.app, playback.app):
+    app.add_typer(_part)
+app.add_typer(_stock_app, name="stock")
+app.add_typer(sku.sku_app, name="sku")
+app.add_typer(sku.location_app, name="location")
+app.add_typer(server.merchant_app, name="merchant")
+app.add_typer(version.app)

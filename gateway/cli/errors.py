@@ -1,0 +1,157 @@
+"""What went wrong, and what to do about it.
+
+Every failure a person can meet ends here as a `Problem`: a refusal of the gateway (status code, `ErrorInfo`,
+`BadRequest`, `RetryInfo`), a gateway that does not answer, or a fault in what was typed. A problem is printed with its
+next step, or with `--json` as one JSON document on stderr. Exit codes: 1 the thing asked for failed or was refused,
+2 usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+# By ErrorInfo.reason, the closed list of the gateway. {names} come from the error's metadata.
+NEXT_STEPS: Mapping[str, str] = {
+    "INVALID_ARGUMENT": "Correct the fields named above; `--help` says what each one takes.",
+    "SKU_UNKNOWN": "`stockgate sku list` shows the SKUs; `stockgate sku add CODE` makes one.",
+    "LOCATION_UNKNOWN": "`stockgate location list` shows the locations; `stockgate location add CODE` makes one.",
+    "RESERVATION_UNKNOWN": "`stockgate stock reservations` shows them with their ids.",
+    "MOVEMENT_UNKNOWN": "`stockgate stock movements` shows the journal with its revisions.",
+    "INSUFFICIENT_STOCK": "Asked {asked}, available {available}. Ask for less, take what there is (--allow-partial), "
+    "or book goods in with `stockgate stock receive {sku} QUANTITY`.",
+    "RESERVATION_RESOLVED": "It was {state} first, at {resolve_time}; that is final. Nothing was changed.",
+    "RESERVATION_EXPIRED": "Reserve again; or, if it is paid, `stockgate stock commit ID --retake-expired`.",
+    "REQUEST_ID_REUSED": "This request id was used before with another {field}. Take a new id; to repeat the old "
+    "request, repeat it exactly.",
+    "ON_HAND_CHANGED": "On hand is {on_hand} now. Look again, then repeat with --expected-on-hand {on_hand}.",
+    "SKU_FROZEN": "`stockgate sku show CODE` says why; `stockgate sku unfreeze CODE` lets it be reserved again.",
+    "BELOW_RESERVED": "Units are promised to reservations. If the goods are really gone, add --record-reality.",
+    "QUANTITY_OVERFLOW": "The sum would leave 64 bits. Check the quantity.",
+    "ABOVE_HELD": "`stockgate stock reservation ID` shows what each line has; ask for no more than that.",
+    "ALREADY_EXISTS": "It exists with other content. Show it, and change it with the `set` command.",
+    "ATOMIC_GROUP_FAILED": "Another command of the same atomic group was refused; correct that one.",
+    "QUEUE_FULL": "The gateway has more to do than it can. Repeat with the same request id after a moment.",
+    "DATABASE_UNAVAILABLE": "The gateway cannot reach PostgreSQL. Repeat with the same request id; if it lasts, look "
+    "at the gateway's log.",
+    "UNAUTHENTICATED": "Set STOCKGATE_TOKEN to a valid token; `stockgate merchant token NAME`, where the gateway runs, "
+    "makes a new one.",
+    "READER_TOO_SLOW": "This reader fell behind. Watch again from the last revision it saw (--after), or fewer SKUs.",
+    "EPOCH_MISMATCH": "The database is not the one you watched before. Watch again without --after.",
+    "REVISION_FROM_FUTURE": "The ledger has not come that far. Watch again without --after.",
+    "REVISION_COMPACTED": "That part of the journal is no longer kept. Watch again without --after.",
+    "DEADLINE_EXCEEDED": "It may have been applied, or not. Repeat with the same request id: it cannot happen twice.",
+    "SHUTTING_DOWN": "The gateway is stopping. Repeat with the same request id once it is back.",
+}
+
+# By status code, for errors without a reason of ours: they come from gRPC itself.
+NEXT_STEPS_BY_CODE: Mapping[str, str] = {
+    "UNAVAILABLE": "Is a gateway running there? `make run` or `stockgate serve` starts one; --address or "
+    "STOCKGATE_ADDRESS names another. For TLS set STOCKGATE_TLS_CA_FILE.",
+    "DEADLINE_EXCEEDED": NEXT_STEPS["DEADLINE_EXCEEDED"],
+    "UNIMPLEMENTED": "What answers there is no stockgate gateway, or an older release of it.",
+    "UNAUTHENTICATED": NEXT_STEPS["UNAUTHENTICATED"],
+    "PERMISSION_DENIED": NEXT_STEPS["UNAUTHENTICATED"],
+    "RESOURCE_EXHAUSTED": NEXT_STEPS["QUEUE_FULL"],
+    "INTERNAL": "That is a defect of the gateway. Its log has the details.",
+    "UNKNOWN": "That is a defect of the gateway. Its log has the details.",
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One thing that is wrong with what was asked, and the field (or line and column) it is wrong in."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A failure as the person at the keyboard needs it."""
+
+    code: str
+    message: str
+    reason: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    violations: tuple[Violation, ...] = ()
+    retry_after_seconds: float | None = None
+    request_id: str = ""
+    advice: str = ""
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it; empty if there is nothing better to say than the message."""
+        text = self.advice or NEXT_STEPS.get(self.reason) or NEXT_STEPS_BY_CODE.get(self.code, "")
+        return text.format_map(_Known(self.metadata))
+
+    def document(self) -> dict[str, object]:
+        """The problem as a JSON document."""
+        return {
+            "error": {
+                "code": self.code,
+                "reason": self.reason,
+                "message": self.message,
+                "metadata": dict(self.metadata),
+                "violations": [{"field": each.field, "description": each.description} for each in self.violations],
+                "retry_after_seconds": self.retry_after_seconds,
+                "request_id": self.request_id,
+                "next_step": self.next_step,
+            }
+        }
+
+
+class Failure(Exception):
+    """Ends the command with a problem that is printed, and an exit code."""
+
+    def __init__(self, problem: Problem, exit_code: int = EXIT_FAILED) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.exit_code = exit_code
+
+
+def failure(code: str, message: str, advice: str = "", exit_code: int = EXIT_FAILED) -> Failure:
+    """A failure of the command itself, not of the gateway."""
+    return Failure(Problem(code=code, message=message, advice=_literal(advice)), exit_code)
+
+
+def report(problem: Problem, *, as_json: bool) -> None:
+    """Prints a problem on stderr."""
+    if as_json:
+        print(json.dumps(problem.document(), ensure_ascii=False), file=sys.stderr)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    for style, line in _lines(problem):
+        console.print(Text(line, style=style), soft_wrap=not console.is_terminal)
+
+
+def _lines(problem: Problem) -> list[tuple[str, str]]:
+    label = problem.reason or problem.code
+    lines = [("bold red", f"{label}: {problem.message}" if problem.message else label)]
+    lines += [("", f"  {each.field}: {each.description}") for each in problem.violations]
+    if problem.next_step:
+        lines.append(("", problem.next_step))
+    if problem.retry_after_seconds is not None:
+        lines.append(("", f"Worth another try in {problem.retry_after_seconds:g} s."))
+    if problem.request_id:
+        lines.append(("dim", f"request id {problem.request_id} (to repeat it: --request-id {problem.request_id})"))
+    return lines
+
+
+def _literal(advice: str) -> str:
+    return advice.replace("{", "{{").replace("}", "}}")
+
+
+class _Known(dict[str, str]):
+    """Metadata for `format_map`: what the gateway did not say reads as a question mark."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"

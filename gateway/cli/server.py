@@ -1,0 +1,181 @@
+"""The commands that start and tend a gateway on this machine: `serve`, `migrate`, `doctor`, `merchant ...`.
+
+They work on the database itself, not through gRPC, and load the gateway only when they are called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from gateway.cli.client import PORT_MAX, JsonOption
+from gateway.cli.errors import EXIT_FAILED, EXIT_USAGE, Failure, Problem, failure
+from gateway.cli.output import Column, print_document, print_table, say
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+app = typer.Typer()
+merchant_app = typer.Typer(no_args_is_help=True, help="The merchants this gateway serves.")
+
+Listen = Annotated[
+    str | None,
+    typer.Option("--listen", metavar="HOST:PORT", help="Where to serve; else STOCKGATE_LISTEN.", show_default=False),
+]
+DataDirectory = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", metavar="FOLDER", help="For the embedded PostgreSQL; else STOCKGATE_DATA_DIR.", show_default=False
+    ),
+]
+MerchantName = Annotated[str, typer.Argument(metavar="NAME", help="The merchant's name.", show_default=False)]
+Result = TypeVar("Result")
+
+
+@app.command()
+def serve(
+    listen: Listen = None,
+    data_dir: DataDirectory = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True, help="Stop when stdin is closed.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve the gateway until Ctrl-C. With --json one line says where, once it serves."""
+    settings = settings_for(listen, data_dir)
+    refuse_taken_port(settings.listen)
+    if with_parent:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+
+    def ready(address: str) -> None:
+        if as_json:
+            print_document({"address": address}, as_line=True)
+        else:
+            say(f"Serving on {address}. Ctrl-C stops.")
+
+    from gateway import app as gateway_app
+
+    _run(gateway_app.serve(settings, ready=ready))
+
+
+@app.command()
+def migrate(data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Bring every merchant's schema to this release."""
+    from gateway import app as gateway_app
+
+    migrated = _run(gateway_app.migrate(settings_for(None, data_dir)))
+    if as_json:
+        print_document({"migrated": [dataclasses.asdict(each) for each in migrated]})
+        return
+    columns = (Column("merchant"), Column("from"), Column("to"))
+    rows = [(each.merchant, each.from_revision or "nothing", each.to_revision) for each in migrated]
+    print_table(columns, rows, "No merchants.")
+
+
+@app.command()
+def doctor(data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Check that every merchant's ledger adds up. Exit code 1 if one does not."""
+    from gateway import app as gateway_app
+
+    diagnoses = _run(gateway_app.doctor(settings_for(None, data_dir)))
+    is_healthy = all(each.ok for each in diagnoses)
+    if as_json:
+        print_document({"healthy": is_healthy, "diagnoses": [dataclasses.asdict(each) for each in diagnoses]})
+    else:
+        columns = (Column("merchant"), Column("check"), Column("result"), Column("detail", worth=1))
+        rows = [(each.merchant, each.check, "ok" if each.ok else "FAILED", each.detail) for each in diagnoses]
+        print_table(columns, rows, "Nothing to check.")
+    raise typer.Exit(0 if is_healthy else EXIT_FAILED)
+
+
+@merchant_app.command("add")
+def add_merchant(name: MerchantName, data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Make a merchant with an empty ledger of its own, and its access token."""
+    from gateway import app as gateway_app
+
+    _show_token(name, _run(gateway_app.add_merchant(settings_for(None, data_dir), name)), as_json=as_json)
+
+
+@merchant_app.command("token")
+def new_token(name: MerchantName, data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Make a new access token for a merchant."""
+    from gateway import app as gateway_app
+
+    _show_token(name, _run(gateway_app.new_token(settings_for(None, data_dir), name)), as_json=as_json)
+
+
+@merchant_app.command("list")
+def list_merchants(data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Show the merchants."""
+    from gateway import app as gateway_app
+
+    names = _run(gateway_app.list_merchants(settings_for(None, data_dir)))
+    if as_json:
+        print_document({"merchants": names})
+        return
+    print_table((Column("merchant"),), [(name,) for name in names], "No merchants.")
+
+
+def settings_for(listen: str | None, data_dir: Path | None) -> Settings:
+    """The gateway's settings from the environment, with what was given on the command line. Raises Failure."""
+    from gateway.settings import Settings, SettingsError
+
+    try:
+        settings = Settings.from_environment()
+        if listen is not None:
+            settings = dataclasses.replace(settings, listen=listen)
+        if data_dir is not None:
+            settings = dataclasses.replace(settings, data_dir=data_dir)
+    except SettingsError as error:
+        raise failure("SETTINGS", str(error), "Correct the environment variables named above.", EXIT_USAGE) from error
+    return settings
+
+
+def refuse_taken_port(listen: str) -> None:
+    """Raises Failure if something else already serves there, or the address makes no sense."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > PORT_MAX:
+        raise failure("LISTEN", f"{listen!r} is no address", "Write HOST:PORT, as in 127.0.0.1:50051.", EXIT_USAGE)
+    try:
+        family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as error:
+        advice = (
+            "Stop what serves there (another gateway?), or serve elsewhere: --listen HOST:PORT or STOCKGATE_LISTEN."
+        )
+        raise failure("PORT_TAKEN", f"cannot serve on {listen}: {error.strerror}", advice) from error
+
+
+def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Runs one of the gateway's functions; what it refuses is printed, not traced."""
+    from gateway.cli.loop import run_to_end
+    from gateway.domain.errors import GatewayError
+
+    try:
+        return run_to_end(coroutine)
+    except GatewayError as error:
+        raise Failure(Problem(code=type(error).__name__, message=str(error))) from error
+
+
+def _show_token(name: str, token: str, *, as_json: bool) -> None:
+    if as_json:
+        print_document({"merchant": name, "token": token})
+        return
+    say(f"The access token of {name}, shown this once:", style="bold")
+    say(token)
+    say("Callers send it as `authorization: Bearer ...`; this command takes it from STOCKGATE_TOKEN.", style="dim")
+
+
+def _stop_with_stdin() -> None:
+    """Stops this process when its parent is gone: the parent holds the other end of stdin, and never writes."""
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)

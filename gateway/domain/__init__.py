@@ -1,0 +1,1 @@
+"""The rules of stock. Pure: no I/O, no clock, no logging, no randomness."""

@@ -1,0 +1,147 @@
+"""The merchants of this gateway. Each has a schema, a writer, a sweeper and streams of its own; they share nothing."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.auditor import Auditor
+from gateway.catalog import Catalog
+from gateway.domain.book import Limits
+from gateway.domain.errors import InvalidArgument
+from gateway.ledger import Ledger
+from gateway.store.database import Database, MerchantDatabase, schema_of
+from gateway.store.groups import GroupStore
+from gateway.store.listening import listen
+from gateway.store.sweeping import SweepStore
+from gateway.store.tokens import is_known_token
+from gateway.sweeper import Sweeper
+from gateway.watch import LevelHub
+from gateway.writer import Writer
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class MerchantLimits:
+    """Bounds of each merchant."""
+
+    reservations: Limits = Limits()
+    queue_commands_max: int = 20_000
+
+
+class Merchant:
+    """Everything one merchant has in this gateway."""
+
+    def __init__(self, database: MerchantDatabase, limits: MerchantLimits) -> None:
+        """Build the parts; `start` brings them to life."""
+        self.name = database.merchant
+        self._database = database
+        store = GroupStore(database, limits.reservations)
+        self._writer = Writer(store, limits.queue_commands_max)
+        self.ledger = Ledger(database, self._writer)
+        self.catalog = Catalog(database, self._writer)
+        self.hub = LevelHub(database)
+        self.sweeper = Sweeper(SweepStore(database), self._writer)
+        self.auditor = Auditor(self.ledger, self.name)
+        self._writing: asyncio.Task[None] | None = None
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def is_known_token(self, token: str) -> bool:
+        """True if this merchant gave the token out."""
+        async with self._database.transaction() as connection:
+            return await is_known_token(connection, token)
+
+    def start(self) -> None:
+        """Start the writer and the loops."""
+        self._writing = _keep_running(self._writer.run(), f"writer of {self.name}")
+        self._loops = [
+            _keep_running(self.hub.run(), f"streams of {self.name}"),
+            _keep_running(self.sweeper.run(), f"sweeper of {self.name}"),
+            _keep_running(self.auditor.run(), f"auditor of {self.name}"),
+        ]
+
+    async def stop(self) -> None:
+        """Stop the loops; answer what was taken in, then stop the writer."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._writer.close()
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=DRAIN_SECONDS)
+            self._writing.cancel()
+
+
+class Merchants:
+    """The merchants by name, and the one ear that all of them have in the database."""
+
+    def __init__(self, database: Database, limits: MerchantLimits) -> None:
+        """Know none yet."""
+        self._database = database
+        self._limits = limits
+        self._merchants: dict[str, Merchant] = {}
+        self._listening: asyncio.Task[None] | None = None
+
+    def start(self, names: list[str]) -> None:
+        """Bring these merchants to life."""
+        for name in names:
+            if name not in self._merchants:
+                merchant = Merchant(self._database.of(name), self._limits)
+                self._merchants[name] = merchant
+                merchant.start()
+        if self._listening is None:
+            self._listening = _keep_running(self._listen(), "listener")
+
+    def has(self, name: str) -> bool:
+        """True if the merchant is one of this gateway's."""
+        return name in self._merchants
+
+    def get(self, name: str) -> Merchant:
+        """The merchant; it must be one of this gateway's."""
+        return self._merchants[name]
+
+    def close_streams(self) -> None:
+        """Tell every stream that the gateway stops."""
+        for merchant in self._merchants.values():
+            merchant.hub.close()
+
+    async def stop(self) -> None:
+        """Answer what was taken in, and stop everything."""
+        if self._listening is not None:
+            self._listening.cancel()
+        await asyncio.gather(*(merchant.stop() for merchant in self._merchants.values()))
+
+    async def _listen(self) -> None:
+        """Wake a merchant's streams when any gateway has saved something of it."""
+        by_schema = {schema_of(name): merchant for name, merchant in self._merchants.items()}
+
+        def heard(schema: str) -> None:
+            if (merchant := by_schema.get(schema)) is not None:
+                merchant.hub.wake()
+
+        await listen(self._database, heard)
+
+
+def require_name(name: str) -> str:
+    """The name, if a merchant may have it; raises `InvalidArgument`."""
+    if not _NAME.fullmatch(name):
+        raise InvalidArgument(
+            f"{name[:50]!r} cannot be a merchant's name: a small letter, then up to 39 of a-z, 0-9 and _", field="name"
+        )
+    return name
+
+
+def _keep_running(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_report)
+    return task
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("the %s has stopped", task.get_name(), exc_info=error)

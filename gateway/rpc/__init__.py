@@ -1,0 +1,1 @@
+"""RPC in: translates, validates, authorises. Decides nothing, opens no transaction."""

@@ -1,0 +1,192 @@
+"""The gRPC server: every method behind one lean wrapper, no interceptors.
+
+The wrapper parses, finds the merchant, calls the method, and turns what it raises into a rich status. Messages are
+parsed here and not by grpc, so that a broken one is INVALID_ARGUMENT with a reason and not a bare INTERNAL.
+"""
+
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NamedTuple
+
+import grpc
+import grpc.aio
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
+from google.rpc.status_pb2 import Status
+from grpc_channelz.v1 import channelz, channelz_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from grpc_status import rpc_status
+
+from gateway.domain.errors import GatewayError, InvalidArgument
+from gateway.merchants import Merchant
+from gateway.rpc.auth import Callers
+from gateway.rpc.status import internal_status, status_of
+
+log = logging.getLogger(__name__)
+
+CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+MESSAGE_BYTES_MAX = 4 * 1024 * 1024
+OPTIONS = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),
+)
+
+
+class Call(NamedTuple):
+    """What a method knows of its call beside the request. `deadline` is on the monotonic clock, None if there is none."""
+
+    merchant: Merchant
+    deadline: float | None
+
+
+Unary = Callable[[Call, Any], Awaitable[Message]]
+Streaming = Callable[[Call, Any], AsyncIterator[Message]]
+
+
+class Server:
+    """A gRPC server for services of `gateway.v1`, with health, reflection and channelz."""
+
+    def __init__(self, callers: Callers) -> None:
+        """Serve nothing yet."""
+        self._callers = callers
+        self._server = grpc.aio.server(options=OPTIONS)
+        self._health = health.aio.HealthServicer()
+        self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME, CHANNELZ_NAME]
+
+    def add(self, service: ServiceDescriptor, methods: dict[str, Unary | Streaming]) -> None:
+        """Serve a service; `methods` has one function for each of its methods."""
+        assert methods.keys() == {method.name for method in service.methods}, f"{service.full_name} is not whole"
+        handlers = {}
+        for method in service.methods:
+            request_class = GetMessageClass(method.input_type)
+            behaviour: Any = methods[method.name]
+            if method.server_streaming:
+                handlers[method.name] = grpc.unary_stream_rpc_method_handler(
+                    self._streaming(behaviour, request_class), response_serializer=_serialize
+                )
+            else:
+                handlers[method.name] = grpc.unary_unary_rpc_method_handler(
+                    self._unary(behaviour, request_class), response_serializer=_serialize
+                )
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        self._names.append(service.full_name)
+
+    async def start(self, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+        """Serve at `host:port` (port 0: any free one); returns the address. Raises `OSError` if it is taken."""
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(self._names, self._server)
+        channelz.add_channelz_servicer(self._server)
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(listen)
+            else:
+                port = self._server.add_secure_port(listen, credentials)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen at {listen}: the address is taken, or not this machine's") from error
+        await self._server.start()
+        for name in ("", *self._names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+    async def announce_stop(self) -> None:
+        """Tell who watches our health that we stop."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Let open calls end, and stop."""
+        await self._server.stop(grace_seconds)
+
+    def _unary(self, method: Unary, request_class: type[Message]) -> Callable[..., Awaitable[Message | None]]:
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message | None:
+            try:
+                return await method(await self._call(context), _parse(request_class, raw))
+            except GatewayError as error:
+                status = status_of(error)
+            # The top of a call: whatever went wrong, the caller gets a status and the log gets the traceback.
+            except Exception:
+                log.exception("a call has failed")
+                status = internal_status()
+            await _abort(context, status)
+            return None
+
+        return handle
+
+    def _streaming(self, method: Streaming, request_class: type[Message]) -> Callable[..., AsyncIterator[Message]]:
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+            try:
+                async for message in method(await self._call(context), _parse(request_class, raw)):
+                    yield message
+                return
+            except GatewayError as error:
+                status = status_of(error)
+            # The top of a call, as above.
+            except Exception:
+                log.exception("a stream has failed")
+                status = internal_status()
+            await _abort(context, status)
+
+        return handle
+
+    async def _call(self, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
+        merchant = await self._callers.merchant_of(context.invocation_metadata())  # type: ignore[arg-type] # stubs: a tuple of pairs
+        remaining = context.time_remaining()
+        return Call(merchant, None if remaining is None else time.monotonic() + remaining)
+
+
+def _serialize(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+async def _abort(context: grpc.aio.ServicerContext[Any, Any], status: Status) -> None:
+    await context.abort_with_status(rpc_status.to_status(status))
+
+
+def _parse(request_class: type[Message], raw: bytes) -> Message:
+    try:
+        return request_class.FromString(raw)
+    except DecodeError:
+        raise _malformed(request_class, raw) from None
+
+
+def _malformed(request_class: type[Message], raw: bytes) -> InvalidArgument:
+    """Name the field with the wrong text, where the message can be read at all."""
+    field = _field_with_wrong_text(request_class.DESCRIPTOR, raw)
+    if field:
+        return InvalidArgument(f"{field} is not valid UTF-8", field=field)
+    return InvalidArgument(f"the request is not a {request_class.DESCRIPTOR.full_name}: its bytes cannot be read")
+
+
+def _field_with_wrong_text(descriptor: Any, raw: bytes) -> str:
+    try:
+        fields = UnknownFieldSet(Empty.FromString(raw))
+    except DecodeError:
+        return ""
+    for unknown in fields:
+        field = descriptor.fields_by_number.get(unknown.field_number)
+        if field is None or not isinstance(unknown.data, bytes):
+            continue
+        if field.type == FieldDescriptor.TYPE_STRING and not _is_text(unknown.data):
+            return str(field.name)
+        if field.type == FieldDescriptor.TYPE_MESSAGE:
+            inner = _field_with_wrong_text(field.message_type, unknown.data)
+            if inner:
+                return f"{field.name}.{inner}"
+    return ""
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+

@@ -1,0 +1,70 @@
+"""Errors on the wire: a status code, `google.rpc.ErrorInfo` with a reason from a closed list, and what helps to act."""
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2 as details
+from google.rpc.status_pb2 import Status
+
+from gateway.domain import errors
+from gateway.domain.errors import GatewayError
+
+DOMAIN = "stockgate"
+
+# Every error there is, with its status code and its reason. Reasons are part of the contract: never renamed.
+STATUS_OF: dict[type[GatewayError], tuple[grpc.StatusCode, str]] = {
+    errors.InvalidArgument: (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_ARGUMENT"),
+    errors.SkuUnknown: (grpc.StatusCode.NOT_FOUND, "SKU_UNKNOWN"),
+    errors.LocationUnknown: (grpc.StatusCode.NOT_FOUND, "LOCATION_UNKNOWN"),
+    errors.ReservationUnknown: (grpc.StatusCode.NOT_FOUND, "RESERVATION_UNKNOWN"),
+    errors.MovementUnknown: (grpc.StatusCode.NOT_FOUND, "MOVEMENT_UNKNOWN"),
+    errors.InsufficientStock: (grpc.StatusCode.FAILED_PRECONDITION, "INSUFFICIENT_STOCK"),
+    errors.ReservationResolved: (grpc.StatusCode.FAILED_PRECONDITION, "RESERVATION_RESOLVED"),
+    errors.ReservationExpired: (grpc.StatusCode.FAILED_PRECONDITION, "RESERVATION_EXPIRED"),
+    errors.ReservationNotCommitted: (grpc.StatusCode.FAILED_PRECONDITION, "RESERVATION_NOT_COMMITTED"),
+    errors.RequestIdReused: (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    errors.OnHandChanged: (grpc.StatusCode.ABORTED, "ON_HAND_CHANGED"),
+    errors.SkuFrozen: (grpc.StatusCode.FAILED_PRECONDITION, "SKU_FROZEN"),
+    errors.BelowReserved: (grpc.StatusCode.FAILED_PRECONDITION, "BELOW_RESERVED"),
+    errors.QuantityOverflow: (grpc.StatusCode.OUT_OF_RANGE, "QUANTITY_OVERFLOW"),
+    errors.AboveHeld: (grpc.StatusCode.FAILED_PRECONDITION, "ABOVE_HELD"),
+    errors.AlreadyExists: (grpc.StatusCode.ALREADY_EXISTS, "ALREADY_EXISTS"),
+    errors.AtomicGroupFailed: (grpc.StatusCode.ABORTED, "ATOMIC_GROUP_FAILED"),
+    errors.QueueFull: (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
+    errors.DatabaseUnavailable: (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"),
+    errors.Unauthenticated: (grpc.StatusCode.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    errors.ReaderTooSlow: (grpc.StatusCode.RESOURCE_EXHAUSTED, "READER_TOO_SLOW"),
+    errors.EpochMismatch: (grpc.StatusCode.FAILED_PRECONDITION, "EPOCH_MISMATCH"),
+    errors.RevisionFromFuture: (grpc.StatusCode.FAILED_PRECONDITION, "REVISION_FROM_FUTURE"),
+    errors.DeadlinePassed: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
+    errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+}
+# What a caller may try again by itself, after how many milliseconds.
+RETRY_AFTER_MS: dict[type[GatewayError], int] = {
+    errors.QueueFull: 200,
+    errors.DatabaseUnavailable: 1_000,
+    errors.ShuttingDown: 1_000,
+    errors.ReaderTooSlow: 1_000,
+}
+
+
+def status_of(error: GatewayError) -> Status:
+    """The error as it goes over the wire."""
+    code, reason = STATUS_OF[type(error)]
+    status = Status(code=code.value[0], message=error.message)
+    metadata = {name: str(fact) for name, fact in error.facts.items()}
+    status.details.add().Pack(details.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
+    if error.field:
+        violation = details.BadRequest.FieldViolation(field=error.field, description=error.message, reason=reason)
+        status.details.add().Pack(details.BadRequest(field_violations=[violation]))
+    if (wait_ms := RETRY_AFTER_MS.get(type(error))) is not None:
+        delay = Duration()
+        delay.FromMilliseconds(wait_ms)
+        status.details.add().Pack(details.RetryInfo(retry_delay=delay))
+    return status
+
+
+def internal_status() -> Status:
+    """A fault of ours; what it was is in the log, not on the wire."""
+    status = Status(code=grpc.StatusCode.INTERNAL.value[0], message="the gateway has failed; its log says why")
+    status.details.add().Pack(details.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
+    return status

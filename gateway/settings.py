@@ -1,0 +1,108 @@
+"""The gateway's settings, from the environment. Every bad variable is reported at once."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+DAY_MS = 24 * 3600 * 1000
+
+
+class SettingsError(Exception):
+    """Some variables are wrong; the text names each, and what it should be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the gateway is told. Units are in the names; None means not set."""
+
+    database_url: str | None = None
+    data_dir: Path = Path("data")
+    listen: str = "127.0.0.1:50051"
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
+    reservation_ttl_default_ms: int = 15 * 60 * 1000
+    reservation_ttl_max_ms: int = 7 * DAY_MS
+    queue_commands_max: int = 20_000
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """True if only this machine can reach the gateway."""
+        host = self.listen.rpartition(":")[0].strip("[]")
+        return host in {"localhost", "::1"} or host.startswith("127.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the environment; raises `SettingsError`."""
+        reader = _Reader(os.environ if environment is None else environment)
+        settings = cls(
+            database_url=reader.read("STOCKGATE_DATABASE_URL", _database_url, cls.database_url),
+            data_dir=reader.read("STOCKGATE_DATA_DIR", Path, cls.data_dir),
+            listen=reader.read("STOCKGATE_LISTEN", _address, cls.listen),
+            tls_cert_file=reader.read("STOCKGATE_TLS_CERT_FILE", _file, cls.tls_cert_file),
+            tls_key_file=reader.read("STOCKGATE_TLS_KEY_FILE", _file, cls.tls_key_file),
+            reservation_ttl_default_ms=reader.read(
+                "STOCKGATE_RESERVATION_TTL_DEFAULT_MS", _positive, cls.reservation_ttl_default_ms
+            ),
+            reservation_ttl_max_ms=reader.read(
+                "STOCKGATE_RESERVATION_TTL_MAX_MS", _positive, cls.reservation_ttl_max_ms
+            ),
+            queue_commands_max=reader.read("STOCKGATE_QUEUE_COMMANDS_MAX", _positive, cls.queue_commands_max),
+        )
+        reader.finish(settings)
+        return settings
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._wrong: list[str] = []
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        raw = self._environment.get(name, "").strip()
+        if not raw:
+            return default
+        try:
+            return parse(raw)
+        except ValueError as error:
+            self._wrong.append(f"{name}: {error}")
+            return default
+
+    def finish(self, settings: Settings) -> None:
+        if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+            self._wrong.append("STOCKGATE_TLS_CERT_FILE and STOCKGATE_TLS_KEY_FILE: set both or none")
+        if settings.reservation_ttl_default_ms > settings.reservation_ttl_max_ms:
+            self._wrong.append("STOCKGATE_RESERVATION_TTL_DEFAULT_MS: above STOCKGATE_RESERVATION_TTL_MAX_MS")
+        if self._wrong:
+            raise SettingsError("\n".join(self._wrong))
+
+
+def _database_url(raw: str) -> str:
+    # The value may hold a password: it is never repeated.
+    if urlsplit(raw).scheme not in {"postgresql", "postgres"}:
+        raise ValueError("should look like postgresql://user:password@host/name")
+    return raw
+
+
+def _address(raw: str) -> str:
+    host, _, port = raw.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{raw!r} should look like host:port, port 0 for any free one")
+    return raw
+
+
+def _file(raw: str) -> Path:
+    path = Path(raw)
+    if not path.is_file():
+        raise ValueError(f"there is no file {raw!r}")
+    return path
+
+
+def _positive(raw: str) -> int:
+    if not raw.isdecimal() or int(raw) == 0:
+        raise ValueError(f"{raw!r} should be a whole number above 0")
+    return int(raw)

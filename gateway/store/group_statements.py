@@ -1,0 +1,224 @@
+"""The SQL of a group. Set-wise throughout: one array per column, whatever the number of commands."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from msgspec.structs import astuple
+
+from gateway.domain.book import Changes
+from gateway.domain.reservations import Reservation
+
+
+class ReadStatements(NamedTuple):
+    """What `GroupStore` asks; `$1`... as said in each."""
+
+    lock: str
+    head: str  # $1 request ids, $2 clock offset
+    locations: str
+    reservations: str  # $1 ids
+    levels: str  # $1 SKUs
+    changed_since: str  # $1 SKU, $2 location, $3 time
+    due: str  # $1 now, $2 SKUs or none, $3 how many
+
+
+def read_statements(schema: str) -> ReadStatements:
+    """The reading statements for one merchant's schema."""
+    s = f'"{schema}"'
+    return ReadStatements(
+        lock=f"SELECT 1 FROM {s}.head FOR UPDATE",
+        # The time never runs backwards, even if the server's clock does: as-of reads rest on it.
+        head=f"""
+            SELECT h.version, h.revision, h.reservation_number, h.shortfall_number,
+                   greatest(clock_timestamp() + $2::interval, h.record_time) AS now,
+                   r.request_id, r.content, r.answer
+            FROM {s}.head h LEFT JOIN {s}.requests r ON r.request_id = ANY($1::text[])""",
+        locations=f"SELECT location FROM {s}.locations ORDER BY position, location",
+        reservations=f"""
+            SELECT reservation_id, state, lines, order_id, create_time, expire_time, resolve_time,
+                   replaces_reservation_id, replaced_by_reservation_id, locations
+            FROM {s}.reservations WHERE reservation_id = ANY($1::bigint[])""",
+        levels=f"""
+            SELECT s.sku, l.location, l.on_hand, l.reserved, l.safety_stock, l.last_count_time, l.last_count_revision,
+                   l.revision, s.safety_stock AS rule_safety_stock, s.frozen
+            FROM {s}.skus s LEFT JOIN {s}.levels l USING (sku) WHERE s.sku = ANY($1::text[])""",
+        changed_since=f"""
+            SELECT coalesce(sum(on_hand_change), 0)::bigint FROM {s}.movements
+            WHERE sku = $1 AND location = $2 AND record_time > $3 AND occur_time > $3""",
+        due=f"""
+            SELECT reservation_id FROM {s}.reservations
+            WHERE state = 1 AND expire_time <= $1 AND (cardinality($2::text[]) = 0 OR EXISTS (
+                SELECT FROM jsonb_array_elements(lines) line WHERE line->>1 = ANY($2::text[])))
+            ORDER BY expire_time LIMIT $3""",
+    )
+
+
+class _Part(NamedTuple):
+    """One INSERT, or with `update_key` UPDATE, of the writing statement: its table, its columns with their types."""
+
+    table: str
+    columns: tuple[tuple[str, str], ...]
+    conflict: str = ""
+    update_key: str = ""
+
+
+_MOVEMENTS = _Part(
+    "movements",
+    (
+        ("revision", "bigint"),
+        ("record_time", "timestamptz"),
+        ("occur_time", "timestamptz"),
+        ("kind", "smallint"),
+        ("sku", "text"),
+        ("location", "text"),
+        ("quantity", "bigint"),
+        ("on_hand_change", "bigint"),
+        ("reserved_change", "bigint"),
+        ("on_hand_after", "bigint"),
+        ("reserved_after", "bigint"),
+        ("safety_stock_after", "bigint"),
+        ("reservation_id", "bigint"),
+        ("request_id", "text"),
+        ("reason", "text"),
+        ("corrects_revision", "bigint"),
+        ("absorbed_by_revision", "bigint"),
+    ),
+)
+_LEVELS = _Part(
+    "levels",
+    (
+        ("sku", "text"),
+        ("location", "text"),
+        ("on_hand", "bigint"),
+        ("reserved", "bigint"),
+        ("safety_stock", "bigint"),
+        ("last_count_time", "timestamptz"),
+        ("last_count_revision", "bigint"),
+        ("revision", "bigint"),
+    ),
+    conflict="""ON CONFLICT (sku, location) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
+        safety_stock = excluded.safety_stock, last_count_time = excluded.last_count_time,
+        last_count_revision = excluded.last_count_revision, revision = excluded.revision""",
+)
+_RESERVATIONS_NEW = _Part(
+    "reservations",
+    (
+        ("reservation_id", "bigint"),
+        ("state", "smallint"),
+        ("lines", "jsonb"),
+        ("order_id", "text"),
+        ("create_time", "timestamptz"),
+        ("expire_time", "timestamptz"),
+        ("resolve_time", "timestamptz"),
+        ("replaces_reservation_id", "bigint"),
+        ("locations", "jsonb"),
+    ),
+)
+_RESERVATIONS_CHANGED = _Part(
+    "reservations",
+    (
+        ("reservation_id", "bigint"),
+        ("state", "smallint"),
+        ("lines", "jsonb"),
+        ("expire_time", "timestamptz"),
+        ("resolve_time", "timestamptz"),
+        ("replaced_by_reservation_id", "bigint"),
+    ),
+    update_key="reservation_id",
+)
+_REQUESTS = _Part("requests", (("request_id", "text"), ("content", "bytea"), ("answer", "bytea")))
+_SHORTFALLS = _Part(
+    "shortfalls",
+    (
+        ("shortfall_id", "bigint"),
+        ("cause", "smallint"),
+        ("sku", "text"),
+        ("location", "text"),
+        ("quantity", "bigint"),
+        ("open_time", "timestamptz"),
+        ("reservation_id", "bigint"),
+        ("order_id", "text"),
+    ),
+)
+_SKUS = _Part("skus", (("sku", "text"), ("safety_stock", "bigint"), ("frozen", "boolean")), update_key="sku")
+
+
+def write_statement(
+    schema: str, changes: Changes, to_json: Callable[[Any], bytes], to_bytes: Callable[[Any], bytes]
+) -> tuple[str, list[Any]]:
+    """The statement that saves these changes, and its values from $2 on; $1 is the version that was read.
+
+    It returns one row if it has saved everything, none if the head has another version by now.
+    """
+    filled = [(part, rows) for part, rows in _rows(changes, to_json, to_bytes) if rows]
+    counters = changes.counters
+    values: list[Any] = [counters.revision, counters.reservation, counters.shortfall, changes.now]
+    for _, rows in filled:
+        values += [list(column) for column in zip(*rows, strict=True)]
+    return _statement(schema, tuple(part for part, _ in filled)), values
+
+
+@cache
+def _statement(schema: str, parts: tuple[_Part, ...]) -> str:
+    s = f'"{schema}"'
+    gate = f"""
+        UPDATE {s}.head SET version = version + 1, revision = $2, reservation_number = $3, shortfall_number = $4,
+            record_time = $5
+        WHERE version = $1 RETURNING revision"""
+    steps = [f"gate AS ({gate})"]
+    first_value = 6
+    for number, part in enumerate(parts):
+        steps.append(f"part_{number} AS ({_write_part(s, part, first_value)})")
+        first_value += len(part.columns)
+    # Wakes whoever follows the journal, on this gateway and on others; nobody depends on it arriving.
+    return f"WITH {', '.join(steps)} SELECT pg_notify('stockgate', '{schema}') FROM gate"
+
+
+def _write_part(s: str, part: _Part, first_value: int) -> str:
+    names = [name for name, _ in part.columns]
+    arrays = ", ".join(f"${first_value + place}::{kind}[]" for place, (_, kind) in enumerate(part.columns))
+    values = f"unnest({arrays}) AS v({', '.join(names)}), gate"
+    if part.update_key:
+        assignments = ", ".join(f"{name} = v.{name}" for name in names if name != part.update_key)
+        return f"UPDATE {s}.{part.table} t SET {assignments} FROM {values} WHERE t.{part.update_key} = v.{part.update_key}"
+    chosen = ", ".join(f"v.{name}" for name in names)
+    return f"INSERT INTO {s}.{part.table} ({', '.join(names)}) SELECT {chosen} FROM {values} {part.conflict}"
+
+
+def _rows(
+    changes: Changes, to_json: Callable[[Any], bytes], to_bytes: Callable[[Any], bytes]
+) -> list[tuple[_Part, list[tuple[Any, ...]]]]:
+    return [
+        (_MOVEMENTS, [astuple(movement) for movement in changes.movements]),
+        (_LEVELS, [astuple(level) for level in changes.levels.values()]),
+        (_RESERVATIONS_NEW, [_new_reservation(r, to_json) for r in changes.reservations_new]),
+        (_RESERVATIONS_CHANGED, [_changed_reservation(r, to_json) for r in changes.reservations_changed]),
+        (_REQUESTS, [(r.command.request_id, to_bytes(r.command), to_bytes(r.answer)) for r in changes.recorded]),
+        (_SHORTFALLS, [(*astuple(shortfall)[:7], shortfall.order_id or None) for shortfall in changes.shortfalls]),
+        (_SKUS, [(sku, rule.safety_stock, rule.frozen) for sku, rule in changes.skus.items()]),
+    ]
+
+
+def _new_reservation(r: Reservation, to_json: Callable[[Any], bytes]) -> tuple[Any, ...]:
+    return (
+        r.reservation_id,
+        r.state,
+        to_json(r.lines).decode(),
+        r.order_id or None,
+        r.create_time,
+        r.expire_time,
+        r.resolve_time,
+        r.replaces_reservation_id,
+        to_json(r.locations).decode() if r.locations else None,
+    )
+
+
+def _changed_reservation(r: Reservation, to_json: Callable[[Any], bytes]) -> tuple[Any, ...]:
+    return (
+        r.reservation_id,
+        r.state,
+        to_json(r.lines).decode(),
+        r.expire_time,
+        r.resolve_time,
+        r.replaced_by_reservation_id,
+    )

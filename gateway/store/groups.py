@@ -1,0 +1,192 @@
+"""Loading what a group needs, and saving what it changed, in as few round trips as can be.
+
+Reading takes no lock. Writing is ONE statement that begins by raising `head.version` from the value that was read; if
+another gateway has written in between, that raises nothing, so nothing at all is written, and the group is decided
+anew on fresh state. So the groups of a merchant form one sequence, revisions are gapless in commit order, no two
+gateways can deadlock, and nobody holds a lock while Python thinks. After a lost race the next attempt takes the row
+lock first (`exclusive`), so that a busy neighbour cannot starve us.
+
+Because every write passes that gate, levels read once stay true as long as `head.version` is the one we know: they are
+kept in memory between groups.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import msgspec
+from asyncpg.transaction import Transaction
+from msgspec import Struct
+
+from gateway.domain.book import Book, Changes, Counters, LevelKey, Limits
+from gateway.domain.commands import AnyAnswer, AnyCommand, Recorded
+from gateway.domain.groups import Needs
+from gateway.domain.reservations import Line, Reservation, ReservationState
+from gateway.domain.stock import Level, SkuRule
+from gateway.store.database import MerchantDatabase, fence
+from gateway.store.group_statements import read_statements, write_statement
+
+# Levels kept in memory between groups; beyond it all are forgotten and read again.
+LEVELS_KEPT_MAX = 200_000
+
+_decode_lines = msgspec.json.Decoder(tuple[Line, ...]).decode
+_decode_codes = msgspec.json.Decoder(tuple[str, ...]).decode
+_encode_json = msgspec.json.Encoder().encode
+_decode_command = msgspec.msgpack.Decoder(AnyCommand).decode
+_decode_answer = msgspec.msgpack.Decoder(AnyAnswer).decode
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Known(Struct):
+    """What is true as long as the head's version is this one."""
+
+    version: int = -1
+    locations: tuple[str, ...] = ()
+    skus: dict[str, SkuRule] = {}
+    levels: dict[LevelKey, Level] = {}
+
+
+class GroupStore:
+    """One merchant's groups over one connection, used by one writer at a time."""
+
+    def __init__(self, database: MerchantDatabase, limits: Limits) -> None:
+        """Connect on first use."""
+        self._database = database
+        self._limits = limits
+        self._sql = read_statements(database.schema)
+        self._connection: asyncpg.Connection | None = None
+        self._transaction: Transaction | None = None
+        self._known = Known()
+
+    async def load(self, needs: Needs, *, exclusive: bool = False) -> Book:
+        """Everything a group needs, as of now; with `exclusive` no other gateway writes until `save` or `give_up`."""
+        with fence():
+            connection = await self._open()
+            if exclusive:
+                self._transaction = connection.transaction()
+                await self._transaction.start()
+                await connection.execute(self._sql.lock)
+            rows = await connection.fetch(self._sql.head, needs.request_ids, self._database.clock.offset)
+            head = rows[0]
+            if head["version"] != self._known.version:
+                self._known = Known(head["version"], await self._read_locations(connection))
+            reservations = await self._read_reservations(connection, needs.reservation_ids)
+            skus = needs.skus.union(line.sku for r in reservations.values() for line in r.lines)
+            await self._read_levels(connection, skus)
+            return Book(
+                now=head["now"],
+                counters=Counters(head["revision"], head["reservation_number"], head["shortfall_number"]),
+                locations=self._known.locations,
+                skus={sku: rule for sku in skus if (rule := self._known.skus.get(sku))},
+                levels=self._levels_of(skus),
+                reservations=reservations,
+                recorded={row["request_id"]: _recorded(row) for row in rows if row["request_id"] is not None},
+                changed_since=await self._changed_since(connection, needs),
+                limits=self._limits,
+            )
+
+    async def due(self, now: datetime, skus: Iterable[str], count_max: int) -> list[int]:
+        """Reservations whose time has come and that hold some of these SKUs (none named: any), longest due first."""
+        with fence():
+            connection = await self._open()
+            rows = await connection.fetch(self._sql.due, now, sorted(skus), count_max)
+            return [row["reservation_id"] for row in rows]
+
+    async def save(self, changes: Changes) -> bool:
+        """Save everything in one statement and commit; False, and nothing saved, if another gateway was faster."""
+        statement, values = write_statement(self._database.schema, changes, _encode_json, _encode)
+        with fence():
+            connection = await self._open()
+            saved = await connection.fetchrow(statement, self._known.version, *values)
+            if self._transaction is not None:
+                await self._transaction.commit()
+                self._transaction = None
+        if saved is None:
+            self._known = Known()
+            return False
+        self._remember(changes)
+        return True
+
+    async def give_up(self) -> None:
+        """End an exclusive load that saves nothing."""
+        if self._transaction is not None:
+            with fence():
+                await self._transaction.rollback()
+            self._transaction = None
+
+    async def close(self) -> None:
+        """Drop the connection and what is known; the next use connects again."""
+        connection, self._connection, self._transaction = self._connection, None, None
+        self._known = Known()
+        if connection is not None:
+            connection.terminate()
+
+    async def _open(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            await self.close()
+            self._connection = await self._database.connect()
+        return self._connection
+
+    async def _read_locations(self, connection: asyncpg.Connection) -> tuple[str, ...]:
+        return tuple(row["location"] for row in await connection.fetch(self._sql.locations))
+
+    async def _read_reservations(self, connection: asyncpg.Connection, ids: Iterable[int]) -> dict[int, Reservation]:
+        if not ids:
+            return {}
+        rows = await connection.fetch(self._sql.reservations, list(ids))
+        return {row["reservation_id"]: reservation_of(row) for row in rows}
+
+    async def _read_levels(self, connection: asyncpg.Connection, skus: Iterable[str]) -> None:
+        known = self._known
+        missing = [sku for sku in skus if sku not in known.skus]
+        if not missing:
+            return
+        if len(known.levels) + len(missing) > LEVELS_KEPT_MAX:
+            known.levels.clear()
+            known.skus.clear()
+            missing = list(skus)
+        for row in await connection.fetch(self._sql.levels, missing):
+            known.skus[row["sku"]] = SkuRule(row["rule_safety_stock"], row["frozen"])
+            if row["location"] is not None:
+                known.levels[row["sku"], row["location"]] = Level(*row[: len(Level.__struct_fields__)])
+
+    def _levels_of(self, skus: Iterable[str]) -> dict[LevelKey, Level]:
+        places = ((sku, location) for sku in skus for location in self._known.locations)
+        return {place: level for place in places if (level := self._known.levels.get(place))}
+
+    async def _changed_since(self, connection: asyncpg.Connection, needs: Needs) -> dict[str, int]:
+        found = {}
+        for count in needs.counts:
+            location = count.location or self._known.locations[0]
+            found[count.request_id] = await connection.fetchval(
+                self._sql.changed_since, count.sku, location, count.since
+            )
+        return found
+
+    def _remember(self, changes: Changes) -> None:
+        self._known.version += 1
+        self._known.levels.update(changes.levels)
+        self._known.skus.update(changes.skus)
+
+
+def reservation_of(row: Any) -> Reservation:
+    """A reservation from its row."""
+    return Reservation(
+        row["reservation_id"],
+        ReservationState(row["state"]),
+        _decode_lines(row["lines"]),
+        row["order_id"] or "",
+        row["create_time"],
+        row["expire_time"],
+        row["resolve_time"],
+        row["replaces_reservation_id"],
+        row["replaced_by_reservation_id"],
+        _decode_codes(row["locations"]) if row["locations"] else (),
+    )
+
+
+def _recorded(row: Any) -> Recorded:
+    return Recorded(_decode_command(row["content"]), _decode_answer(row["answer"]))
+
+

@@ -1,0 +1,38 @@
+"""The gateway's ear in the database: each save of any gateway says the name of the schema it was for."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import asyncpg
+
+from gateway.store.database import Database
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "stockgate"
+PAUSE_SECONDS = 1.0
+
+
+async def listen(database: Database, heard: Callable[[str], None]) -> None:
+    """Call `heard` with a schema's name whenever something was saved in it, until cancelled.
+
+    While the connection is lost nothing is heard; who depends on it looks anyway now and then.
+    """
+
+    def tell(_connection: object, _pid: int, _channel: str, schema: object) -> None:
+        heard(str(schema))
+
+    while True:
+        try:
+            connection = await database.connect()
+            try:
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
+                await connection.add_listener(CHANNEL, tell)
+                await lost.wait()
+            finally:
+                connection.terminate()
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("not listening to the database: %s", error)
+        await asyncio.sleep(PAUSE_SECONDS)

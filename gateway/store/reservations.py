@@ -1,0 +1,94 @@
+"""Reading reservations, and which of them bear a deficit."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.reservations import Reservation, ReservationState
+from gateway.domain.stock import MovementKind
+from gateway.store.groups import reservation_of
+from gateway.store.levels import elements
+from gateway.store.tables import levels, movements, reservations
+
+# So many of the youngest reservations are looked at to tell who bears a deficit.
+AT_RISK_MAX = 10_000
+
+
+class ReservationFilter(Struct, frozen=True):
+    """Which reservations; an empty value asks for all."""
+
+    sku: str = ""
+    state: ReservationState | None = None
+    order_id: str = ""
+
+
+async def read_reservation(connection: AsyncConnection, reservation_id: int) -> Reservation | None:
+    """The reservation as it is stored; an overdue one is still HELD there."""
+    query = select(reservations).where(reservations.c.reservation_id == reservation_id)
+    row = (await connection.execute(query)).mappings().one_or_none()
+    return None if row is None else reservation_of(row)
+
+
+async def list_reservations(
+    connection: AsyncConnection,
+    wanted: ReservationFilter,
+    now: ColumnElement[datetime],
+    *,
+    before: int,
+    count_max: int,
+) -> list[Reservation]:
+    """Up to `count_max` reservations with an id below `before`, newest first; `now` is the ledger's time."""
+    r = reservations.c
+    query = select(reservations).where(r.reservation_id < before)
+    if wanted.order_id:
+        query = query.where(r.order_id == wanted.order_id)
+    if wanted.sku:
+        made = select(movements.c.reservation_id).where(
+            movements.c.sku == wanted.sku, movements.c.kind == MovementKind.RESERVE
+        )
+        query = query.where(r.reservation_id.in_(made))
+    overdue = r.expire_time <= now
+    match wanted.state:
+        case ReservationState.HELD:
+            query = query.where(r.state == ReservationState.HELD, ~overdue)
+        case ReservationState.EXPIRED:
+            held = and_(r.state == ReservationState.HELD, overdue)
+            query = query.where((r.state == ReservationState.EXPIRED) | held)
+        case ReservationState():
+            query = query.where(r.state == wanted.state)
+    rows = await connection.execute(query.order_by(r.reservation_id.desc()).limit(count_max))
+    return [reservation_of(row) for row in rows.mappings()]
+
+
+async def at_risk(connection: AsyncConnection, found: Iterable[Reservation]) -> set[int]:
+    """Which of these bear a deficit: goods promised to them are gone, and the youngest go without (R14)."""
+    open_ones = [r for r in found if r.state is ReservationState.HELD]
+    chosen = {line.sku for r in open_ones for line in r.lines}
+    gone = levels.c.reserved - levels.c.on_hand
+    query = select(levels.c.sku, levels.c.location, gone).where(levels.c.sku.in_(chosen), gone > 0)
+    missing = {(sku, location): units for sku, location, units in await connection.execute(query)}
+    if not missing:
+        return set()
+    lines = elements(reservations.c.lines, "line")
+    short = {sku for sku, _ in missing}
+    holds_some = select(1).select_from(lines).where(lines.c.value[1].astext.in_(short)).exists()
+    youngest_first = await connection.execute(
+        select(reservations)
+        .where(reservations.c.state == ReservationState.HELD, holds_some)
+        .order_by(reservations.c.reservation_id.desc())
+        .limit(AT_RISK_MAX)
+    )
+    bearing: set[int] = set()
+    for row in youngest_first.mappings():
+        reservation = reservation_of(row)
+        for line in reservation.lines:
+            for allotment in line.allotments:
+                place = (line.sku, allotment.location)
+                if missing.get(place, 0) > 0 and allotment.held:
+                    missing[place] -= allotment.held
+                    bearing.add(reservation.reservation_id)
+    return bearing & {r.reservation_id for r in open_ones}
+

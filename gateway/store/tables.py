@@ -1,0 +1,158 @@
+"""The tables of one merchant's schema. `migrations/` builds them; a test holds the two against each other.
+
+Codes and ids are compared as bytes (collation "C"): faster, and the same order on every server.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+
+metadata = MetaData()
+
+CODE = Text(collation="C")
+TIME = TIMESTAMP(timezone=True)
+
+# One row. Whoever writes raises `version` from the value it has read, or has to read again: that is the gate through
+# which all groups of a merchant pass, one after the other, whichever gateway they come from.
+head = Table(
+    "head",
+    metadata,
+    Column("singleton", Boolean, primary_key=True, server_default=text("true")),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("revision", BigInteger, nullable=False, server_default=text("0")),
+    Column("reservation_number", BigInteger, nullable=False, server_default=text("0")),
+    Column("shortfall_number", BigInteger, nullable=False, server_default=text("0")),
+    Column("record_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    CheckConstraint("singleton", name="head_singleton"),
+)
+
+skus = Table(
+    "skus",
+    metadata,
+    Column("sku", CODE, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("safety_stock", BigInteger, nullable=False),
+    Column("lead_time_mean_days", Double),
+    Column("lead_time_deviation_days", Double),
+    Column("substitutes", ARRAY(CODE), nullable=False),
+    Column("frozen", Boolean, nullable=False, server_default=text("false")),
+    Column("freeze_reason", Text, nullable=False, server_default=text("''")),
+    Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("update_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+locations = Table(
+    "locations",
+    metadata,
+    Column("location", CODE, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+# A few hot rows, updated with every group: half of each page stays free for their new versions (HOT updates).
+levels = Table(
+    "levels",
+    metadata,
+    Column("sku", CODE, primary_key=True),
+    Column("location", CODE, primary_key=True),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("safety_stock", BigInteger, nullable=False),
+    Column("last_count_time", TIME),
+    Column("last_count_revision", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    CheckConstraint("reserved >= 0", name="levels_reserved"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# The journal. The gateway's role may insert and read it, and no more.
+movements = Table(
+    "movements",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("record_time", TIME, nullable=False),
+    Column("occur_time", TIME, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("sku", CODE, nullable=False),
+    Column("location", CODE, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("on_hand_change", BigInteger, nullable=False),
+    Column("reserved_change", BigInteger, nullable=False),
+    Column("on_hand_after", BigInteger, nullable=False),
+    Column("reserved_after", BigInteger, nullable=False),
+    Column("safety_stock_after", BigInteger, nullable=False),
+    Column("reservation_id", BigInteger),
+    Column("request_id", CODE),
+    Column("reason", Text),
+    Column("corrects_revision", BigInteger),
+    Column("absorbed_by_revision", BigInteger),
+    Index("movements_by_place", "sku", "location", "record_time", "revision"),
+)
+
+# `lines` is [[line_number, sku, location asked, requested, [[location, held, committed, returned], ...]], ...]; one row
+# per reservation, whatever its lines, because every row more is felt on the hot path.
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("reservation_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("lines", JSONB, nullable=False),
+    Column("order_id", CODE),
+    Column("create_time", TIME, nullable=False),
+    Column("expire_time", TIME, nullable=False),
+    Column("resolve_time", TIME),
+    Column("replaces_reservation_id", BigInteger),
+    Column("replaced_by_reservation_id", BigInteger),
+    Column("locations", JSONB),
+    Index("reservations_open", "expire_time", postgresql_where=text("state = 1")),
+    Index("reservations_by_order", "order_id", postgresql_where=text("order_id IS NOT NULL")),
+)
+
+# Every request id that took effect, with what was asked and what was answered (R10, R12).
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_id", CODE, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+)
+
+shortfalls = Table(
+    "shortfalls",
+    metadata,
+    Column("shortfall_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("cause", SmallInteger, nullable=False),
+    Column("sku", CODE, nullable=False),
+    Column("location", CODE, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("open_time", TIME, nullable=False),
+    Column("reservation_id", BigInteger),
+    Column("order_id", CODE),
+    Column("owner", Text, nullable=False, server_default=text("''")),
+    Column("resolution", Text, nullable=False, server_default=text("''")),
+    Column("resolve_time", TIME),
+)
+
+# Only a token's SHA-256 is kept; the token itself is shown once.
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+)

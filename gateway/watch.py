@@ -1,0 +1,177 @@
+"""Streams of level changes, coalesced per SKU and resumable by revision.
+
+The hub holds no truth. When something was saved, here or by another gateway, it reads which SKUs moved and what their
+levels are now, and hands that to every subscriber: a box with at most one pending level per SKU. A subscriber that has
+been handed revision r has got, or will get in a later message, everything that matched up to r; so it may resume after
+any revision it has processed. One that lets its box fill up is cut off and told where to resume.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+
+from gateway.domain.errors import EpochMismatch, GatewayError, ReaderTooSlow, RevisionFromFuture
+from gateway.store import journal, levels
+from gateway.store.database import MerchantDatabase
+from gateway.store.levels import Head, SkuLevels
+
+log = logging.getLogger(__name__)
+
+# A box with more pending SKUs than this belongs to a reader that has stopped reading.
+PENDING_SKUS_MAX = 10_000
+# A gap of more movements than this is bridged by reading every level instead.
+GAP_MOVEMENTS_MAX = 50_000
+# Changes gather for so long before they are read once for all subscribers.
+GATHER_SECONDS = 0.02
+LOOK_ANYWAY_SECONDS = 1.0
+_PAGE = 1_000
+
+
+class Subscriber:
+    """One stream's box. `skus` None means all; `revision` is what has been handed over, and so where to resume."""
+
+    def __init__(self, skus: frozenset[str] | None) -> None:
+        """Begin with an empty box."""
+        self._skus = skus
+        self._pending: dict[str, SkuLevels] = {}
+        self._filled = asyncio.Event()
+        self._head = 0
+        self.closing = False
+        self.revision = 0
+
+    def put(self, changed: Iterable[SkuLevels], head: int) -> None:
+        """Take changes up to the journal's `head`; a newer level of a SKU replaces the one that waits."""
+        for level in changed:
+            if level.revision > self.revision and (self._skus is None or level.sku in self._skus):
+                self._pending[level.sku] = level
+        self._head = max(self._head, head)
+        if self._pending:
+            self._filled.set()
+
+    def skip_to(self, revision: int) -> None:
+        """The reader has got everything up to this revision by other means."""
+        self.revision = max(self.revision, revision)
+        self._pending = {sku: level for sku, level in self._pending.items() if level.revision > self.revision}
+
+    def close(self) -> None:
+        """Tell the stream that the gateway stops."""
+        self.closing = True
+        self._filled.set()
+
+    async def take(self, timeout_seconds: float) -> list[SkuLevels]:
+        """What is pending, by revision; empty after the timeout, or when closing. Raises `ReaderTooSlow`."""
+        if len(self._pending) > PENDING_SKUS_MAX:
+            raise ReaderTooSlow(
+                f"this reader is more than {PENDING_SKUS_MAX} SKUs behind; resume after revision {self.revision}",
+                resume_revision=self.revision,
+            )
+        if not self._pending and not self.closing:
+            self._filled.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._filled.wait(), timeout_seconds)
+        taken, self._pending = sorted(self._pending.values(), key=lambda level: level.revision), {}
+        return taken
+
+    def handed_over(self) -> int:
+        """All that was taken has been sent: the revision up to which nothing is missing."""
+        if not self._pending:
+            self.revision = max(self.revision, self._head)
+        return self.revision
+
+
+class LevelHub:
+    """Fans one merchant's level changes out while `run` runs."""
+
+    def __init__(self, database: MerchantDatabase) -> None:
+        """Have no subscribers yet."""
+        self._database = database
+        self._subscribers: set[Subscriber] = set()
+        self._woken = asyncio.Event()
+        self._revision = 0
+        self._reading = asyncio.Lock()
+
+    def wake(self) -> None:
+        """Something was saved."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Tell every stream that the gateway stops."""
+        for subscriber in self._subscribers:
+            subscriber.close()
+
+    async def run(self) -> None:
+        """Fan out until cancelled: when woken, and now and then in case a wake-up was lost."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), LOOK_ANYWAY_SECONDS)
+            self._woken.clear()
+            try:
+                await self._fan_out()
+            except GatewayError as error:
+                log.warning("level streams pause: %s", error)
+            await asyncio.sleep(GATHER_SECONDS)
+
+    @asynccontextmanager
+    async def subscribe(self, skus: frozenset[str] | None) -> AsyncIterator[tuple[Subscriber, Head]]:
+        """A box that fills from now on, and the journal's head at this moment."""
+        subscriber = Subscriber(skus)
+        async with self._reading, self._database.transaction() as connection:
+            head = await levels.read_head(connection)
+            if not self._subscribers:
+                self._revision = head.revision
+            self._subscribers.add(subscriber)
+        try:
+            yield subscriber, head
+        finally:
+            self._subscribers.discard(subscriber)
+
+    async def snapshot(self, skus: frozenset[str] | None) -> AsyncIterator[list[SkuLevels]]:
+        """All levels as they are, by SKU, in pages; changes meanwhile come to the box as well."""
+        if skus is not None:
+            async with self._database.transaction() as connection:
+                found = await levels.read_levels(connection, sorted(skus), self._database.now)
+            yield list(found.values())
+            return
+        after = ""
+        while True:
+            async with self._database.transaction() as connection:
+                page = await levels.list_levels(connection, levels.Page("", after, _PAGE), self._database.now)
+            if not page:
+                return
+            yield page
+            after = page[-1].sku
+
+    async def catch_up(self, subscriber: Subscriber, head: Head, revision: int, epoch: str) -> None:
+        """Put what moved after `revision` into the box; raises `EpochMismatch`, `RevisionFromFuture`."""
+        if epoch != head.epoch:
+            raise EpochMismatch(
+                "this resume point belongs to another lineage of the database; start with a snapshot", epoch=head.epoch
+            )
+        if revision > head.revision:
+            raise RevisionFromFuture(
+                f"revision {revision} lies beyond the journal's head; start with a snapshot", revision=head.revision
+            )
+        subscriber.skip_to(revision)
+        async with self._database.transaction() as connection:
+            moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)
+            if moved is not None:
+                subscriber.put((await levels.read_levels(connection, moved, self._database.now)).values(), head.revision)
+                return
+        async for page in self.snapshot(None):
+            subscriber.put(page, head.revision)
+
+    async def _fan_out(self) -> None:
+        if not self._subscribers:
+            return
+        async with self._reading, self._database.transaction() as connection:
+            head = await levels.read_head(connection)
+            if head.revision == self._revision:
+                return
+            moved = await journal.skus_moved_since(connection, self._revision, GAP_MOVEMENTS_MAX)
+            changed = (await levels.read_levels(connection, moved or [], self._database.now)).values()
+            self._revision = head.revision
+        if moved is None:
+            changed = [level async for page in self.snapshot(None) for level in page]
+        for subscriber in list(self._subscribers):
+            subscriber.put(changed, head.revision)

@@ -1,0 +1,175 @@
+"""The one writer of a merchant's stock: gathers commands, applies each group in one transaction, answers.
+
+There is no timer. A group is whatever gathered while the last one was being saved: under light load groups of one, on
+a hot SKU hundreds. Nothing else in this process changes a level, a reservation or the journal.
+
+A unit is the commands of one call. A unit whose caller has gone before its group starts is dropped whole; one that has
+started is never half-applied. A group that the database refuses for a reason of its own is cut in two until the unit
+at fault stands alone, so that one bad command cannot fail its neighbours.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from gateway.domain.book import Book
+from gateway.domain.commands import AnyCommand, ExpireReservation
+from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
+from gateway.domain.groups import Outcome, Span, decide, needs, short_skus
+from gateway.store.groups import GroupStore
+
+log = logging.getLogger(__name__)
+
+# Larger groups save little more per command, and let the first of them wait longer.
+GROUP_COMMANDS_MAX = 1_000
+# How many overdue reservations are freed at once when someone finds a shelf empty.
+OVERDUE_FREED_MAX = 500
+RETRY_AFTER_MS = 200
+
+
+class Unit:
+    """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock."""
+
+    __slots__ = ("answer", "atomic_spans", "commands", "deadline")
+
+    def __init__(self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span], deadline: float | None) -> None:
+        """Wait for an answer on the running loop."""
+        self.commands = commands
+        self.atomic_spans = atomic_spans
+        self.deadline = deadline
+        self.answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def abandoned(self) -> bool:
+        """True if nobody waits any more: the caller has gone, or its deadline has passed."""
+        return self.answer.done() or (self.deadline is not None and time.monotonic() >= self.deadline)
+
+    def resolve(self, outcomes: list[Outcome]) -> None:
+        """Answer, unless the caller has gone."""
+        if not self.answer.done():
+            self.answer.set_result(outcomes)
+
+    def fail(self, error: Exception) -> None:
+        """Fail all commands, unless the caller has gone."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Writer:
+    """Applies commands through one `GroupStore`; `run` must be running."""
+
+    def __init__(self, store: GroupStore, queue_commands_max: int) -> None:
+        """Take commands at once; answer them once `run` runs."""
+        self._store = store
+        self._queue_commands_max = queue_commands_max
+        self._queue: deque[Unit] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    async def apply(
+        self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = (), deadline: float | None = None
+    ) -> list[Outcome]:
+        """Apply the commands of one call in order; one outcome each.
+
+        Raises `QueueFull`, `ShuttingDown`, `DeadlinePassed` (nothing was done), `DatabaseUnavailable` (unknown; the
+        same request ids may be sent again).
+        """
+        if self._closing:
+            raise ShuttingDown("this gateway is stopping; try again in a moment")
+        if self._queued + len(commands) > self._queue_commands_max:
+            raise QueueFull(
+                f"{self._queued} commands wait already; try again in {RETRY_AFTER_MS} ms", retry_after_ms=RETRY_AFTER_MS
+            )
+        unit = Unit(commands, atomic_spans, deadline)
+        self._queue.append(unit)
+        self._queued += len(commands)
+        self._wake.set()
+        return await unit.answer
+
+    async def run(self) -> None:
+        """Serve the queue until `close` was called and everything taken in is answered."""
+        while self._queue or not self._closing:
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            elif units := self._take():
+                await self._settle(units)
+        await self._store.close()
+
+    def close(self) -> None:
+        """Take in nothing more; `run` ends when the queue is empty."""
+        self._closing = True
+        self._wake.set()
+
+    def _take(self) -> list[Unit]:
+        """The next group: whole units, in order of arrival, up to the limit; at least one if any is left."""
+        taken: list[Unit] = []
+        count = 0
+        while self._queue and (not taken or count + len(self._queue[0].commands) <= GROUP_COMMANDS_MAX):
+            unit = self._queue.popleft()
+            self._queued -= len(unit.commands)
+            if unit.abandoned:
+                unit.fail(DeadlinePassed("the deadline passed while the command waited; nothing was done"))
+                continue
+            taken.append(unit)
+            count += len(unit.commands)
+        return taken
+
+    async def _settle(self, units: list[Unit]) -> None:
+        try:
+            outcomes = await self._apply_group(units)
+        except DatabaseUnavailable as error:
+            await self._store.close()
+            for unit in units:
+                unit.fail(error)
+        # Whatever else the database says is about one of these units: find it, and let the others go on.
+        except Exception as error:
+            await self._store.close()
+            await self._bisect(units, error)
+        else:
+            for unit, answers in zip(units, outcomes, strict=True):
+                unit.resolve(answers)
+
+    async def _bisect(self, units: list[Unit], error: Exception) -> None:
+        if len(units) == 1:
+            log.error("a unit could not be saved", exc_info=error)
+            units[0].fail(error)
+            return
+        middle = len(units) // 2
+        await self._settle(units[:middle])
+        await self._settle(units[middle:])
+
+    async def _apply_group(self, units: list[Unit]) -> list[list[Outcome]]:
+        """Load, decide, save; again with the lock held if another gateway was faster."""
+        needed = needs(command for unit in units for command in unit.commands)
+        for exclusive in (False, True):
+            book = await self._store.load(needed, exclusive=exclusive)
+            outcomes = _decide_units(book, units)
+            while overdue := await self._overdue(book, outcomes):
+                needed.reservation_ids.update(overdue)
+                await self._store.give_up()
+                book = await self._store.load(needed, exclusive=exclusive)
+                decide(book, [ExpireReservation("", reservation_id) for reservation_id in needed.reservation_ids])
+                outcomes = _decide_units(book, units)
+            changes = book.changed()
+            if changes.is_empty:
+                await self._store.give_up()
+                return outcomes
+            if await self._store.save(changes):
+                return outcomes
+        raise AssertionError("the head's row is locked, and its version still changed")
+
+    async def _overdue(self, book: Book, outcomes: list[list[Outcome]]) -> set[int]:
+        """Reservations that keep units from someone although their time has come, and that are not in the book yet."""
+        short = short_skus(outcome for answers in outcomes for outcome in answers)
+        if not short:
+            return set()
+        due = await self._store.due(book.now, short, OVERDUE_FREED_MAX)
+        return {reservation_id for reservation_id in due if not book.knows(reservation_id)}
+
+
+def _decide_units(book: Book, units: list[Unit]) -> list[list[Outcome]]:
+    return [decide(book, unit.commands, unit.atomic_spans) for unit in units]

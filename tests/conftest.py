@@ -1,0 +1,66 @@
+"""What tests stand on: a real PostgreSQL, real gateways on free ports, real stubs."""
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import grpc.aio
+import pytest
+
+from gateway import app
+from gateway.settings import Settings
+from gateway.store.database import Clock
+from gateway.store.embedded import EmbeddedPostgres
+from tests.client import Client
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """A data folder of this test process, where the embedded PostgreSQL's user can reach it."""
+    path = Path(tempfile.mkdtemp(prefix="stockgate-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def settings(data_dir: Path) -> Iterator[Settings]:
+    """Settings of a gateway on a free port, with a database that runs as long as the tests."""
+    postgres = EmbeddedPostgres(data_dir)
+    asyncio.run(postgres.start())
+    yield Settings(database_url=postgres.url, data_dir=data_dir, listen="127.0.0.1:0")
+    asyncio.run(postgres.stop())
+
+
+@pytest.fixture
+async def token(settings: Settings) -> str:
+    """The access token of a merchant that only this test knows."""
+    return await app.add_merchant(settings, f"test_{os.getpid()}_{next(_numbers)}")
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The ledger's clock, to be moved by hand."""
+    return Clock()
+
+
+@pytest.fixture
+async def gateway_address(settings: Settings, token: str, clock: Clock) -> AsyncIterator[str]:
+    """The address of a gateway that knows the test's merchant."""
+    assert token
+    async with app.running_gateway(replace(settings, listen="127.0.0.1:0"), clock) as address:
+        yield address
+
+
+@pytest.fixture
+async def client(gateway_address: str, token: str) -> AsyncIterator[Client]:
+    """A client that acts for the test's merchant."""
+    async with grpc.aio.insecure_channel(gateway_address) as channel:
+        yield Client(channel, token)
