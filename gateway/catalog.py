@@ -43,7 +43,7 @@ class Catalog:
         """Change the named fields; raises `SkuUnknown`."""
         content = {name: value for name, value in asdict(sku).items() if name in fields}
         async with self._database.transaction() as connection:
-            await _read_sku(connection, sku.sku)
+            await _read_sku(connection, sku.sku, "sku.sku")
             if "substitutes" in content:
                 await _require_substitutes(connection, sku)
                 content["substitutes"] = list(sku.substitutes)
@@ -83,7 +83,7 @@ class Catalog:
         """Change the named fields; raises `LocationUnknown`."""
         content = {name: value for name, value in asdict(location).items() if name in fields}
         async with self._database.transaction() as connection:
-            await _read_location(connection, location.location)
+            await _read_location(connection, location.location, "location.location")
             if content:
                 await store.update_location(connection, location.location, content)
             return await _read_location(connection, location.location)
@@ -112,17 +112,17 @@ def _with_time(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "update_time": store.NOW}
 
 
-async def _read_sku(connection: ReadConnection, code: str) -> Sku:
+async def _read_sku(connection: ReadConnection, code: str, field: str = "sku") -> Sku:
     found = await store.read_sku(connection, code)
     if found is None:
-        raise SkuUnknown(f"no SKU has the code {code!r}", field="sku", sku=code)
+        raise SkuUnknown(f"no SKU has the code {code!r}", field=field, sku=code)
     return found
 
 
-async def _read_location(connection: ReadConnection, code: str) -> Location:
+async def _read_location(connection: ReadConnection, code: str, field: str = "location") -> Location:
     found = await store.read_location(connection, code)
     if found is None:
-        raise LocationUnknown(f"no location has the code {code!r}", field="location", location=code)
+        raise LocationUnknown(f"no location has the code {code!r}", field=field, location=code)
     return found
 
 

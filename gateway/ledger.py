@@ -48,20 +48,19 @@ class Ledger:
         """Apply commands in order, one outcome each; see `Writer.apply`."""
         return await self._writer.apply(commands, atomic_spans, deadline)
 
-    async def levels(
-        self, skus: Sequence[str], *, location: str = "", as_of: datetime | None = None
-    ) -> list[SkuLevels]:
-        """The levels of these SKUs, in this order, now or as of a past time; raises `SkuUnknown`, `LocationUnknown`."""
-        async with self._database.transaction() as connection:
-            if location and await catalog.read_location(connection, location) is None:
-                raise _location_unknown(location)
-            if as_of is None:
-                found = await levels.read_levels(connection, skus, self._database.now, location=location)
-            else:
-                found = await levels.read_levels_as_of(connection, skus, as_of, location=location)
-        for sku in skus:
+    async def level(self, sku: str, *, location: str = "", as_of: datetime | None = None) -> SkuLevels:
+        """The levels of one SKU, now or as of a past time; raises `SkuUnknown`, `LocationUnknown`."""
+        found = await self._read_levels([sku], location, as_of)
+        if sku not in found:
+            raise _sku_unknown(sku, "sku")
+        return found[sku]
+
+    async def levels(self, skus: Sequence[str], *, as_of: datetime | None = None) -> list[SkuLevels]:
+        """The levels of these SKUs, in this order, now or as of a past time; raises `SkuUnknown`."""
+        found = await self._read_levels(skus, "", as_of)
+        for place, sku in enumerate(skus):
             if sku not in found:
-                raise SkuUnknown(f"no SKU has the code {sku!r}", field="sku", sku=sku)
+                raise _sku_unknown(sku, f"skus[{place}]")
         return [found[sku] for sku in skus]
 
     async def list_levels(self, *, prefix: str, after: str, location: str, count_max: int) -> list[SkuLevels]:
@@ -119,6 +118,14 @@ class Ledger:
                 return await consistency.check_since(connection, since)
             return await consistency.check_all(connection)
 
+    async def _read_levels(self, skus: Sequence[str], location: str, as_of: datetime | None) -> dict[str, SkuLevels]:
+        async with self._database.transaction() as connection:
+            if location and await catalog.read_location(connection, location) is None:
+                raise _location_unknown(location)
+            if as_of is None:
+                return await levels.read_levels(connection, skus, self._database.now, location=location)
+            return await levels.read_levels_as_of(connection, skus, as_of, location=location)
+
     async def _as_seen(self, connection: ReadConnection, found: list[Reservation]) -> list[FoundReservation]:
         bearing = await reservations.at_risk(connection, found)
         now = await read_time(connection, self._database.now)
@@ -130,6 +137,10 @@ def _at(reservation: Reservation, now: datetime) -> Reservation:
     if reservation.state is reservation.state_at(now):
         return reservation
     return replace(reservation, state=ReservationState.EXPIRED, resolve_time=reservation.expire_time)
+
+
+def _sku_unknown(sku: str, field: str) -> SkuUnknown:
+    return SkuUnknown(f"no SKU has the code {sku!r}", field=field, sku=sku)
 
 
 def _location_unknown(location: str) -> LocationUnknown:

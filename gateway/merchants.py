@@ -31,8 +31,8 @@ DRAIN_SECONDS = 10.0
 class MerchantLimits:
     """Bounds of each merchant."""
 
-    reservations: Limits = Limits()
-    queue_commands_max: int = 20_000
+    reservations: Limits
+    queue_commands_max: int
 
 
 class Merchant:

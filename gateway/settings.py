@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
+PORT_MAX = 65_535
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -90,7 +91,7 @@ def _database_url(raw: str) -> str:
 
 def _address(raw: str) -> str:
     host, _, port = raw.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise ValueError(f"{raw!r} should look like host:port, port 0 for any free one")
     return raw
 

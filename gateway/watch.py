@@ -146,17 +146,23 @@ class LevelHub:
         """Put what moved after `revision` into the box; raises `EpochMismatch`, `RevisionFromFuture`."""
         if epoch != head.epoch:
             raise EpochMismatch(
-                "this resume point belongs to another lineage of the database; start with a snapshot", epoch=head.epoch
+                "this resume point belongs to another lineage of the database; start with a snapshot",
+                field="after.epoch",
+                epoch=head.epoch,
             )
         if revision > head.revision:
             raise RevisionFromFuture(
-                f"revision {revision} lies beyond the journal's head; start with a snapshot", revision=head.revision
+                f"revision {revision} lies beyond the journal's head; start with a snapshot",
+                field="after.revision",
+                revision=head.revision,
             )
         subscriber.skip_to(revision)
         async with self._database.transaction() as connection:
             moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)
             if moved is not None:
-                subscriber.put((await levels.read_levels(connection, moved, self._database.now)).values(), head.revision)
+                subscriber.put(
+                    (await levels.read_levels(connection, moved, self._database.now)).values(), head.revision
+                )
                 return
         async for page in self.snapshot(None):
             subscriber.put(page, head.revision)
@@ -169,7 +175,7 @@ class LevelHub:
             if head.revision == self._revision:
                 return
             moved = await journal.skus_moved_since(connection, self._revision, GAP_MOVEMENTS_MAX)
-            changed = (await levels.read_levels(connection, moved or [], self._database.now)).values()
+            changed = list((await levels.read_levels(connection, moved or [], self._database.now)).values())
             self._revision = head.revision
         if moved is None:
             changed = [level async for page in self.snapshot(None) for level in page]

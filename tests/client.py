@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, TypeVar
 
 import grpc.aio
+from google.protobuf.message import Message
 
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import stock_service_pb2 as pb
@@ -14,18 +15,21 @@ from gateway.v1.operations_service_pb2_grpc import OperationsServiceStub
 from gateway.v1.stock_pb2 import Reservation, StockLevel
 from gateway.v1.stock_service_pb2_grpc import StockServiceStub
 
-if TYPE_CHECKING:
-    from gateway.v1.catalog_service_pb2_grpc import CatalogServiceAsyncStub
-    from gateway.v1.operations_service_pb2_grpc import OperationsServiceAsyncStub
-    from gateway.v1.stock_service_pb2_grpc import StockServiceAsyncStub
-
 CALL_TIMEOUT_SECONDS = 20.0
 _numbers = itertools.count(1)
+M = TypeVar("M", bound=Message)
+Q = TypeVar("Q", bound=Message)
+A = TypeVar("A", bound=Message)
 
 
 def new_id() -> str:
     """A request id nobody has used."""
     return f"request-{next(_numbers)}"
+
+
+def made(kind: type[M], **content: Any) -> M:
+    """A message with this content; inner messages may be dicts, which the stubs do not know."""
+    return kind(**content)
 
 
 class Client:
@@ -38,13 +42,21 @@ class Client:
             "metadata": (("authorization", f"Bearer {token}"),),
             "timeout": CALL_TIMEOUT_SECONDS,
         }
-        self.stock = cast("StockServiceAsyncStub", StockServiceStub(channel))
-        self.catalog = cast("CatalogServiceAsyncStub", CatalogServiceStub(channel))
-        self.operations = cast("OperationsServiceAsyncStub", OperationsServiceStub(channel))
+        self.stock = StockServiceStub(channel)
+        self.catalog = CatalogServiceStub(channel)
+        self.operations = OperationsServiceStub(channel)
+
+    async def ask(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:
+        """Call a method with a request of this content."""
+        return await method(kind(**content), **self.options)
+
+    async def tell(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:
+        """Call a mutation with a request of this content, under a new request id if none is given."""
+        return await self.ask(method, kind, **{"request_id": new_id(), **content})
 
     async def add_sku(self, sku: str, units: int = 0, *, location: str = "", safety_stock: int = 0) -> None:
         """A SKU with so many units on hand."""
-        request = catalog_pb.CreateSkuRequest(sku={"sku": sku, "safety_stock": safety_stock})
+        request = made(catalog_pb.CreateSkuRequest, sku={"sku": sku, "safety_stock": safety_stock})
         await self.catalog.CreateSku(request, **self.options)
         if units:
             await self.receive(sku, units, location=location)
@@ -54,13 +66,10 @@ class Client:
         request = pb.ReceiveStockRequest(request_id=new_id(), sku=sku, quantity=quantity, location=location)
         return await self.stock.ReceiveStock(request, **self.options)
 
-    async def reserve(
-        self, sku: str, quantity: int = 1, *, request_id: str = "", ttl_ms: int = 0
-    ) -> Reservation:
+    async def reserve(self, sku: str, quantity: int = 1, *, request_id: str = "", ttl_ms: int = 0) -> Reservation:
         """Reserve units in one line."""
-        request = pb.ReserveStockRequest(
-            request_id=request_id or new_id(), lines=[{"sku": sku, "quantity": quantity}], ttl_ms=ttl_ms
-        )
+        line = pb.ReserveLine(sku=sku, quantity=quantity)
+        request = pb.ReserveStockRequest(request_id=request_id or new_id(), lines=[line], ttl_ms=ttl_ms)
         return (await self.stock.ReserveStock(request, **self.options)).reservation
 
     async def commit(self, reservation_id: str, *, request_id: str = "") -> Reservation:

@@ -1,24 +1,22 @@
 """What tests stand on: a real PostgreSQL, real gateways on free ports, real stubs."""
 
 import asyncio
-import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import grpc.aio
 import pytest
 
 from gateway import app
 from gateway.settings import Settings
-from gateway.store.database import Clock
+from gateway.store.database import CONNECT_TIMEOUT_SECONDS, Clock
 from gateway.store.embedded import EmbeddedPostgres
 from tests.client import Client
-
-_numbers = itertools.count(1)
+from tests.merchants import drop_merchant, new_merchant_name
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +38,19 @@ def settings(data_dir: Path) -> Iterator[Settings]:
 
 
 @pytest.fixture
-async def token(settings: Settings) -> str:
-    """The access token of a merchant that only this test knows."""
-    return await app.add_merchant(settings, f"test_{os.getpid()}_{next(_numbers)}")
+async def token(settings: Settings) -> AsyncIterator[str]:
+    """The access token of a merchant that only this test knows, and that goes with it."""
+    name = new_merchant_name()
+    yield await app.add_merchant(settings, name)
+    await drop_merchant(settings, name)
+
+
+@pytest.fixture
+async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the database's owner, who may do what the gateway may not."""
+    connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_TIMEOUT_SECONDS)
+    yield connection
+    await connection.close()
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 Every failure a person can meet ends here as a `Problem`: a refusal of the gateway (status code, `ErrorInfo`,
 `BadRequest`, `RetryInfo`), a gateway that does not answer, or a fault in what was typed. A problem is printed with its
 next step, or with `--json` as one JSON document on stderr. Exit codes: 1 the thing asked for failed or was refused,
-2 usage.
+2 usage,
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # as shells have it
 
 # By ErrorInfo.reason, the closed list of the gateway. {names} come from the error's metadata.
 NEXT_STEPS: Mapping[str, str] = {
@@ -25,13 +27,13 @@ NEXT_STEPS: Mapping[str, str] = {
     "MOVEMENT_UNKNOWN": "`stockgate stock movements` shows the journal with its revisions.",
     "INSUFFICIENT_STOCK": "Asked {asked}, available {available}. Ask for less, take what there is (--allow-partial), "
     "or book goods in with `stockgate stock receive {sku} QUANTITY`.",
-    "RESERVATION_RESOLVED": "It was {state} first, at {resolve_time}; that is final. Nothing was changed.",
+    "RESERVATION_RESOLVED": "That is final. Nothing was changed.",
     "RESERVATION_EXPIRED": "Reserve again; or, if it is paid, `stockgate stock commit ID --retake-expired`.",
-    "REQUEST_ID_REUSED": "This request id was used before with another {field}. Take a new id; to repeat the old "
-    "request, repeat it exactly.",
+    "RESERVATION_NOT_COMMITTED": "Only sold goods can come back. `stockgate stock reservation ID` shows its state.",
+    "REQUEST_ID_REUSED": "Take a new id. To repeat the old request, repeat it exactly.",
     "ON_HAND_CHANGED": "On hand is {on_hand} now. Look again, then repeat with --expected-on-hand {on_hand}.",
     "SKU_FROZEN": "`stockgate sku show CODE` says why; `stockgate sku unfreeze CODE` lets it be reserved again.",
-    "BELOW_RESERVED": "Units are promised to reservations. If the goods are really gone, add --record-reality.",
+    "BELOW_RESERVED": "If the goods are really gone, --record-reality books it, down to 0 on hand.",
     "QUANTITY_OVERFLOW": "The sum would leave 64 bits. Check the quantity.",
     "ABOVE_HELD": "`stockgate stock reservation ID` shows what each line has; ask for no more than that.",
     "ALREADY_EXISTS": "It exists with other content. Show it, and change it with the `set` command.",
@@ -61,6 +63,11 @@ NEXT_STEPS_BY_CODE: Mapping[str, str] = {
     "INTERNAL": "That is a defect of the gateway. Its log has the details.",
     "UNKNOWN": "That is a defect of the gateway. Its log has the details.",
 }
+
+# After these the request may or may not have been applied; after every other it was not, and its id is free again.
+OUTCOME_UNKNOWN = frozenset(
+    {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED", "INTERNAL", "UNKNOWN"}
+)
 
 
 @dataclass(frozen=True)
@@ -136,14 +143,19 @@ def report(problem: Problem, *, as_json: bool) -> None:
 def _lines(problem: Problem) -> list[tuple[str, str]]:
     label = problem.reason or problem.code
     lines = [("bold red", f"{label}: {problem.message}" if problem.message else label)]
-    lines += [("", f"  {each.field}: {each.description}") for each in problem.violations]
+    lines += [("", f"  {_violation(each, problem)}") for each in problem.violations]
     if problem.next_step:
         lines.append(("", problem.next_step))
     if problem.retry_after_seconds is not None:
         lines.append(("", f"Worth another try in {problem.retry_after_seconds:g} s."))
-    if problem.request_id:
+    if problem.request_id and problem.code in OUTCOME_UNKNOWN:
         lines.append(("dim", f"request id {problem.request_id} (to repeat it: --request-id {problem.request_id})"))
     return lines
+
+
+def _violation(violation: Violation, problem: Problem) -> str:
+    is_said = violation.description == problem.message
+    return f"in {violation.field}" if is_said else f"{violation.field}: {violation.description}"
 
 
 def _literal(advice: str) -> str:

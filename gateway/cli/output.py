@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
@@ -55,25 +55,29 @@ def say(line: str, style: str = "") -> None:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. Where the terminal is too narrow, the least `worth` is left out first; 0 always stays."""
+    """A column of a table.
+
+    Left out where it is empty; where the terminal is too narrow, the least `worth` goes first. Worth 0 always stays.
+    """
 
     title: str
     is_number: bool = False
     worth: int = 0
 
 
-def print_table(columns: Sequence[Column], rows: Iterable[Sequence[object]], empty: str) -> None:
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[str | int]], empty: str) -> None:
     """Prints a table that fits, or the sentence `empty` if there are no rows."""
     cells = [tuple(row) for row in rows]
     if not cells:
         say(empty, style="dim")
         return
     terminal = console()
-    shown = list(range(len(columns)))
+    filled = [i for i in range(len(columns)) if not columns[i].worth or any(row[i] not in {"", False} for row in cells)]
+    shown = list(filled)
     while not _fits(terminal, columns, cells, shown) and (droppable := [i for i in shown if columns[i].worth]):
         shown.remove(min(droppable, key=lambda i: columns[i].worth))
     terminal.print(_table(columns, cells, shown))
-    left_out = [column.title for i, column in enumerate(columns) if i not in shown]
+    left_out = [columns[i].title for i in filled if i not in shown]
     if left_out:
         say(f"left out for want of width: {', '.join(left_out)} (a wider window, or --json)", style="dim")
 
@@ -83,9 +87,9 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def change(value: int) -> str:
-    """A difference with its sign; nothing for 0."""
-    return f"{value:+,}" if value else ""
+def change(value: int, after: int) -> str:
+    """A difference with its sign, and what it led to; nothing for 0."""
+    return f"{value:+,} → {after:,}" if value else ""
 
 
 def local_time(timestamp: Timestamp) -> str:
@@ -106,26 +110,34 @@ def word(enum_name: str, prefix: str) -> str:
 
 
 def _with_numbers(message: Message, written: dict[str, Any]) -> dict[str, Any]:
-    for name, text in written.items():
-        field = message.DESCRIPTOR.fields_by_name[name]
-        value = getattr(message, name)
-        if field.cpp_type in _INTEGERS_64:
-            written[name] = list(value) if field.is_repeated else value
-        elif field.message_type is not None and not field.message_type.full_name.startswith("google."):
-            for part, inner in zip(value, text, strict=True) if field.is_repeated else [(value, text)]:
-                _with_numbers(part, inner)
-    return written
+    """The same document, its fields in the proto's order and its 64-bit integers as numbers."""
+    fields = cast("Sequence[FieldDescriptor]", message.DESCRIPTOR.fields)  # or upb's own, which is the same
+    return {
+        field.name: _with_number(field, getattr(message, field.name), written[field.name])
+        for field in fields
+        if field.name in written
+    }
+
+
+def _with_number(field: FieldDescriptor, value: Any, text: Any) -> Any:
+    if field.cpp_type in _INTEGERS_64:
+        return list(value) if field.is_repeated else value
+    if field.message_type is None or field.message_type.full_name.startswith("google."):
+        return text
+    if field.is_repeated:
+        return [_with_numbers(part, inner) for part, inner in zip(value, text, strict=True)]
+    return _with_numbers(value, text)
 
 
 def _fits(
-    terminal: Console, columns: Sequence[Column], cells: Sequence[Sequence[object]], shown: Sequence[int]
+    terminal: Console, columns: Sequence[Column], cells: Sequence[Sequence[str | int]], shown: Sequence[int]
 ) -> bool:
     return terminal.measure(
         _table(columns, cells, shown), options=terminal.options.update(max_width=10_000)
     ).maximum <= (terminal.width)
 
 
-def _table(columns: Sequence[Column], cells: Sequence[Sequence[object]], shown: Sequence[int]) -> Table:
+def _table(columns: Sequence[Column], cells: Sequence[Sequence[str | int]], shown: Sequence[int]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i in shown:
         table.add_column(columns[i].title, justify="right" if columns[i].is_number else "left", overflow="fold")
@@ -134,13 +146,11 @@ def _table(columns: Sequence[Column], cells: Sequence[Sequence[object]], shown: 
     return table
 
 
-def _cell(value: object) -> Text:
+def _cell(value: str | int) -> Text:
     match value:
-        case Text():
-            return value
         case bool():
             return Text("yes" if value else "")
         case int():
             return Text(number(value))
         case _:
-            return Text(str(value))
+            return Text(value)

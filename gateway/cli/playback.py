@@ -14,7 +14,7 @@ import typer
 
 from gateway.cli import arguments
 from gateway.cli.client import Caller, ClientSettings, gateway_command
-from gateway.cli.errors import EXIT_FAILED, EXIT_USAGE, Failure, Problem, Violation, failure
+from gateway.cli.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Failure, Problem, Violation, failure
 from gateway.cli.output import number, print_document
 
 if TYPE_CHECKING:  # loaded when something is played
@@ -94,13 +94,14 @@ class Choice:
         from gateway.cli.player import Pace
         from gateway.cli.replay import Plan
 
+        pace = Pace(arguments.speed(self.speed), self.page_size, self.calls_in_flight)
         orders = self._orders()
         units_by_default = len(orders) if self.file else round(len(orders) * GENERATED_UNITS_SHARE)
         return Plan(
             source=self.file.name if self.file else f"a generated session (seed {self._seed})",
             orders=orders,
             units=units_by_default if self.units is None else self.units,
-            pace=Pace(arguments.speed(self.speed), self.page_size, self.calls_in_flight),
+            pace=pace,
             sku=self.sku,
         )
 
@@ -132,7 +133,11 @@ def replay(
 ) -> None:
     """Play an order report: created reserves, paid commits, unpaid expires, refunded returns."""
     choice = Choice(file, speed or "max", units, sku, seed, orders, page_size, in_flight)
-    summary = play(caller.settings, choice.plan())
+    try:
+        summary = play(caller.settings, choice.plan())
+    except KeyboardInterrupt as stop:
+        message = "stopped before the end; what was played stays in the ledger, and open holds run out by themselves"
+        raise failure("INTERRUPTED", message, exit_code=EXIT_INTERRUPTED) from stop
     show(summary, as_json=caller.as_json)
     raise typer.Exit(0 if summary.is_good else EXIT_FAILED)
 

@@ -75,18 +75,21 @@ class Player:
     async def _next_page(self, clock: TapeClock | None) -> list[Event] | None:
         """Waits for a free call, then for events that are due; None at the end of the tape."""
         await self._free_calls.acquire()
-        while not self.schedule.is_finished:
+        while True:
             tape_now = None if clock is None else clock.tape_now(time.monotonic())
-            page = self.schedule.take(tape_now, self._pace.page_size)
-            if page:
+            if page := self.schedule.take(tape_now, self._pace.page_size):
                 return page
+            if self.schedule.is_finished:  # asked after taking: that may have passed the last events, all dropped
+                return None
             self._something_changed.clear()
-            next_time = self.schedule.next_time()
-            wait_seconds = (
-                None if clock is None or next_time is None else clock.seconds_until(next_time, time.monotonic())
-            )
-            await self._change_within(wait_seconds)
-        return None
+            await self._change_within(self._seconds_until_next(clock))
+
+    def _seconds_until_next(self, clock: TapeClock | None) -> float | None:
+        """How long until the next event is due; None if only an answer can bring one."""
+        next_time = self.schedule.next_time()
+        if clock is None or next_time is None:
+            return None
+        return clock.seconds_until(next_time, time.monotonic())
 
     async def _change_within(self, wait_seconds: float | None) -> None:
         try:

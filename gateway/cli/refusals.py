@@ -17,7 +17,8 @@ def problem_of_call(error: grpc.RpcError, address: str, request_id: str = "") ->
     status = _status_of(error)
     problem = dataclasses.replace(problem_of_status(status), request_id=request_id)
     if problem.code == "UNAVAILABLE" and not problem.reason:
-        return dataclasses.replace(problem, message=f"no gateway answers at {address} ({status.message})")
+        cause = status.message.rpartition(": ")[2]  # gRPC says the whole chain of causes, the first cause last
+        return dataclasses.replace(problem, message=f"no gateway answers at {address} ({cause})")
     return problem
 
 
@@ -45,18 +46,12 @@ def problem_of_status(status: status_pb2.Status) -> Problem:
 def _status_of(error: grpc.RpcError) -> status_pb2.Status:
     """The rich status if there is a well-formed one, else the plain code and text."""
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError), "a failed call says its code"
+    status: status_pb2.Status | None
     try:
         status = rpc_status.from_call(cast("grpc.Call", error))  # an AioRpcError says the same
     except ValueError:  # the details contradict the code: some proxy wrote one of them
         status = None
-    if status is not None:
-        return status
-    return status_pb2.Status(code=_number(error.code()), message=error.details() or "")
-
-
-def _number(code: grpc.StatusCode) -> int:
-    number: int = code.value[0]
-    return number
+    return status or status_pb2.Status(code=error.code().value[0], message=error.details() or "")
 
 
 def _seconds(retry_info: error_details_pb2.RetryInfo) -> float | None:

@@ -52,8 +52,12 @@ class Replay:
         self._player = Player(caller, plan.orders, plan.pace, self.sku, self.run_id, on_progress)
 
     async def run(self) -> Summary:
-        """Plays all of it, waits until the ledger has expired what was never paid, and checks. Raises Failure."""
+        """Plays all of it, waits until the ledger has expired what was never paid, and checks.
+
+        Raises Failure: at once if no gateway answers in the beginning, after patience if it goes away later.
+        """
         started = time.monotonic()
+        await self._caller.ask_once(self._caller.operations.GetVersion, operations_service_pb2.GetVersionRequest())
         await self._ensure_sku()
         before = await self._level()
         await self._receive()

@@ -38,6 +38,8 @@ DataDirectory = Annotated[
     ),
 ]
 MerchantName = Annotated[str, typer.Argument(metavar="NAME", help="The merchant's name.", show_default=False)]
+DATABASE_ADVICE = "Look at STOCKGATE_DATABASE_URL, or for the embedded PostgreSQL at the log in the data folder."
+
 Result = TypeVar("Result")
 
 
@@ -158,12 +160,19 @@ def refuse_taken_port(listen: str) -> None:
 def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     """Runs one of the gateway's functions; what it refuses is printed, not traced."""
     from gateway.cli.loop import run_to_end
-    from gateway.domain.errors import GatewayError
+    from gateway.domain.errors import DatabaseUnavailable, GatewayError
+    from gateway.rpc.status import STATUS_OF
 
     try:
         return run_to_end(coroutine)
     except GatewayError as error:
-        raise Failure(Problem(code=type(error).__name__, message=str(error))) from error
+        code, reason = STATUS_OF[type(error)]
+        advice = DATABASE_ADVICE if isinstance(error, DatabaseUnavailable) else ""
+        raise Failure(Problem(code=code.name, reason=reason, message=str(error), advice=advice)) from error
+    except OSError as error:
+        raise failure(
+            "FILES", f"{error.filename}: {error.strerror}", "Is the data folder one this user may write?"
+        ) from error
 
 
 def _show_token(name: str, token: str, *, as_json: bool) -> None:
@@ -177,5 +186,6 @@ def _show_token(name: str, token: str, *, as_json: bool) -> None:
 
 def _stop_with_stdin() -> None:
     """Stops this process when its parent is gone: the parent holds the other end of stdin, and never writes."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -193,7 +193,7 @@ def _show_sku(caller: Caller, response: SkuResponse) -> None:
     say(f"created {local_time(sku.create_time)} · changed {local_time(sku.update_time)}", style="dim")
 
 
-def _sku_row(sku: catalog_pb2.Sku) -> tuple[object, ...]:
+def _sku_row(sku: catalog_pb2.Sku) -> tuple[str | int, ...]:
     return (
         sku.sku,
         sku.title,

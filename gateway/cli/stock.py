@@ -219,7 +219,7 @@ def movements(
     if caller.as_json:
         print_document(document(response))
         return
-    views.print_movements(response.movements)
+    views.print_movements(response.movements, sku)
     say_more(response.next_page_token, limit)
 
 

@@ -4,7 +4,7 @@ What the exports look like, and what is tolerated: UTF-8 (with or without BOM) o
 spaces; columns in any order, and more of them than we need; CSV quoting; order numbers that were kept from Excel by
 `="123"`, a leading tab or a quote. Times are China time (UTC+8). One row is one order of one unit.
 
-What is refused, with line and column, every fault of the file at once (up to a limit): see `_order`.
+What is refused, with line and column, every fault of the file at once (up to a limit): see `_Sheet.order`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ NUMBER, CREATED, PAID, REFUNDED = "订单编号", "订单创建时间", "订单�
 COLUMNS = (NUMBER, CREATED, PAID, REFUNDED)
 NUMBER_LENGTH_MAX = 64
 SHOWN_LENGTH_MAX = 40
+HEADER_SHOWN_MAX = 200
 
 _TIME = re.compile(r"(\d{4})([-/])(\d{1,2})\2(\d{1,2}) (\d{1,2}):(\d{2})(?::(\d{2}))?")
 _KEPT_FROM_EXCEL = re.compile(r"""=?"(.*)"|'(.*)""")
@@ -83,14 +84,13 @@ def parse_tape(content: bytes, now: datetime) -> list[Order]:
     header = next(rows, None)
     if header is None:
         raise TapeError([Fault(1, "", "the file is empty")])
-    places = _places(header[1])
+    sheet = _Sheet(header[1], now)
     orders: list[Order] = []
     faults: list[Fault] = []
-    lines_by_number: dict[str, int] = {}
     try:
         for line, fields in rows:
             try:
-                orders.append(_order(line, fields, len(header[1]), places, lines_by_number, now))
+                orders.append(sheet.order(line, fields))
             except TapeError as error:
                 faults += error.faults
             if len(faults) >= FAULTS_MAX:
@@ -155,45 +155,53 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
             yield line, fields
 
 
-def _places(header: list[str]) -> Mapping[str, int]:
+def _places(names: list[str]) -> Mapping[str, int]:
     """Where the columns we need are. Raises TapeError if one is missing or there twice."""
-    names = [_clean(name) for name in header]
     faults = [Fault(1, column, "the column is missing") for column in COLUMNS if column not in names]
     faults += [Fault(1, column, "the column is there twice") for column in COLUMNS if names.count(column) > 1]
     if faults:
-        found = ", ".join(name for name in names if name)[:200]
+        found = ", ".join(name for name in names if name)[:HEADER_SHOWN_MAX]
         raise TapeError([*faults, Fault(1, "", f"the header has: {found or 'nothing'}")])
     return {column: names.index(column) for column in COLUMNS}
 
 
-def _order(
-    line: int,
-    fields: list[str],
-    width: int,
-    places: Mapping[str, int],
-    lines_by_number: dict[str, int],
-    now: datetime,
-) -> Order:
-    """One row as an order. Raises TapeError with its first fault."""
-    if len(fields) < width:
-        raise TapeError([Fault(line, "", f"the line is cut: {len(fields)} of {width} columns")])
-    if any(field.strip() for field in fields[width:]):
-        raise TapeError([Fault(line, "", f"the line has {len(fields)} columns, the header {width}")])
-    number, created, paid, refunded = (_clean(fields[places[column]]) for column in COLUMNS)
-    order = Order(
-        number=_number(line, number),
-        create_time=_time(line, CREATED, created, now),
-        pay_time=_time(line, PAID, paid, now) if paid else None,
-        is_refunded=_amount(line, refunded) > 0,
-    )
-    if order.pay_time is not None and order.pay_time < order.create_time:
-        raise TapeError([Fault(line, PAID, f"paid {paid}, before it was created {created}")])
-    if order.is_refunded and order.pay_time is None:
-        raise TapeError([Fault(line, REFUNDED, f"{refunded} refunded, but the order was never paid")])
-    earlier = lines_by_number.setdefault(order.number, line)
-    if earlier != line:
-        raise TapeError([Fault(line, NUMBER, f"order {order.number} is there already, on line {earlier}")])
-    return order
+class _Sheet:
+    """The rows under one header, each of which becomes an order."""
+
+    def __init__(self, header: list[str], now: datetime) -> None:
+        self._header = [_clean(name) for name in header]
+        self._places = _places(self._header)
+        self._now = now
+        self._lines_by_number: dict[str, int] = {}
+
+    def order(self, line: int, fields: list[str]) -> Order:
+        """One row as an order. Raises TapeError with its first fault."""
+        width = len(self._header)
+        if len(fields) < width:
+            raise TapeError(
+                [
+                    Fault(
+                        line, self._header[len(fields)], f"the line is cut before it ({len(fields)} of {width} columns)"
+                    )
+                ]
+            )
+        if any(field.strip() for field in fields[width:]):
+            raise TapeError([Fault(line, "", f"the line has {len(fields)} columns, the header {width}")])
+        number, created, paid, refunded = (_clean(fields[self._places[column]]) for column in COLUMNS)
+        order = Order(
+            number=_number(line, number),
+            create_time=_time(line, CREATED, created, self._now),
+            pay_time=_time(line, PAID, paid, self._now) if paid else None,
+            is_refunded=_amount(line, refunded) > 0,
+        )
+        if order.pay_time is not None and order.pay_time < order.create_time:
+            raise TapeError([Fault(line, PAID, f"paid {paid}, before it was created {created}")])
+        if order.is_refunded and order.pay_time is None:
+            raise TapeError([Fault(line, REFUNDED, f"{refunded} refunded, but the order was never paid")])
+        earlier = self._lines_by_number.setdefault(order.number, line)
+        if earlier != line:
+            raise TapeError([Fault(line, NUMBER, f"order {order.number} is there already, on line {earlier}")])
+        return order
 
 
 def _number(line: int, text: str) -> str:
@@ -228,9 +236,9 @@ def _time(line: int, column: str, text: str, now: datetime) -> datetime:
 
 def _amount(line: int, text: str) -> Decimal:
     try:
-        amount = Decimal(text.replace(",", "")) if text else Decimal(0)
+        amount = Decimal(text.replace(",", ""))
     except InvalidOperation as error:
-        raise TapeError([Fault(line, REFUNDED, f"{_shown(text)} is no number")]) from error
+        raise TapeError([Fault(line, REFUNDED, f"{_shown(text)} is no number" if text else "it is empty")]) from error
     if not amount.is_finite() or amount < 0:
         raise TapeError([Fault(line, REFUNDED, f"{_shown(text)} is no amount")])
     return amount

@@ -24,18 +24,17 @@ MOVEMENT_COLUMNS = (
     Column("revision", is_number=True),
     Column("recorded", worth=9),
     Column("kind"),
-    Column("SKU"),
+    Column("SKU", worth=10),
     Column("location", worth=5),
     Column("units", is_number=True, worth=6),
-    Column("on hand", is_number=True),
-    Column("", is_number=True, worth=8),
-    Column("reserved", is_number=True),
-    Column("", is_number=True, worth=7),
+    Column("on hand", is_number=True, worth=8),
+    Column("reserved", is_number=True, worth=7),
     Column("reason", worth=3),
     Column("reservation", worth=4),
     Column("request id", worth=1),
     Column("happened", worth=2),
 )
+_SKU_PLACE = [column.title for column in MOVEMENT_COLUMNS].index("SKU")
 RESERVATION_COLUMNS = (
     Column("reservation"),
     Column("state"),
@@ -51,7 +50,7 @@ LINE_COLUMNS = (
     Column("SKU"),
     Column("location"),
     Column("asked", is_number=True),
-    Column("held", is_number=True),
+    Column("held", is_number=True, worth=1),
     Column("sold", is_number=True),
     Column("returned", is_number=True),
 )
@@ -71,7 +70,7 @@ SHORTFALL_COLUMNS = (
 
 def print_levels(levels: Iterable[stock_pb2.StockLevel], *, per_location: bool = False) -> None:
     """A row per SKU; with `per_location` also one per location that holds it."""
-    rows: list[Sequence[object]] = []
+    rows: list[Sequence[str | int]] = []
     for level in levels:
         is_spread = per_location or len(level.locations) == 1
         where = level.locations[0].location if len(level.locations) == 1 else "all"
@@ -94,9 +93,16 @@ def say_level(level: stock_pb2.LocationLevel) -> None:
     say(text + (f" · deficit {number(level.deficit)}" if level.deficit else ""))
 
 
-def print_movements(movements: Iterable[stock_pb2.Movement]) -> None:
-    """A row per movement: what it did to on hand and reserved, and what they were afterwards."""
-    print_table(MOVEMENT_COLUMNS, [_movement_row(each) for each in movements], "No movements.")
+def print_movements(movements: Iterable[stock_pb2.Movement], sku: str = "") -> None:
+    """A row per movement: what it did to on hand and reserved, and what they were afterwards.
+
+    If all are of one SKU, that is said once.
+    """
+    rows = [_movement_row(each) for each in movements]
+    if sku and rows:
+        say(f"Movements of {sku}", style="bold")
+        rows = [(*row[:_SKU_PLACE], "", *row[_SKU_PLACE + 1 :]) for row in rows]
+    print_table(MOVEMENT_COLUMNS, rows, "No movements.")
 
 
 def print_reservations(reservations: Iterable[stock_pb2.Reservation]) -> None:
@@ -106,7 +112,7 @@ def print_reservations(reservations: Iterable[stock_pb2.Reservation]) -> None:
             each.reservation_id,
             state_of(each),
             each.order_id,
-            ", ".join(f"{line.sku} {_held_or_sold(line)}" for line in each.lines),
+            ", ".join(f"{line.sku} {_units(each, line)}" for line in each.lines),
             local_time(each.create_time),
             local_time(each.expire_time),
             local_time(each.resolve_time),
@@ -126,11 +132,8 @@ def say_reservation(reservation: stock_pb2.Reservation) -> None:
         say("at risk: the goods behind it turned out to be gone", style="bold yellow")
     if reservation.replaces_reservation_id:
         say(f"takes the place of {reservation.replaces_reservation_id}, which had expired")
-    rows = [
-        (line.line_number, line.sku, place.location, line.requested, place.held, place.committed, place.returned)
-        for line in reservation.lines
-        for place in line.allotments or [stock_pb2.Allotment(location=line.location)]
-    ]
+    is_open = reservation.state == stock_pb2.RESERVATION_STATE_HELD
+    rows = [row for line in reservation.lines for row in _line_rows(line, is_open=is_open)]
     print_table(LINE_COLUMNS, rows, "No lines.")
 
 
@@ -159,7 +162,7 @@ def state_of(reservation: stock_pb2.Reservation) -> str:
     return word(stock_pb2.ReservationState.Name(reservation.state), "RESERVATION_STATE_").upper()
 
 
-def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel) -> tuple[object, ...]:
+def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel) -> tuple[str | int, ...]:
     return (
         level.on_hand,
         level.reserved,
@@ -169,7 +172,7 @@ def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel) -> tuple[
     )
 
 
-def _movement_row(movement: stock_pb2.Movement) -> tuple[object, ...]:
+def _movement_row(movement: stock_pb2.Movement) -> tuple[str | int, ...]:
     reason = movement.reason
     if movement.corrects_revision:
         reason = f"{reason} (corrects {movement.corrects_revision})".strip()
@@ -183,10 +186,8 @@ def _movement_row(movement: stock_pb2.Movement) -> tuple[object, ...]:
         movement.sku,
         movement.location,
         movement.quantity,
-        change(movement.on_hand_change),
-        f"-> {number(movement.on_hand_after)}",
-        change(movement.reserved_change),
-        f"-> {number(movement.reserved_after)}",
+        change(movement.on_hand_change, movement.on_hand_after),
+        change(movement.reserved_change, movement.reserved_after),
         reason,
         movement.reservation_id,
         movement.request_id,
@@ -194,8 +195,27 @@ def _movement_row(movement: stock_pb2.Movement) -> tuple[object, ...]:
     )
 
 
-def _held_or_sold(line: stock_pb2.ReservationLine) -> int:
-    return sum(place.held or place.committed for place in line.allotments)
+def _line_rows(line: stock_pb2.ReservationLine, *, is_open: bool) -> list[tuple[str | int, ...]]:
+    """A row per location that holds units of the line; what was asked stands in the first."""
+    places = line.allotments or [stock_pb2.Allotment(location=line.location)]
+    return [
+        (
+            line.line_number,
+            line.sku,
+            place.location,
+            "" if i else line.requested,
+            place.held if is_open else "",
+            place.committed,
+            place.returned,
+        )
+        for i, place in enumerate(places)
+    ]
+
+
+def _units(reservation: stock_pb2.Reservation, line: stock_pb2.ReservationLine) -> str:
+    """What a line sold, or else what it holds or held."""
+    is_sold = reservation.state == stock_pb2.RESERVATION_STATE_COMMITTED
+    return number(sum(place.committed if is_sold else place.held for place in line.allotments))
 
 
 def _end_of(reservation: stock_pb2.Reservation) -> str:

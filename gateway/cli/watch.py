@@ -16,6 +16,7 @@ from gateway.cli.errors import EXIT_USAGE, Failure, failure
 from gateway.cli.output import document, local, number, print_document, say
 from gateway.v1 import stock_pb2, stock_service_pb2
 
+WORTH_RESUMING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})  # the gateway went away, or this reader fell behind
 RESUME_PAUSE_SECONDS = 1.0
 RESUME_SECONDS_MAX = 120.0  # longer than any deploy; after that somebody should look
 
@@ -98,8 +99,8 @@ def _messages(caller: Caller, watching: Watching) -> Iterator[stock_service_pb2.
                     yield message
         except Failure as lost:
             lost_at = lost_at or time.monotonic()
-            is_worth_waiting = watching.epoch and time.monotonic() - lost_at < RESUME_SECONDS_MAX
-            if lost.problem.code != "UNAVAILABLE" or not is_worth_waiting:
+            is_in_time = watching.epoch and time.monotonic() - lost_at < RESUME_SECONDS_MAX
+            if lost.problem.code not in WORTH_RESUMING or not is_in_time:
                 raise
         time.sleep(RESUME_PAUSE_SECONDS)
 

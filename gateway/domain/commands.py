@@ -8,17 +8,17 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.domain.stock import Level, Shortfall
 from gateway.domain.reservations import Reservation
+from gateway.domain.stock import Level, Shortfall
 
 
-class Command(Struct, frozen=True, array_like=True, tag=True):
+class Command(Struct, frozen=True, array_like=True, gc=False, tag=True):
     """A wish with the id its caller chose for it."""
 
     request_id: str
 
 
-class ReceiveStock(Command, frozen=True, tag="receive"):
+class ReceiveStock(Command, frozen=True, gc=False, tag="receive"):
     """Goods came in. `quantity` > 0 units."""
 
     sku: str
@@ -28,7 +28,7 @@ class ReceiveStock(Command, frozen=True, tag="receive"):
     occur_time: datetime | None = None
 
 
-class AdjustStock(Command, frozen=True, tag="adjust"):
+class AdjustStock(Command, frozen=True, gc=False, tag="adjust"):
     """On hand is corrected by `change` units (R14, R16, R17)."""
 
     sku: str
@@ -41,7 +41,7 @@ class AdjustStock(Command, frozen=True, tag="adjust"):
     occur_time: datetime | None = None
 
 
-class CountStock(Command, frozen=True, tag="count"):
+class CountStock(Command, frozen=True, gc=False, tag="count"):
     """The shelf was counted at `count_time` (R15); a count is reality, so it always stands."""
 
     sku: str
@@ -52,7 +52,7 @@ class CountStock(Command, frozen=True, tag="count"):
     expected_on_hand: int | None = None
 
 
-class TransferStock(Command, frozen=True, tag="transfer"):
+class TransferStock(Command, frozen=True, gc=False, tag="transfer"):
     """`quantity` > 0 units that nobody reserved go from one location to another."""
 
     sku: str
@@ -62,7 +62,7 @@ class TransferStock(Command, frozen=True, tag="transfer"):
     reason: str = ""
 
 
-class ReserveLine(Struct, frozen=True, array_like=True):
+class ReserveLine(Struct, frozen=True, array_like=True, gc=False):
     """`quantity` > 0 units of a SKU, from `location` or, if that is empty, from any the command names."""
 
     sku: str
@@ -70,7 +70,7 @@ class ReserveLine(Struct, frozen=True, array_like=True):
     location: str = ""
 
 
-class ReserveStock(Command, frozen=True, tag="reserve"):
+class ReserveStock(Command, frozen=True, gc=False, tag="reserve"):
     """Promise units to an order (R1-R3, R7). `ttl_ms` 0 means the ledger's default."""
 
     lines: tuple[ReserveLine, ...]
@@ -80,14 +80,14 @@ class ReserveStock(Command, frozen=True, tag="reserve"):
     locations: tuple[str, ...] = ()
 
 
-class LineQuantity(Struct, frozen=True, array_like=True):
+class LineQuantity(Struct, frozen=True, array_like=True, gc=False):
     """`quantity` >= 0 units of the line with this number, from 1."""
 
     line_number: int
     quantity: int
 
 
-class CommitReservation(Command, frozen=True, tag="commit"):
+class CommitReservation(Command, frozen=True, gc=False, tag="commit"):
     """Sell a reservation (R1, R4), all of it if `lines` is empty; R9 where `retake_expired`."""
 
     reservation_id: int
@@ -95,28 +95,28 @@ class CommitReservation(Command, frozen=True, tag="commit"):
     retake_expired: bool = False
 
 
-class ReleaseReservation(Command, frozen=True, tag="release"):
+class ReleaseReservation(Command, frozen=True, gc=False, tag="release"):
     """Give a reservation up, whole (R5)."""
 
     reservation_id: int
     reason: str = ""
 
 
-class ExtendReservation(Command, frozen=True, tag="extend"):
+class ExtendReservation(Command, frozen=True, gc=False, tag="extend"):
     """Let a reservation run for `ttl_ms` from now, if that is later than it would (R8)."""
 
     reservation_id: int
     ttl_ms: int
 
 
-class ResizeReservation(Command, frozen=True, tag="resize"):
+class ResizeReservation(Command, frozen=True, gc=False, tag="resize"):
     """Change the quantities of an open reservation (R5)."""
 
     reservation_id: int
     lines: tuple[LineQuantity, ...]
 
 
-class ReturnStock(Command, frozen=True, tag="return"):
+class ReturnStock(Command, frozen=True, gc=False, tag="return"):
     """Sold goods came back, all of them if `lines` is empty, to `location` or where they had left."""
 
     reservation_id: int
@@ -125,20 +125,20 @@ class ReturnStock(Command, frozen=True, tag="return"):
     reason: str = ""
 
 
-class ExpireReservation(Command, frozen=True, tag="expire"):
+class ExpireReservation(Command, frozen=True, gc=False, tag="expire"):
     """The ledger's own: free what ran out of time. Has no request id and is not kept."""
 
     reservation_id: int
 
 
-class SetSafetyStock(Command, frozen=True, tag="safety"):
+class SetSafetyStock(Command, frozen=True, gc=False, tag="safety"):
     """The catalog's own: from now on `safety_stock` units are never offered, at each location."""
 
     sku: str
     safety_stock: int
 
 
-class SetFrozen(Command, frozen=True, tag="freeze"):
+class SetFrozen(Command, frozen=True, gc=False, tag="freeze"):
     """The catalog's own: stop or allow new reservations of a SKU."""
 
     sku: str
@@ -163,7 +163,7 @@ AnyCommand = (
 )
 
 
-class StockMoved(Struct, frozen=True, array_like=True, tag="moved"):
+class StockMoved(Struct, frozen=True, array_like=True, gc=False, tag="moved"):
     """Answer to receive, adjust, count, transfer: the level afterwards (of a transfer: where the units arrived)."""
 
     level: Level
@@ -173,7 +173,7 @@ class StockMoved(Struct, frozen=True, array_like=True, tag="moved"):
     from_level: Level | None = None
 
 
-class ReservationChanged(Struct, frozen=True, array_like=True, tag="reservation"):
+class ReservationChanged(Struct, frozen=True, array_like=True, gc=False, tag="reservation"):
     """Answer to everything about reservations: the reservation afterwards."""
 
     reservation: Reservation
@@ -182,7 +182,7 @@ class ReservationChanged(Struct, frozen=True, array_like=True, tag="reservation"
     shortfalls: tuple[Shortfall, ...] = ()
 
 
-class SkuChanged(Struct, frozen=True, array_like=True, tag="sku"):
+class SkuChanged(Struct, frozen=True, array_like=True, gc=False, tag="sku"):
     """Answer to the catalog's own commands."""
 
     revision: int
@@ -192,7 +192,7 @@ class SkuChanged(Struct, frozen=True, array_like=True, tag="sku"):
 AnyAnswer = StockMoved | ReservationChanged | SkuChanged
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """A command that took effect, with its first answer (R10)."""
 
     command: AnyCommand

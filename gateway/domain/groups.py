@@ -130,6 +130,7 @@ def _decide_together(book: Book, commands: Sequence[AnyCommand]) -> list[Outcome
     book.rollback(mark)
     culprit = commands[refused].request_id
     others = AtomicGroupFailed(
-        f"nothing of the atomic group was applied: its item with request_id {culprit!r} was refused", failed_item=culprit
+        f"nothing of the atomic group was applied: its item with request_id {culprit!r} was refused",
+        failed_item=culprit,
     )
     return [outcomes[refused] if place == refused else others for place in range(len(commands))]

@@ -41,7 +41,14 @@ def reserve(book: Book, command: ReserveStock) -> ReservationChanged:
         if asked.location:
             book.require_location(asked.location, f"lines[{number - 1}].location")
         line = Line(number, asked.sku, asked.location, asked.quantity, ())
-        line, missing = _hold(book, line, command.locations, asked.quantity, reservation_id, command.request_id)
+        line, missing = _hold(
+            book,
+            line,
+            asked.quantity,
+            command.locations,
+            reservation_id=reservation_id,
+            request_id=command.request_id,
+        )
         if missing and not command.allow_partial:
             raise _insufficient(line, asked.quantity, asked.quantity - missing, number)
         granted += asked.quantity - missing
@@ -144,7 +151,13 @@ def return_(book: Book, command: ReturnStock) -> ReservationChanged:
 
 
 def _hold(
-    book: Book, line: Line, locations: tuple[str, ...], quantity: int, reservation_id: int, request_id: str,
+    book: Book,
+    line: Line,
+    quantity: int,
+    locations: tuple[str, ...],
+    *,
+    reservation_id: int,
+    request_id: str,
     kind: MovementKind = MovementKind.RESERVE,
 ) -> tuple[Line, int]:
     """Promise up to `quantity` more units to the line; returns it and the units that are missing."""
@@ -168,7 +181,13 @@ def _grow(book: Book, line: Line, more: int, reservation: Reservation, request_i
     if book.rule(line.sku).frozen:
         raise SkuFrozen(f"SKU {line.sku} is frozen: nothing new may be reserved", field="lines", sku=line.sku)
     grown, missing = _hold(
-        book, line, reservation.locations, more, reservation.reservation_id, request_id, MovementKind.RESIZE
+        book,
+        line,
+        more,
+        reservation.locations,
+        reservation_id=reservation.reservation_id,
+        request_id=request_id,
+        kind=MovementKind.RESIZE,
     )
     if missing:
         raise _insufficient(line, more, more - missing, line.line_number)
@@ -260,7 +279,12 @@ def _retake(book: Book, command: CommitReservation, expired: Reservation) -> Res
         _require_at_most(old, quantity, old.held, "held before it expired")
         line = Line(old.line_number, old.sku, old.location, quantity, ())
         line, missing = _hold(
-            book, line, expired.locations, quantity, reservation.reservation_id, command.request_id
+            book,
+            line,
+            quantity,
+            expired.locations,
+            reservation_id=reservation.reservation_id,
+            request_id=command.request_id,
         )
         lines.append(_sell(book, line, line.held, reservation, command.request_id))
         if missing:
@@ -319,7 +343,7 @@ def _quantities(asked: tuple[LineQuantity, ...], reservation: Reservation) -> di
     for place, one in enumerate(asked):
         if not 1 <= one.line_number <= len(reservation.lines) or one.line_number in quantities:
             raise InvalidArgument(
-                f"line_number {one.line_number} is not a line of reservation {reservation.reservation_id}, or is there twice",
+                f"line_number {one.line_number} is no line of reservation {reservation.reservation_id}, or named twice",
                 field=f"lines[{place}].line_number",
             )
         quantities[one.line_number] = one.quantity

@@ -28,7 +28,7 @@ class ReservationState(IntEnum):
     EXPIRED = 4
 
 
-class Allotment(Struct, frozen=True, array_like=True):
+class Allotment(Struct, frozen=True, array_like=True, gc=False):
     """Units of one line at one location: promised, of those sold, of those come back."""
 
     location: str
@@ -37,7 +37,7 @@ class Allotment(Struct, frozen=True, array_like=True):
     returned: int = 0
 
 
-class Line(Struct, frozen=True, array_like=True):
+class Line(Struct, frozen=True, array_like=True, gc=False):
     """One line of a reservation; `line_number` from 1, `location` as asked ("" if any would do)."""
 
     line_number: int
@@ -57,7 +57,7 @@ class Line(Struct, frozen=True, array_like=True):
         return sum(allotment.committed - allotment.returned for allotment in self.allotments)
 
 
-class Reservation(Struct, frozen=True, array_like=True):
+class Reservation(Struct, frozen=True, array_like=True, gc=False):
     """A promise of units to one order."""
 
     reservation_id: int

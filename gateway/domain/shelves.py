@@ -109,9 +109,9 @@ def transfer(book: Book, command: TransferStock) -> StockMoved:
             available=free,
             asked=command.quantity,
         )
-    words = {"request_id": command.request_id, "reason": command.reason}
-    left = book.move(MovementKind.TRANSFER_OUT, source, command.quantity, -command.quantity, **words)
-    reached = book.move(MovementKind.TRANSFER_IN, target, command.quantity, command.quantity, **words)
+    request_id, reason, units = command.request_id, command.reason, command.quantity
+    left = book.move(MovementKind.TRANSFER_OUT, source, units, -units, request_id=request_id, reason=reason)
+    reached = book.move(MovementKind.TRANSFER_IN, target, units, units, request_id=request_id, reason=reason)
     return StockMoved(reached, book.revision, book.now, from_level=left)
 
 
@@ -168,7 +168,7 @@ def _changed_since(book: Book, command: CountStock, level: Level, taken: datetim
 def _require_expected(level: Level, expected: int | None) -> None:
     if expected is not None and expected != level.on_hand:
         raise OnHandChanged(
-            f"{level.sku} at {level.location} has {level.on_hand} units on hand, not {expected}; read it and decide anew",
+            f"{level.sku} at {level.location} has {level.on_hand} units on hand, not {expected}: decide anew",
             field="expected_on_hand",
             on_hand=level.on_hand,
             expected_on_hand=expected,
@@ -183,7 +183,7 @@ def _require_allowed(level: Level, change: int, record_reality: bool) -> None:
         return
     advice = "only that many can be gone" if record_reality else "set record_reality if the goods are really gone"
     raise BelowReserved(
-        f"{level.sku} at {level.location} has {level.on_hand} units on hand, {level.reserved} of them reserved: {advice}",
+        f"{level.sku} at {level.location} has {level.on_hand} units on hand, {level.reserved} reserved: {advice}",
         field="change",
         on_hand=level.on_hand,
         reserved=level.reserved,

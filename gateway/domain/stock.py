@@ -39,7 +39,7 @@ class ShortfallCause(IntEnum):
     PAID_TOO_LATE = 2
 
 
-class Level(Struct, frozen=True, array_like=True):
+class Level(Struct, frozen=True, array_like=True, gc=False):
     """The stock of one SKU at one location, in units; `revision` is its last movement."""
 
     sku: str
@@ -72,7 +72,7 @@ class Level(Struct, frozen=True, array_like=True):
         return max(0, self.reserved - self.on_hand)
 
 
-class Movement(Struct, frozen=True):
+class Movement(Struct, frozen=True, gc=False):
     """One immutable row of the journal; quantities in units."""
 
     revision: int
@@ -94,7 +94,7 @@ class Movement(Struct, frozen=True):
     absorbed_by_revision: int | None = None
 
 
-class Shortfall(Struct, frozen=True, array_like=True):
+class Shortfall(Struct, frozen=True, array_like=True, gc=False):
     """`quantity` units sold that cannot be served."""
 
     shortfall_id: int
@@ -110,7 +110,7 @@ class Shortfall(Struct, frozen=True, array_like=True):
     resolve_time: datetime | None = None
 
 
-class SkuRule(Struct, frozen=True):
+class SkuRule(Struct, frozen=True, gc=False):
     """What the ledger must know of a SKU beside its levels."""
 
     safety_stock: int = 0

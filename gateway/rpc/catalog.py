@@ -2,17 +2,20 @@
 
 from collections.abc import Collection
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from gateway.domain.errors import InvalidArgument
 from gateway.rpc import parsing, rendering
-from gateway.rpc.paging import page_size, page_token, token
+from gateway.rpc.paging import CODE, PLACE, page_size, page_token, token
 from gateway.rpc.server import Call, Streaming, Unary
 from gateway.store.catalog import Location, Sku
 from gateway.v1 import catalog_pb2
 from gateway.v1 import catalog_service_pb2 as pb
+
+WithSku = TypeVar("WithSku", bound=Any)
+WithLocation = TypeVar("WithLocation", bound=Any)
 
 SUBSTITUTES_MAX = 20
 LEAD_TIME_DAYS_MAX = 3650.0
@@ -40,7 +43,7 @@ async def list_skus(call: Call, request: pb.ListSkusRequest) -> pb.ListSkusRespo
     """List SKUs by code."""
     size = page_size(request)
     found = await call.merchant.catalog.list_skus(
-        prefix=parsing.text(request.sku_prefix, "sku_prefix"), after=page_token(request, str, ""), count_max=size
+        prefix=parsing.text(request.sku_prefix, "sku_prefix"), after=page_token(request, CODE, ""), count_max=size
     )
     response = pb.ListSkusResponse()
     for sku in found:
@@ -86,9 +89,7 @@ async def get_location(call: Call, request: pb.GetLocationRequest) -> pb.GetLoca
 async def list_locations(call: Call, request: pb.ListLocationsRequest) -> pb.ListLocationsResponse:
     """List locations in the order in which they serve."""
     size = page_size(request)
-    found = await call.merchant.catalog.list_locations(
-        after=page_token(request, tuple[int, str], None), count_max=size
-    )
+    found = await call.merchant.catalog.list_locations(after=page_token(request, PLACE, None), count_max=size)
     response = pb.ListLocationsResponse()
     for location in found:
         rendering.fill_location(response.locations.add(), location)
@@ -138,12 +139,12 @@ def _fields(request: Any, message: Message, allowed: Collection[str]) -> set[str
     return set(named) or {field.name for field, _ in message.ListFields() if field.name in allowed}
 
 
-def _with_sku(response: Any, sku: Sku) -> Any:
+def _with_sku(response: WithSku, sku: Sku) -> WithSku:
     rendering.fill_sku(response.sku, sku)
     return response
 
 
-def _with_location(response: Any, location: Location) -> Any:
+def _with_location(response: WithLocation, location: Location) -> WithLocation:
     rendering.fill_location(response.location, location)
     return response
 

@@ -2,9 +2,11 @@
 
 import base64
 import binascii
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+from msgspec import Meta
+from msgspec.json import Decoder
 
 from gateway.domain.errors import InvalidArgument
 
@@ -12,6 +14,13 @@ T = TypeVar("T")
 
 PAGE_SIZE_DEFAULT = 100
 PAGE_SIZE_MAX = 1_000
+
+# The keys there are, with what the database can hold of them: a caller may have made its token up.
+_Code = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
+_Position = Annotated[int, Meta(ge=-(2**31), lt=2**31)]
+NUMBER: Decoder[int] = Decoder(Annotated[int, Meta(ge=0, le=2**63 - 1)])
+CODE: Decoder[str] = Decoder(_Code)
+PLACE: Decoder[tuple[int, str] | None] = Decoder(tuple[_Position, _Code])
 
 
 def page_size(request: Any) -> int:
@@ -26,11 +35,11 @@ def token(last: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(last)).decode()
 
 
-def page_token(request: Any, kind: type[T], default: T) -> T:
+def page_token(request: Any, key: Decoder[T], default: T) -> T:
     """The key behind `page_token`, `default` if there is none; raises `InvalidArgument`."""
     if not request.page_token:
         return default
     try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(request.page_token), type=kind)
+        return key.decode(base64.urlsafe_b64decode(request.page_token))
     except (binascii.Error, ValueError, msgspec.DecodeError):
         raise InvalidArgument("page_token is not one that this list gave out", field="page_token") from None

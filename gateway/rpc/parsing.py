@@ -30,6 +30,7 @@ CODE_LENGTH_MAX = 64
 ID_LENGTH_MAX = 128
 TEXT_LENGTH_MAX = 200
 LINES_MAX = 100
+RESERVATION_ID_DIGITS_MAX = 18
 LOCATIONS_MAX = 100
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -119,9 +120,7 @@ def commit(r: pb.CommitReservationRequest) -> CommitReservation:
 
 def release(r: pb.ReleaseReservationRequest) -> ReleaseReservation:
     """A `ReleaseReservation`; raises `InvalidArgument`."""
-    return ReleaseReservation(
-        request_id(r.request_id), reservation_id(r.reservation_id), text(r.reason, "reason")
-    )
+    return ReleaseReservation(request_id(r.request_id), reservation_id(r.reservation_id), text(r.reason, "reason"))
 
 
 def extend(r: pb.ExtendReservationRequest) -> ExtendReservation:
@@ -133,9 +132,7 @@ def resize(r: pb.ResizeReservationRequest) -> ResizeReservation:
     """A `ResizeReservation`; raises `InvalidArgument`, `QuantityOverflow`."""
     if not r.lines:
         raise InvalidArgument("a resize names the lines to change", field="lines")
-    return ResizeReservation(
-        request_id(r.request_id), reservation_id(r.reservation_id), _line_quantities(r.lines)
-    )
+    return ResizeReservation(request_id(r.request_id), reservation_id(r.reservation_id), _line_quantities(r.lines))
 
 
 def return_(r: pb.ReturnStockRequest) -> ReturnStock:
@@ -204,17 +201,21 @@ def units(value: int, field: str, *, least: int = 1) -> int:
     if value < least:
         raise InvalidArgument(f"{field} is {value}; it must be {least} or more", field=field)
     if value > UNITS_MAX:
-        raise QuantityOverflow(f"{field} is {value}; at most {UNITS_MAX} units are kept", field=field, units_max=UNITS_MAX)
+        raise QuantityOverflow(
+            f"{field} is {value}; at most {UNITS_MAX} units are kept", field=field, units_max=UNITS_MAX
+        )
     return value
 
 
 def reservation_id(value: str, field: str = "reservation_id") -> int:
     """The number behind a reservation's id."""
-    if value.isascii() and value.isdecimal() and len(value) <= 18:
+    if value.isascii() and value.isdecimal() and len(value) <= RESERVATION_ID_DIGITS_MAX:
         return int(value)
     if not value:
         raise InvalidArgument(f"{field} is missing", field=field)
-    raise InvalidArgument(f"{field} {value[:40]!r} is no reservation's id; ids are what ReserveStock answered", field=field)
+    raise InvalidArgument(
+        f"{field} {value[:40]!r} is no reservation's id; ids are what ReserveStock answered", field=field
+    )
 
 
 def time_of(message: Any, field: str) -> datetime | None:
@@ -229,14 +230,11 @@ def time_of(message: Any, field: str) -> datetime | None:
 
 
 def _reserve_line(line: pb.ReserveLine, place: int) -> ReserveLine:
-    sku, quantity, location = line.sku, line.quantity, line.location
-    # The common case, said once; whatever is wrong is named by the checks below.
-    if 0 < quantity <= UNITS_MAX and 0 < len(sku) <= CODE_LENGTH_MAX and sku.isprintable() and not location:
-        if sku == sku.strip():
-            return ReserveLine(sku, quantity)
     at = f"lines[{place}]"
     return ReserveLine(
-        code(sku, f"{at}.sku"), units(quantity, f"{at}.quantity"), optional_code(location, f"{at}.location")
+        code(line.sku, f"{at}.sku"),
+        units(line.quantity, f"{at}.quantity"),
+        optional_code(line.location, f"{at}.location"),
     )
 
 

@@ -67,7 +67,7 @@ FILLERS: dict[str, Callable[[Any, Any], None]] = {
 def fill_reservation(m: stock_pb2.Reservation, reservation: Reservation, *, at_risk: bool = False) -> None:
     """Fill a reservation."""
     m.reservation_id = str(reservation.reservation_id)
-    m.state = reservation.state.value
+    m.state = stock_pb2.ReservationState.ValueType(reservation.state)
     for line in reservation.lines:
         filled = m.lines.add(line_number=line.line_number, sku=line.sku, requested=line.requested)
         if line.location:
@@ -123,7 +123,7 @@ def fill_movement(m: stock_pb2.Movement, movement: Movement) -> None:
     """Fill a movement."""
     m.record_time.CopyFrom(timestamp(movement.record_time))
     m.occur_time.CopyFrom(timestamp(movement.occur_time))
-    m.kind = movement.kind.value
+    m.kind = stock_pb2.MovementKind.ValueType(movement.kind)
     m.reservation_id = "" if movement.reservation_id is None else str(movement.reservation_id)
     for name in ("request_id", "reason"):
         setattr(m, name, getattr(movement, name) or "")
@@ -138,7 +138,7 @@ def fill_movement(m: stock_pb2.Movement, movement: Movement) -> None:
 def fill_shortfall(m: stock_pb2.Shortfall, shortfall: Shortfall) -> None:
     """Fill a shortfall."""
     m.shortfall_id = str(shortfall.shortfall_id)
-    m.cause = shortfall.cause.value
+    m.cause = stock_pb2.ShortfallCause.ValueType(shortfall.cause)
     m.reservation_id = "" if shortfall.reservation_id is None else str(shortfall.reservation_id)
     for name in ("sku", "location", "quantity", "order_id", "owner", "resolution"):
         setattr(m, name, getattr(shortfall, name))

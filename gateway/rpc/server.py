@@ -6,13 +6,14 @@ parsed here and not by grpc, so that a broken one is INVALID_ARGUMENT with a rea
 
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
-from google.protobuf.empty_pb2 import Empty
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -41,8 +42,15 @@ OPTIONS = (
 )
 
 
+class Tls(NamedTuple):
+    """The server's key and certificate chain, PEM."""
+
+    key: bytes
+    certificate: bytes
+
+
 class Call(NamedTuple):
-    """What a method knows of its call beside the request. `deadline` is on the monotonic clock, None if there is none."""
+    """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock."""
 
     merchant: Merchant
     deadline: float | None
@@ -65,7 +73,7 @@ class Server:
     def add(self, service: ServiceDescriptor, methods: dict[str, Unary | Streaming]) -> None:
         """Serve a service; `methods` has one function for each of its methods."""
         assert methods.keys() == {method.name for method in service.methods}, f"{service.full_name} is not whole"
-        handlers = {}
+        handlers: dict[str, Any] = {}
         for method in service.methods:
             request_class = GetMessageClass(method.input_type)
             behaviour: Any = methods[method.name]
@@ -80,15 +88,16 @@ class Server:
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
         self._names.append(service.full_name)
 
-    async def start(self, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+    async def start(self, listen: str, tls: Tls | None = None) -> str:
         """Serve at `host:port` (port 0: any free one); returns the address. Raises `OSError` if it is taken."""
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(self._names, self._server)
         channelz.add_channelz_servicer(self._server)
         try:
-            if credentials is None:
+            if tls is None:
                 port = self._server.add_insecure_port(listen)
             else:
+                credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
                 port = self._server.add_secure_port(listen, credentials)
         except RuntimeError as error:
             raise OSError(f"cannot listen at {listen}: the address is taken, or not this machine's") from error
@@ -137,8 +146,8 @@ class Server:
         return handle
 
     async def _call(self, context: grpc.aio.ServicerContext[Any, Any]) -> Call:
-        merchant = await self._callers.merchant_of(context.invocation_metadata())  # type: ignore[arg-type] # stubs: a tuple of pairs
-        remaining = context.time_remaining()
+        merchant = await self._callers.merchant_of(context.invocation_metadata())
+        remaining: float | None = context.time_remaining()
         return Call(merchant, None if remaining is None else time.monotonic() + remaining)
 
 
@@ -167,19 +176,23 @@ def _malformed(request_class: type[Message], raw: bytes) -> InvalidArgument:
 
 def _field_with_wrong_text(descriptor: Any, raw: bytes) -> str:
     try:
-        fields = UnknownFieldSet(Empty.FromString(raw))
+        unknown_fields = UnknownFieldSet(Empty.FromString(raw))
     except DecodeError:
         return ""
-    for unknown in fields:
+    seen: Counter[int] = Counter()
+    for place in range(len(unknown_fields)):
+        unknown = unknown_fields[place]
         field = descriptor.fields_by_number.get(unknown.field_number)
         if field is None or not isinstance(unknown.data, bytes):
             continue
+        name = f"{field.name}[{seen[field.number]}]" if field.is_repeated else field.name
+        seen[field.number] += 1
         if field.type == FieldDescriptor.TYPE_STRING and not _is_text(unknown.data):
-            return str(field.name)
+            return name
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             inner = _field_with_wrong_text(field.message_type, unknown.data)
             if inner:
-                return f"{field.name}.{inner}"
+                return f"{name}.{inner}"
     return ""
 
 
@@ -189,4 +202,3 @@ def _is_text(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-

@@ -14,7 +14,7 @@ from gateway.domain.reservations import ReservationState
 from gateway.domain.stock import MovementKind
 from gateway.ledger import NO_LIMIT
 from gateway.rpc import parsing, rendering
-from gateway.rpc.paging import page_size, page_token, token
+from gateway.rpc.paging import CODE, NUMBER, page_size, page_token, token
 from gateway.rpc.server import Call, Streaming, Unary
 from gateway.rpc.status import status_of
 from gateway.rpc.watch import watch_stock_levels
@@ -77,8 +77,8 @@ async def get_reservation(call: Call, request: pb.GetReservationRequest) -> pb.G
 
 async def get_stock_level(call: Call, request: pb.GetStockLevelRequest) -> pb.GetStockLevelResponse:
     """Read the stock of one SKU."""
-    (level,) = await call.merchant.ledger.levels(
-        [parsing.code(request.sku, "sku")],
+    level = await call.merchant.ledger.level(
+        parsing.code(request.sku, "sku"),
         location=parsing.optional_code(request.location, "location"),
         as_of=parsing.time_of(request, "as_of_time"),
     )
@@ -87,9 +87,7 @@ async def get_stock_level(call: Call, request: pb.GetStockLevelRequest) -> pb.Ge
     return response
 
 
-async def batch_get_stock_levels(
-    call: Call, request: pb.BatchGetStockLevelsRequest
-) -> pb.BatchGetStockLevelsResponse:
+async def batch_get_stock_levels(call: Call, request: pb.BatchGetStockLevelsRequest) -> pb.BatchGetStockLevelsResponse:
     """Read the stock of many SKUs."""
     if not 1 <= len(request.skus) <= SKUS_MAX:
         raise InvalidArgument(f"1 to {SKUS_MAX} SKUs may be asked for, not {len(request.skus)}", field="skus")
@@ -105,7 +103,7 @@ async def list_stock_levels(call: Call, request: pb.ListStockLevelsRequest) -> p
     size = page_size(request)
     found = await call.merchant.ledger.list_levels(
         prefix=parsing.text(request.sku_prefix, "sku_prefix"),
-        after=page_token(request, str, ""),
+        after=page_token(request, CODE, ""),
         location=parsing.optional_code(request.location, "location"),
         count_max=size,
     )
@@ -120,6 +118,8 @@ async def list_stock_levels(call: Call, request: pb.ListStockLevelsRequest) -> p
 async def list_movements(call: Call, request: pb.ListMovementsRequest) -> pb.ListMovementsResponse:
     """List movements, newest first."""
     size = page_size(request)
+    if len(request.kinds) > len(MovementKind):
+        raise InvalidArgument(f"there are {len(MovementKind)} kinds; name each once", field="kinds")
     wanted = MovementFilter(
         sku=parsing.optional_code(request.sku, "sku"),
         location=parsing.optional_code(request.location, "location"),
@@ -130,7 +130,7 @@ async def list_movements(call: Call, request: pb.ListMovementsRequest) -> pb.Lis
     found = await call.merchant.ledger.list_movements(
         wanted,
         reservation_id=parsing.reservation_id(request.reservation_id) if request.reservation_id else None,
-        before=page_token(request, int, NO_LIMIT),
+        before=page_token(request, NUMBER, NO_LIMIT),
         count_max=size,
     )
     response = pb.ListMovementsResponse()
@@ -150,7 +150,7 @@ async def list_reservations(call: Call, request: pb.ListReservationsRequest) -> 
         order_id=parsing.identifier(request.order_id, "order_id") if request.order_id else "",
     )
     found = await call.merchant.ledger.list_reservations(
-        wanted, before=page_token(request, int, NO_LIMIT), count_max=size
+        wanted, before=page_token(request, NUMBER, NO_LIMIT), count_max=size
     )
     response = pb.ListReservationsResponse()
     for one in found:
@@ -164,7 +164,7 @@ async def list_shortfalls(call: Call, request: pb.ListShortfallsRequest) -> pb.L
     """List shortfalls, newest first."""
     size = page_size(request)
     found = await call.merchant.ledger.list_shortfalls(
-        before=page_token(request, int, NO_LIMIT), include_resolved=request.include_resolved, count_max=size
+        before=page_token(request, NUMBER, NO_LIMIT), include_resolved=request.include_resolved, count_max=size
     )
     response = pb.ListShortfallsResponse()
     for shortfall in found:

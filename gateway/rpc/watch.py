@@ -27,11 +27,12 @@ async def watch_stock_levels(call: Call, request: pb.WatchStockLevelsRequest) ->
     """Stream level changes, coalesced per SKU."""
     if len(request.skus) > SKUS_MAX:
         raise InvalidArgument(f"at most {SKUS_MAX} SKUs may be named; name none to watch all", field="skus")
-    skus = frozenset(parsing.code(sku, f"skus[{place}]") for place, sku in enumerate(request.skus)) or None
+    chosen = [parsing.code(sku, f"skus[{place}]") for place, sku in enumerate(request.skus)]
+    skus = frozenset(chosen) or None
     progress_ms = _progress_interval_ms(request)
     hub = call.merchant.hub
-    if skus is not None:
-        await call.merchant.ledger.levels(sorted(skus))
+    if chosen:
+        await call.merchant.ledger.levels(chosen)
     async with hub.subscribe(skus) as (subscriber, head):
         created = pb.WatchCreated(epoch=head.epoch, revision=head.revision, progress_interval_ms=progress_ms)
         yield Message(created=created)
@@ -96,5 +97,3 @@ def _level(level: SkuLevels) -> Message:
     message = Message()
     rendering.fill_stock_level(message.level, level)
     return message
-
-

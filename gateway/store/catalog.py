@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -122,5 +122,5 @@ async def _raise_version(connection: AsyncConnection) -> None:
     await connection.execute(update(head).values(version=head.c.version + 1))
 
 
-def _sku(row: Mapping[str, Any]) -> Sku:
+def _sku(row: RowMapping) -> Sku:
     return Sku(**{**row, "substitutes": tuple(row["substitutes"])})

@@ -1,4 +1,4 @@
-"""Does the ledger add up? (R18)
+"""Does the ledger add up (R18).
 
     ON_HAND    a level's on hand is the sum of its movements' changes
     RESERVED   a level's reserved is the sum of its movements' changes, and of what open reservations hold there
@@ -13,7 +13,7 @@ no writer. A breach is an alarm, never a quiet repair.
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, text
+from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import ReservationState
@@ -21,6 +21,8 @@ from gateway.store.levels import held_units
 from gateway.store.tables import head, levels, movements, reservations
 
 BREACHES_MAX = 100
+# Columns check, sku, location, expected, actual.
+BreachQuery = Select[str, str, str, int, int]
 
 
 class Breach(Struct, frozen=True):
@@ -58,7 +60,7 @@ async def check_since(connection: AsyncConnection, revision: int) -> Verdict:
     return await _check(connection, _against_last(revision), since=revision)
 
 
-async def _check(connection: AsyncConnection, levels_query: Select[tuple[str, str, str, int, int]], since: int) -> Verdict:
+async def _check(connection: AsyncConnection, levels_query: BreachQuery, since: int) -> Verdict:
     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
     await connection.execute(text("SET LOCAL statement_timeout = 0"))
     found = []
@@ -76,12 +78,15 @@ async def _check(connection: AsyncConnection, levels_query: Select[tuple[str, st
     return Verdict(revision, levels_checked, reservations_checked, tuple(found[:BREACHES_MAX]), now)
 
 
-def _against_sums() -> Select[tuple[str, str, str, int, int]]:
+def _against_sums() -> BreachQuery:
     """ON_HAND and RESERVED: levels against the sums of all movements; a level without movements, or the reverse."""
     m = movements.c
     sums = (
         select(
-            m.sku, m.location, func.sum(m.on_hand_change).label("on_hand"), func.sum(m.reserved_change).label("reserved")
+            m.sku,
+            m.location,
+            func.sum(m.on_hand_change).label("on_hand"),
+            func.sum(m.reserved_change).label("reserved"),
         )
         .group_by(m.sku, m.location)
         .subquery()
@@ -89,7 +94,7 @@ def _against_sums() -> Select[tuple[str, str, str, int, int]]:
     return _compare(sums)
 
 
-def _against_last(revision: int) -> Select[tuple[str, str, str, int, int]]:
+def _against_last(revision: int) -> BreachQuery:
     """ON_HAND and RESERVED: levels that moved since against the last movement of their place."""
     m = movements.c
     last = (
@@ -102,7 +107,7 @@ def _against_last(revision: int) -> Select[tuple[str, str, str, int, int]]:
     return _compare(last, everywhere=False)
 
 
-def _compare(sums: Subquery, *, everywhere: bool = True) -> Select[tuple[str, str, str, int, int]]:
+def _compare(sums: Subquery, *, everywhere: bool = True) -> BreachQuery:
     same_place = and_(levels.c.sku == sums.c.sku, levels.c.location == sums.c.location)
     on_hand, reserved = func.coalesce(levels.c.on_hand, 0), func.coalesce(levels.c.reserved, 0)
     sum_on_hand, sum_reserved = func.coalesce(sums.c.on_hand, 0), func.coalesce(sums.c.reserved, 0)
@@ -121,7 +126,7 @@ def _compare(sums: Subquery, *, everywhere: bool = True) -> Select[tuple[str, st
     )
 
 
-def _against_reservations() -> Select[tuple[str, str, str, int, int]]:
+def _against_reservations() -> BreachQuery:
     """RESERVED: levels against what open reservations hold."""
     held = held_units(reservations.c.state == ReservationState.HELD)
     same_place = and_(levels.c.sku == held.c.sku, levels.c.location == held.c.location)
@@ -138,34 +143,43 @@ def _against_reservations() -> Select[tuple[str, str, str, int, int]]:
     )
 
 
-def _broken_chain(since: int) -> Select[tuple[str, str, str, int, int]]:
+def _broken_chain(since: int) -> BreachQuery:
     """CHAIN: movements after `since` that do not start where the one before at the same place ended."""
     m = movements.c
-    place = {"partition_by": (m.sku, m.location), "order_by": m.revision}
-    chain = (
-        select(
-            m.sku,
-            m.location,
-            (m.on_hand_after - m.on_hand_change).label("start"),
-            func.lag(m.on_hand_after, 1, 0 if not since else None).over(**place).label("end_before"),
-            (m.reserved_after - m.reserved_change).label("reserved_start"),
-            func.lag(m.reserved_after, 1, 0 if not since else None).over(**place).label("reserved_end_before"),
+    recent = select(movements).where(m.revision > since).subquery()
+    earlier = movements.alias()
+    before = (
+        select(earlier.c.on_hand_after, earlier.c.reserved_after)
+        .where(
+            earlier.c.sku == recent.c.sku,
+            earlier.c.location == recent.c.location,
+            earlier.c.record_time <= recent.c.record_time,
+            earlier.c.revision < recent.c.revision,
         )
-        .where(m.revision > since)
-        .subquery()
+        .order_by(earlier.c.record_time.desc(), earlier.c.revision.desc())
+        .limit(1)
+        .correlate(recent)
+        .lateral("before")
     )
-    c = chain.c
-    off = c.start != c.end_before
-    return select(
-        literal("CHAIN"),
-        c.sku,
-        c.location,
-        case((off, c.end_before), else_=c.reserved_end_before),
-        case((off, c.start), else_=c.reserved_start),
-    ).where(or_(off, c.reserved_start != c.reserved_end_before))
+    on_hand_before = func.coalesce(before.c.on_hand_after, 0)
+    reserved_before = func.coalesce(before.c.reserved_after, 0)
+    on_hand_start = recent.c.on_hand_after - recent.c.on_hand_change
+    reserved_start = recent.c.reserved_after - recent.c.reserved_change
+    on_hand_off = on_hand_start != on_hand_before
+    return (
+        select(
+            literal("CHAIN"),
+            recent.c.sku,
+            recent.c.location,
+            case((on_hand_off, on_hand_before), else_=reserved_before),
+            case((on_hand_off, on_hand_start), else_=reserved_start),
+        )
+        .select_from(recent.outerjoin(before, true()))
+        .where(or_(on_hand_off, reserved_start != reserved_before))
+    )
 
 
-def _missing_revisions(since: int) -> Select[tuple[str, str, str, int, int]]:
+def _missing_revisions(since: int) -> BreachQuery:
     """REVISION: the journal after `since` has as many rows as its numbers say, and ends at the head."""
     m = movements.c
     counted = (
@@ -179,4 +193,3 @@ def _missing_revisions(since: int) -> Select[tuple[str, str, str, int, int]]:
         .select_from(counted)
         .where(or_(counted.c.last != expected, counted.c.n + since != expected))
     )
-

@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: connections with the gateway's role, and one fence that turns the database's failures into ours."""
+"""The way to PostgreSQL: connections with the gateway's role, and a fence that turns its failures into ours."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -114,8 +114,8 @@ class MerchantDatabase:
 
     @property
     def now(self) -> ColumnElement[datetime]:
-        """The ledger's time, as a part of a query."""
-        return func.clock_timestamp() + literal(self.clock.offset)
+        """The ledger's time in a query; the same all through a statement, so that an index can be searched by it."""
+        return func.statement_timestamp() + literal(self.clock.offset)
 
     @asynccontextmanager
     async def transaction(self, timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> AsyncIterator[AsyncConnection]:

@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from gateway.domain.book import Changes
 from gateway.domain.reservations import Reservation
+from gateway.domain.stock import Movement
 
 
 class ReadStatements(NamedTuple):
@@ -54,19 +55,22 @@ def read_statements(schema: str) -> ReadStatements:
 
 
 class _Part(NamedTuple):
-    """One INSERT, or with `update_key` UPDATE, of the writing statement: its table, its columns with their types."""
+    """One INSERT, or with `update_key` UPDATE, of the writing statement: its table, its columns with their types.
+
+    `now_column` is not sent at all: it gets the group's time. So does an `occur_time` that is sent as NULL.
+    """
 
     table: str
     columns: tuple[tuple[str, str], ...]
     conflict: str = ""
     update_key: str = ""
+    now_column: str = ""
 
 
 _MOVEMENTS = _Part(
     "movements",
     (
         ("revision", "bigint"),
-        ("record_time", "timestamptz"),
         ("occur_time", "timestamptz"),
         ("kind", "smallint"),
         ("sku", "text"),
@@ -83,6 +87,7 @@ _MOVEMENTS = _Part(
         ("corrects_revision", "bigint"),
         ("absorbed_by_revision", "bigint"),
     ),
+    now_column="record_time",
 )
 _LEVELS = _Part(
     "levels",
@@ -107,12 +112,12 @@ _RESERVATIONS_NEW = _Part(
         ("state", "smallint"),
         ("lines", "jsonb"),
         ("order_id", "text"),
-        ("create_time", "timestamptz"),
         ("expire_time", "timestamptz"),
         ("resolve_time", "timestamptz"),
         ("replaces_reservation_id", "bigint"),
         ("locations", "jsonb"),
     ),
+    now_column="create_time",
 )
 _RESERVATIONS_CHANGED = _Part(
     "reservations",
@@ -180,16 +185,21 @@ def _write_part(s: str, part: _Part, first_value: int) -> str:
     values = f"unnest({arrays}) AS v({', '.join(names)}), gate"
     if part.update_key:
         assignments = ", ".join(f"{name} = v.{name}" for name in names if name != part.update_key)
-        return f"UPDATE {s}.{part.table} t SET {assignments} FROM {values} WHERE t.{part.update_key} = v.{part.update_key}"
-    chosen = ", ".join(f"v.{name}" for name in names)
-    return f"INSERT INTO {s}.{part.table} ({', '.join(names)}) SELECT {chosen} FROM {values} {part.conflict}"
+        return (
+            f"UPDATE {s}.{part.table} t SET {assignments} FROM {values} WHERE t.{part.update_key} = v.{part.update_key}"
+        )
+    chosen = [f"coalesce(v.{name}, $5)" if name == "occur_time" else f"v.{name}" for name in names]
+    if part.now_column:
+        names.append(part.now_column)
+        chosen.append("$5")
+    return f"INSERT INTO {s}.{part.table} ({', '.join(names)}) SELECT {', '.join(chosen)} FROM {values} {part.conflict}"
 
 
 def _rows(
     changes: Changes, to_json: Callable[[Any], bytes], to_bytes: Callable[[Any], bytes]
 ) -> list[tuple[_Part, list[tuple[Any, ...]]]]:
     return [
-        (_MOVEMENTS, [astuple(movement) for movement in changes.movements]),
+        (_MOVEMENTS, [_movement(movement) for movement in changes.movements]),
         (_LEVELS, [astuple(level) for level in changes.levels.values()]),
         (_RESERVATIONS_NEW, [_new_reservation(r, to_json) for r in changes.reservations_new]),
         (_RESERVATIONS_CHANGED, [_changed_reservation(r, to_json) for r in changes.reservations_changed]),
@@ -199,13 +209,17 @@ def _rows(
     ]
 
 
+def _movement(m: Movement) -> tuple[Any, ...]:
+    revision, record_time, occur_time, *rest = astuple(m)
+    return (revision, None if occur_time is record_time else occur_time, *rest)
+
+
 def _new_reservation(r: Reservation, to_json: Callable[[Any], bytes]) -> tuple[Any, ...]:
     return (
         r.reservation_id,
         r.state,
         to_json(r.lines).decode(),
         r.order_id or None,
-        r.create_time,
         r.expire_time,
         r.resolve_time,
         r.replaces_reservation_id,

@@ -188,5 +188,3 @@ def reservation_of(row: Any) -> Reservation:
 
 def _recorded(row: Any) -> Recorded:
     return Recorded(_decode_command(row["content"]), _decode_answer(row["answer"]))
-
-

@@ -79,12 +79,14 @@ async def list_levels(
 
 
 async def _read(
-    connection: AsyncConnection, condition: ColumnElement[bool], count_max: int, now: ColumnElement[datetime], location: str
+    connection: AsyncConnection,
+    condition: ColumnElement[bool],
+    count_max: int,
+    now: ColumnElement[datetime],
+    location: str,
 ) -> dict[str, SkuLevels]:
     page = select(skus.c.sku, skus.c.frozen).where(condition).order_by(skus.c.sku).limit(count_max).subquery()
-    overdue = held_units(
-        and_(reservations.c.state == ReservationState.HELD, reservations.c.expire_time <= now)
-    )
+    overdue = held_units(and_(reservations.c.state == ReservationState.HELD, reservations.c.expire_time <= now))
     wanted = levels.c.sku == page.c.sku
     if location:
         wanted = and_(wanted, levels.c.location == location)
@@ -195,13 +197,16 @@ async def read_head(connection: AsyncConnection) -> Head:
     return Head(row.revision, str(row.epoch))
 
 
-def _collect(rows: Iterable[tuple[str, bool, str | None, int, int, int, datetime | None, int, int]]) -> dict[str, SkuLevels]:
+def _collect(
+    rows: Iterable[tuple[str, bool, str | None, int, int, int, datetime | None, int, int]],
+) -> dict[str, SkuLevels]:
     found: dict[str, tuple[bool, list[Level]]] = {}
     for sku, frozen, location, on_hand, reserved, safety, counted, count_revision, revision in rows:
         gathered = found.setdefault(sku, (frozen, []))[1]
         if location is not None:
             gathered.append(
-                Level(sku, location, int(on_hand), int(reserved), int(safety), counted, int(count_revision), int(revision))
+                Level(
+                    sku, location, int(on_hand), int(reserved), int(safety), counted, int(count_revision), int(revision)
+                )
             )
     return {sku: SkuLevels(sku, frozen, tuple(gathered)) for sku, (frozen, gathered) in found.items()}
-

@@ -91,4 +91,3 @@ async def at_risk(connection: AsyncConnection, found: Iterable[Reservation]) -> 
                     missing[place] -= allotment.held
                     bearing.add(reservation.reservation_id)
     return bearing & {r.reservation_id for r in open_ones}
-

@@ -1,0 +1,20 @@
+"""Which services the gateway serves."""
+
+from gateway.rpc import catalog, operations, stock
+from gateway.rpc.auth import Callers
+from gateway.rpc.server import Server
+from gateway.v1 import catalog_service_pb2, operations_service_pb2, stock_service_pb2
+
+_SERVICES = (
+    (stock_service_pb2.DESCRIPTOR.services_by_name["StockService"], stock.METHODS),
+    (catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"], catalog.METHODS),
+    (operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"], operations.METHODS),
+)
+
+
+def build_server(callers: Callers) -> Server:
+    """A server with all services of `gateway.v1`, not started."""
+    server = Server(callers)
+    for service, methods in _SERVICES:
+        server.add(service, methods)
+    return server

@@ -1,0 +1,90 @@
+"""The book against the model: random histories, one command or atomic span after the other."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+
+from gateway.domain.book import Book, Counters
+from gateway.domain.commands import AnyCommand, ExpireReservation
+from gateway.domain.errors import GatewayError
+from gateway.domain.groups import decide
+from gateway.domain.stock import SkuRule
+from tests.domain.audit import audit, overdue, whole
+from tests.domain.histories import LOCATIONS, SKUS, SHRINKING_TIMEOUT, START, Moment, bounded, histories
+from tests.domain.model import Model
+from tests.domain.views import levels_of_book, levels_of_model, said_by_book, said_by_model
+
+pytestmark = pytest.mark.timeout(SHRINKING_TIMEOUT)
+
+
+def empty_book() -> Book:
+    skus = {sku: SkuRule() for sku in SKUS}
+    return Book(now=START, counters=Counters(), locations=LOCATIONS, skus=skus, levels={})
+
+
+@bounded(max_examples=200)
+@given(histories(moments_max=20, parts_max=2))
+def test_the_book_says_and_does_what_the_model_does(history: list[Moment]) -> None:
+    """R1-R18: every outcome (the answer, or what was wrong) and every level equals the model's, after every step."""
+    book, model = empty_book(), Model(START, LOCATIONS, SKUS)
+    for elapsed, parts in history:
+        book.now = model.now = book.now + elapsed
+        for part in parts:
+            sweep(book, part)
+            said = [said_by_book(outcome) for outcome in decide(book, part, [(0, len(part))])]
+            assert said == [said_by_model(outcome) for outcome in model.play_together(part)]
+            assert levels_of_book(book) == levels_of_model(model)
+
+
+@bounded(max_examples=120)
+@given(histories(moments_max=20, parts_max=2))
+def test_the_book_adds_up(history: list[Moment]) -> None:
+    """R18: levels equal the sums of movements, reserved equals the open reservations, revisions are gapless; always."""
+    book = empty_book()
+    for elapsed, parts in history:
+        book.now += elapsed
+        for part in parts:
+            decide(book, part, [(0, len(part))])
+            audit(book._levels, book._reservations, book.movements, book.revision)
+
+
+@bounded(max_examples=120)
+@given(histories(moments_max=20, parts_max=2))
+def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
+    """R11: after a refusal, of a command or of an atomic span, the whole book is as it was; its id may be tried again."""
+    book = empty_book()
+    for elapsed, parts in history:
+        book.now += elapsed
+        for part in parts:
+            before = whole(book)
+            outcomes = decide(book, part, [(0, len(part))])
+            if any(isinstance(outcome, GatewayError) for outcome in outcomes):
+                assert whole(book) == before
+                assert len(part) == 1 or all(isinstance(outcome, GatewayError) for outcome in outcomes)
+
+
+@bounded(max_examples=120)
+@given(histories(moments_max=12, parts_max=2))
+def test_the_same_request_again_is_the_same_answer(history: list[Moment]) -> None:
+    """R10: same id, same content: the first answer again, with its first time, whatever has happened; and no effect."""
+    book = empty_book()
+    taken: list[AnyCommand] = []
+    for elapsed, parts in history:
+        book.now += elapsed
+        for part in parts:
+            outcomes = decide(book, part, [(0, len(part))])
+            if not isinstance(outcomes[0], GatewayError):
+                taken += [command for command in part if command.request_id]
+    answers = {recorded.command.request_id: recorded.answer for recorded in book.newly_recorded}
+    book.now += timedelta(days=30)
+    before = whole(book)
+    assert decide(book, taken) == [answers[command.request_id] for command in taken]
+    assert whole(book) == before
+
+
+def sweep(book: Book, part: list[AnyCommand]) -> None:
+    """Free what is overdue, as the sweeper does within a second; but what a single command names stays for it to find."""
+    due = [reservation.reservation_id for reservation in overdue(book._reservations.values(), book.now)]
+    named = {getattr(command, "reservation_id", 0) for command in part} if len(part) == 1 else set()
+    decide(book, [ExpireReservation("", reservation_id) for reservation_id in due if reservation_id not in named])
