@@ -15,13 +15,12 @@ class Auditor:
     """Audits one merchant while `run` runs."""
 
     def __init__(self, ledger: Ledger, merchant: str) -> None:
-        """Start from what the whole check finds."""
+        """Go on where the last audit of this merchant ended."""
         self._ledger = ledger
         self._merchant = merchant
-        self._good_until = 0
 
     async def run(self) -> None:
-        """Check all once, then what has moved since, until cancelled."""
+        """Check what has moved, again and again, until cancelled."""
         while True:
             try:
                 await self.audit()
@@ -31,9 +30,7 @@ class Auditor:
 
     async def audit(self) -> bool:
         """Check once; True if the ledger adds up."""
-        verdict = await self._ledger.check(self._good_until)
+        verdict = await self._ledger.check_on()
         for breach in verdict.breaches:
             log.critical("the ledger of %s does not add up: %s", self._merchant, breach)
-        if verdict.consistent:
-            self._good_until = verdict.revision
         return verdict.consistent

@@ -77,7 +77,8 @@ class Ledger:
             found = await reservations.read_reservation(connection, reservation_id)
             if found is None:
                 raise _reservation_unknown(reservation_id)
-            (seen,) = await self._as_seen(connection, [found])
+            now = await read_time(connection, self._database.now)
+            (seen,) = await _as_seen(connection, [found], now)
             return seen
 
     async def list_reservations(
@@ -85,10 +86,9 @@ class Ledger:
     ) -> list[FoundReservation]:
         """Up to `count_max` reservations with an id below `before`, newest first."""
         async with self._database.transaction() as connection:
-            found = await reservations.list_reservations(
-                connection, wanted, self._database.now, before=before, count_max=count_max
-            )
-            return await self._as_seen(connection, found)
+            now = await read_time(connection, self._database.now)
+            found = await reservations.list_reservations(connection, wanted, now, before=before, count_max=count_max)
+            return await _as_seen(connection, found, now)
 
     async def list_movements(
         self, wanted: MovementFilter, *, reservation_id: int | None = None, before: int = NO_LIMIT, count_max: int
@@ -111,12 +111,19 @@ class Ledger:
                 connection, before=before, include_resolved=include_resolved, count_max=count_max
             )
 
-    async def check(self, since: int = 0) -> Verdict:
-        """Does the ledger add up (R18)? All of it, or what moved after a revision found good."""
+    async def check(self) -> Verdict:
+        """Does the ledger add up (R18)? All of it."""
         async with self._database.transaction(CHECK_TIMEOUT_SECONDS) as connection:
-            if since:
-                return await consistency.check_since(connection, since)
             return await consistency.check_all(connection)
+
+    async def check_on(self) -> Verdict:
+        """Does what has moved since the last such check add up (R18)? If so the next one begins here."""
+        async with self._database.transaction(CHECK_TIMEOUT_SECONDS) as connection:
+            verdict = await consistency.check_since_audited(connection)
+        if verdict.consistent:
+            async with self._database.transaction() as connection:
+                await consistency.keep_audited(connection, verdict.revision)
+        return verdict
 
     async def _read_levels(self, skus: Sequence[str], location: str, as_of: datetime | None) -> dict[str, SkuLevels]:
         async with self._database.transaction() as connection:
@@ -124,12 +131,12 @@ class Ledger:
                 raise _location_unknown(location)
             if as_of is None:
                 return await levels.read_levels(connection, skus, self._database.now, location=location)
-            return await levels.read_levels_as_of(connection, skus, as_of, location=location)
+            return await levels.read_levels_as_of(connection, skus, as_of, self._database.now, location=location)
 
-    async def _as_seen(self, connection: ReadConnection, found: list[Reservation]) -> list[FoundReservation]:
-        bearing = await reservations.at_risk(connection, found)
-        now = await read_time(connection, self._database.now)
-        return [FoundReservation(_at(r, now), r.reservation_id in bearing) for r in found]
+
+async def _as_seen(connection: ReadConnection, found: list[Reservation], now: datetime) -> list[FoundReservation]:
+    bearing = await reservations.at_risk(connection, found, now)
+    return [FoundReservation(_at(r, now), r.reservation_id in bearing) for r in found]
 
 
 def _at(reservation: Reservation, now: datetime) -> Reservation:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
-        sys.exit(app(words, prog_name="stockgate", standalone_mode=not as_json))
+        sys.exit(app(words, prog_name="stockgate", standalone_mode=not as_json) or 0)
     except Failure as failed:
         report(failed.problem, as_json=as_json)
         sys.exit(failed.exit_code)

@@ -5,15 +5,17 @@
     CHAIN      each movement starts where the one before it at the same place ended
     REVISION   the journal is numbered 1..n without gaps, and the head says n
 
-`check_all` adds up everything. `check_since` looks only at places that moved after a revision that was found good:
-what was true up to there, and links on without a break, is true. Each runs on one snapshot of the database and stops
-no writer. A breach is an alarm, never a quiet repair.
+`check_all` adds up everything. `check_since_audited` looks only at places that moved after a revision that was found
+good: what was true up to there, and links on without a break, is true. That revision is kept in the head, so that a
+gateway that starts does not begin anew. Each check runs on one snapshot of the database and stops no writer. A breach is an
+alarm, never a quiet repair.
 """
 
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, text, true
+from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import ReservationState
@@ -23,6 +25,12 @@ from gateway.store.tables import head, levels, movements, reservations
 BREACHES_MAX = 100
 # Columns check, sku, location, expected, actual.
 BreachQuery = Select[str, str, str, int, int]
+_CHAINED = (
+    movements.c.on_hand_change,
+    movements.c.on_hand_after,
+    movements.c.reserved_change,
+    movements.c.reserved_after,
+)
 
 
 class Breach(Struct, frozen=True):
@@ -52,17 +60,27 @@ class Verdict(Struct, frozen=True):
 
 async def check_all(connection: AsyncConnection) -> Verdict:
     """Add the whole journal up against levels and open reservations."""
+    await _take_snapshot(connection)
     return await _check(connection, _against_sums(), since=0)
 
 
-async def check_since(connection: AsyncConnection, revision: int) -> Verdict:
-    """Check what moved after a revision up to which everything was found good."""
-    return await _check(connection, _against_last(revision), since=revision)
+async def check_since_audited(connection: AsyncConnection) -> Verdict:
+    """Check what moved after the revision up to which everything was found good."""
+    await _take_snapshot(connection)
+    audited = (await connection.execute(select(head.c.audited_revision))).scalar_one()
+    return await _check(connection, _against_last(audited), since=audited)
+
+
+async def keep_audited(connection: AsyncConnection, revision: int) -> None:
+    """Everything up to this revision was found good."""
+    await connection.execute(update(head).values(audited_revision=revision))
+
+
+async def _take_snapshot(connection: AsyncConnection) -> None:
+    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 async def _check(connection: AsyncConnection, levels_query: BreachQuery, since: int) -> Verdict:
-    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-    await connection.execute(text("SET LOCAL statement_timeout = 0"))
     found = []
     for query in (levels_query, _against_reservations(), _broken_chain(since), _missing_revisions(since)):
         for check, sku, location, expected, actual in await connection.execute(query.limit(BREACHES_MAX)):
@@ -100,7 +118,7 @@ def _against_last(revision: int) -> BreachQuery:
     last = (
         select(m.sku, m.location, m.on_hand_after.label("on_hand"), m.reserved_after.label("reserved"))
         .where(m.revision > revision)
-        .distinct(m.sku, m.location)
+        .ext(distinct_on(m.sku, m.location))
         .order_by(m.sku, m.location, m.revision.desc())
         .subquery()
     )
@@ -146,37 +164,45 @@ def _against_reservations() -> BreachQuery:
 def _broken_chain(since: int) -> BreachQuery:
     """CHAIN: movements after `since` that do not start where the one before at the same place ended."""
     m = movements.c
-    recent = select(movements).where(m.revision > since).subquery()
-    earlier = movements.alias()
-    before = (
-        select(earlier.c.on_hand_after, earlier.c.reserved_after)
-        .where(
-            earlier.c.sku == recent.c.sku,
-            earlier.c.location == recent.c.location,
-            earlier.c.record_time <= recent.c.record_time,
-            earlier.c.revision < recent.c.revision,
-        )
-        .order_by(earlier.c.record_time.desc(), earlier.c.revision.desc())
+    recent = select(m.revision, m.sku, m.location, *_CHAINED).where(m.revision > since)
+    links = (recent.union_all(_last_links(since)) if since else recent).subquery()
+    by_place = {"partition_by": (links.c.sku, links.c.location), "order_by": links.c.revision}
+    on_hand_start = links.c.on_hand_after - links.c.on_hand_change
+    reserved_start = links.c.reserved_after - links.c.reserved_change
+    chain = select(
+        links.c.revision,
+        links.c.sku,
+        links.c.location,
+        on_hand_start.label("on_hand_start"),
+        reserved_start.label("reserved_start"),
+        func.lag(links.c.on_hand_after, 1, 0).over(**by_place).label("on_hand_before"),  # type: ignore[arg-type]  # the stubs do not know these keywords in a dict
+        func.lag(links.c.reserved_after, 1, 0).over(**by_place).label("reserved_before"),  # type: ignore[arg-type]  # as above
+    ).subquery()
+    c = chain.c
+    on_hand_off = c.on_hand_start != c.on_hand_before
+    return select(
+        literal("CHAIN"),
+        c.sku,
+        c.location,
+        case((on_hand_off, c.on_hand_before), else_=c.reserved_before),
+        case((on_hand_off, c.on_hand_start), else_=c.reserved_start),
+    ).where(c.revision > since, or_(on_hand_off, c.reserved_start != c.reserved_before))
+
+
+def _last_links(revision: int) -> Select[int, str, str, int, int, int, int]:
+    """Per place that moved after the revision: its last movement up to it."""
+    m = movements.c
+    places = select(m.sku, m.location).where(m.revision > revision).distinct().subquery()
+    last = (
+        select(m.revision, *_CHAINED)
+        .where(m.sku == places.c.sku, m.location == places.c.location, m.revision <= revision)
+        .order_by(m.record_time.desc(), m.revision.desc())
         .limit(1)
-        .correlate(recent)
-        .lateral("before")
+        .correlate(places)
+        .lateral("last")
     )
-    on_hand_before = func.coalesce(before.c.on_hand_after, 0)
-    reserved_before = func.coalesce(before.c.reserved_after, 0)
-    on_hand_start = recent.c.on_hand_after - recent.c.on_hand_change
-    reserved_start = recent.c.reserved_after - recent.c.reserved_change
-    on_hand_off = on_hand_start != on_hand_before
-    return (
-        select(
-            literal("CHAIN"),
-            recent.c.sku,
-            recent.c.location,
-            case((on_hand_off, on_hand_before), else_=reserved_before),
-            case((on_hand_off, on_hand_start), else_=reserved_start),
-        )
-        .select_from(recent.outerjoin(before, true()))
-        .where(or_(on_hand_off, reserved_start != reserved_before))
-    )
+    columns = [last.c[column.name] for column in _CHAINED]
+    return select(last.c.revision, places.c.sku, places.c.location, *columns).select_from(places.join(last, true()))
 
 
 def _missing_revisions(since: int) -> BreachQuery:

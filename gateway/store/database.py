@@ -1,14 +1,16 @@
 """The way to PostgreSQL: connections with the gateway's role, and a fence that turns its failures into ours."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import asyncpg
 import sqlalchemy.exc
-from sqlalchemy import ColumnElement, func, literal, select
+from sqlalchemy import ColumnElement, event, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.domain.errors import DatabaseUnavailable
@@ -19,19 +21,43 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 # Nothing the gateway asks takes longer on a healthy server, the whole check of the journal aside.
 STATEMENT_TIMEOUT_SECONDS = 5.0
 READ_CONNECTIONS_MAX = 8
+# Long transactions (a sweep, the whole check) keep so many connections, and open more while they need them: however
+# many merchants there are, they neither wait for each other nor take a reader's place.
+LONG_CONNECTIONS_KEPT = 4
+
+_SERVER_SETTINGS = {
+    "role": GATEWAY_ROLE,
+    "jit": "off",
+    # What we have stopped waiting for does not go on there.
+    "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
+    # A gateway that is frozen, or cut off, gives its locks back: the head's row, the sweeper's lease.
+    "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+# The same from our side: a server that vanishes without a word is noticed within 25 seconds.
+_KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 
 # What `MerchantDatabase.transaction` yields.
 ReadConnection = AsyncConnection
 
+# The database is away, on its way down or up, full, somebody else's standby, or has taken back what two of us did.
+# In none of these cases would another command have fared better, and in all of them a later one may.
 _LOST = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InternalClientError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.PostgresSystemError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,
 )
 
 
@@ -40,20 +66,43 @@ def fence() -> Iterator[None]:
     """Raise `DatabaseUnavailable` for whatever says that the database is away, slow or lost."""
     try:
         yield
-    except _LOST as error:
-        raise _unavailable() from error
     except sqlalchemy.exc.TimeoutError as error:
         raise _unavailable() from error
     except sqlalchemy.exc.DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _LOST):
+        if error.connection_invalidated or _is_lost(error.orig and error.orig.__cause__):
             raise _unavailable() from error
         raise
+    except _LOST as error:
+        if not _is_lost(error):
+            raise
+        raise _unavailable() from error
+
+
+def _is_lost(error: BaseException | None) -> bool:
+    # The driver's word for a value that it cannot encode is an InterfaceError too: a fault of the value alone.
+    return isinstance(error, _LOST) and not isinstance(error, ValueError)
 
 
 def _unavailable() -> DatabaseUnavailable:
     return DatabaseUnavailable(
         "the database cannot be reached; try again with the same request_id, which is safe whatever happened"
     )
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that notices when the server has vanished, and does not wait for it to say goodbye."""
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        peer: socket.socket = transport.get_extra_info("socket")
+        if peer.family != socket.AF_UNIX:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                if (option := getattr(socket, name, None)) is not None:
+                    peer.setsockopt(socket.IPPROTO_TCP, option, value)
+
+    async def close(self, *, timeout: float | None = None) -> None:
+        self.terminate()
 
 
 @dataclass
@@ -73,44 +122,61 @@ class Database:
         """Open nothing yet."""
         self.url = url
         self.clock = clock or Clock()
-        self._engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=self.connect,
-            pool_size=READ_CONNECTIONS_MAX,
-            max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT_SECONDS,
-            # JSON stays text: what it means is decoded by who reads it.
-            json_deserializer=str,
-        )
+        self._engine = self._pool(READ_CONNECTIONS_MAX, more=0)
+        self._long_engine = self._pool(LONG_CONNECTIONS_KEPT, more=-1)
 
-    async def connect(self) -> asyncpg.Connection:
+    async def connect(self, command_timeout_seconds: float | None = STATEMENT_TIMEOUT_SECONDS) -> asyncpg.Connection:
         """A new connection of the driver's own, with the gateway's role; the caller closes it."""
         return await asyncpg.connect(
             self.url,
             timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=STATEMENT_TIMEOUT_SECONDS,
-            server_settings={"role": GATEWAY_ROLE, "jit": "off"},
+            command_timeout=command_timeout_seconds,
+            server_settings=_SERVER_SETTINGS,
+            connection_class=_Connection,
         )
+
+    def _pool(self, kept: int, more: int) -> AsyncEngine:
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            # A transaction has one time limit for all that it does.
+            async_creator=lambda: self.connect(None),
+            pool_size=kept,
+            max_overflow=more,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            # JSON stays text: what it means is decoded by who reads it.
+            json_deserializer=str,
+        )
+        event.listen(engine.sync_engine, "checkout", _require_open)
+        return engine
 
     def of(self, merchant: str) -> "MerchantDatabase":
         """The part of the database that belongs to one merchant."""
-        return MerchantDatabase(self, self._engine, merchant)
+        return MerchantDatabase(self, self._engine, self._long_engine, merchant)
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Close the pools."""
         await self._engine.dispose()
+        await self._long_engine.dispose()
+
+
+def _require_open(connection: Any, _record: object, _proxy: object) -> None:
+    """The server has ended this connection while it lay in the pool, and so all of them: open new ones, unnoticed."""
+    if connection.driver_connection.is_closed():
+        raise sqlalchemy.exc.InvalidatePoolError("the server has ended the connection")
 
 
 class MerchantDatabase:
     """One merchant's schema."""
 
-    def __init__(self, database: Database, engine: AsyncEngine, merchant: str) -> None:
+    def __init__(self, database: Database, engine: AsyncEngine, long_engine: AsyncEngine, merchant: str) -> None:
         """Open nothing yet."""
         self.merchant = merchant
         self.schema = schema_of(merchant)
         self.connect = database.connect
         self.clock = database.clock
-        self._engine = engine.execution_options(schema_translate_map={None: self.schema})
+        schema = {None: self.schema}
+        self._engine = engine.execution_options(schema_translate_map=schema)
+        self._long_engine = long_engine.execution_options(schema_translate_map=schema)
 
     @property
     def now(self) -> ColumnElement[datetime]:
@@ -120,8 +186,9 @@ class MerchantDatabase:
     @asynccontextmanager
     async def transaction(self, timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> AsyncIterator[AsyncConnection]:
         """A transaction on a pooled connection; raises `DatabaseUnavailable`, never waits longer than the timeout."""
+        engine = self._engine if timeout_seconds <= STATEMENT_TIMEOUT_SECONDS else self._long_engine
         with fence():
-            async with asyncio.timeout(timeout_seconds + CONNECT_TIMEOUT_SECONDS), self._engine.begin() as connection:
+            async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
                 yield connection
 
 

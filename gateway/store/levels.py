@@ -1,8 +1,8 @@
 """Reading levels: now, and as of any past time (R19).
 
 Units of a reservation whose time has come are never counted as reserved, even before the sweeper has been there (R7).
-Now, those are the open reservations that are overdue. In the past, they are the expiries that had happened by then and
-were written down after; the sweeper is never more than a moment late, so they are looked for in a short window.
+Now, those are the open reservations that are overdue. In the past, they are also the expiries that had happened by then
+and were written down after; the sweeper is never more than a moment late, so they are looked for in a short window.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from gateway.domain.reservations import ReservationState
 from gateway.domain.stock import Level, MovementKind
-from gateway.store.tables import head, levels, locations, movements, reservations, skus
+from gateway.store.tables import TIME, head, levels, locations, movements, reservations, skus
 
 # How late an expiry may be written down for reads of the past to see it at its own time.
 SWEEP_DELAY_MAX = timedelta(minutes=1)
@@ -112,18 +112,26 @@ async def _read(
 
 
 async def read_levels_as_of(
-    connection: AsyncConnection, chosen: Sequence[str], when: datetime, *, location: str = ""
+    connection: AsyncConnection,
+    chosen: Sequence[str],
+    when: datetime,
+    now: ColumnElement[datetime],
+    *,
+    location: str = "",
 ) -> dict[str, SkuLevels]:
-    """The levels of these SKUs as they were at `when`, by SKU; unknown SKUs are missing."""
+    """The levels of these SKUs as they were at `when`, by SKU; unknown SKUs are missing. The future is like `now`."""
     last = _last_movement(when)
     expired = _expired_but_written_later(when)
+    is_overdue = reservations.c.expire_time <= func.least(literal(when, TIME), now)
+    overdue = held_units(and_(reservations.c.state == ReservationState.HELD, is_overdue))
+    not_held = func.coalesce(expired.c.held, 0) + func.coalesce(overdue.c.held, 0)
     query = (
         select(
             skus.c.sku,
             skus.c.frozen,
             last.c.location,
             last.c.on_hand_after,
-            (last.c.reserved_after - func.coalesce(expired.c.held, 0)).label("reserved"),
+            (last.c.reserved_after - not_held).label("reserved"),
             last.c.safety_stock_after,
             literal(None),
             literal(0),
@@ -133,6 +141,7 @@ async def read_levels_as_of(
         .join(locations, true() if not location else locations.c.location == location)
         .outerjoin(last, true())
         .outerjoin(expired, true())
+        .outerjoin(overdue, and_(overdue.c.sku == skus.c.sku, overdue.c.location == locations.c.location))
         .where(skus.c.sku.in_(chosen))
         .order_by(skus.c.sku, locations.c.position, locations.c.location)
     )
@@ -157,13 +166,14 @@ def _last_movement(when: datetime) -> LateralFromClause:
 def _expired_but_written_later(when: datetime) -> LateralFromClause:
     return (
         select(func.sum(movements.c.quantity).label("held"))
+        .select_from(movements.join(reservations, reservations.c.reservation_id == movements.c.reservation_id))
         .where(
             movements.c.sku == skus.c.sku,
             movements.c.location == locations.c.location,
             movements.c.kind == MovementKind.EXPIRE,
             movements.c.record_time > when,
-            movements.c.record_time <= when + SWEEP_DELAY_MAX,
-            movements.c.occur_time <= when,
+            movements.c.record_time <= literal(when, TIME) + SWEEP_DELAY_MAX,
+            reservations.c.expire_time <= when,
         )
         .correlate(skus, locations)
         .lateral("expired")

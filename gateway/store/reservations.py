@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import Reservation, ReservationState
 from gateway.domain.stock import MovementKind
 from gateway.store.groups import reservation_of
-from gateway.store.levels import elements
+from gateway.store.levels import elements, held_units
 from gateway.store.tables import levels, movements, reservations
 
 # So many of the youngest reservations are looked at to tell who bears a deficit.
@@ -33,14 +33,9 @@ async def read_reservation(connection: AsyncConnection, reservation_id: int) -> 
 
 
 async def list_reservations(
-    connection: AsyncConnection,
-    wanted: ReservationFilter,
-    now: ColumnElement[datetime],
-    *,
-    before: int,
-    count_max: int,
+    connection: AsyncConnection, wanted: ReservationFilter, now: datetime, *, before: int, count_max: int
 ) -> list[Reservation]:
-    """Up to `count_max` reservations with an id below `before`, newest first; `now` is the ledger's time."""
+    """Up to `count_max` reservations with an id below `before`, newest first, as they are at `now`."""
     r = reservations.c
     query = select(reservations).where(r.reservation_id < before)
     if wanted.order_id:
@@ -63,12 +58,16 @@ async def list_reservations(
     return [reservation_of(row) for row in rows.mappings()]
 
 
-async def at_risk(connection: AsyncConnection, found: Iterable[Reservation]) -> set[int]:
-    """Which of these bear a deficit: goods promised to them are gone, and the youngest go without (R14)."""
-    open_ones = [r for r in found if r.state is ReservationState.HELD]
+async def at_risk(connection: AsyncConnection, found: Iterable[Reservation], now: datetime) -> set[int]:
+    """Which of these bear a deficit at `now`: goods promised to them are gone, and the youngest go without (R14)."""
+    open_ones = [r for r in found if r.state_at(now) is ReservationState.HELD]
     chosen = {line.sku for r in open_ones for line in r.lines}
-    gone = levels.c.reserved - levels.c.on_hand
-    query = select(levels.c.sku, levels.c.location, gone).where(levels.c.sku.in_(chosen), gone > 0)
+    is_held = reservations.c.state == ReservationState.HELD
+    overdue = held_units(and_(is_held, reservations.c.expire_time <= now))
+    gone = levels.c.reserved - func.coalesce(overdue.c.held, 0) - levels.c.on_hand
+    same_place = and_(overdue.c.sku == levels.c.sku, overdue.c.location == levels.c.location)
+    places = levels.outerjoin(overdue, same_place)
+    query = select(levels.c.sku, levels.c.location, gone).select_from(places).where(levels.c.sku.in_(chosen), gone > 0)
     missing = {(sku, location): units for sku, location, units in await connection.execute(query)}
     if not missing:
         return set()
@@ -77,7 +76,7 @@ async def at_risk(connection: AsyncConnection, found: Iterable[Reservation]) -> 
     holds_some = select(1).select_from(lines).where(lines.c.value[1].astext.in_(short)).exists()
     youngest_first = await connection.execute(
         select(reservations)
-        .where(reservations.c.state == ReservationState.HELD, holds_some)
+        .where(is_held, reservations.c.expire_time > now, holds_some)
         .order_by(reservations.c.reservation_id.desc())
         .limit(AT_RISK_MAX)
     )

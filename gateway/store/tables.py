@@ -37,6 +37,7 @@ head = Table(
     Column("reservation_number", BigInteger, nullable=False, server_default=text("0")),
     Column("shortfall_number", BigInteger, nullable=False, server_default=text("0")),
     Column("record_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Column("audited_revision", BigInteger, nullable=False, server_default=text("0")),
     Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     CheckConstraint("singleton", name="head_singleton"),
 )

@@ -53,6 +53,7 @@ def _create_head() -> None:
         sa.Column("reservation_number", sa.BigInteger, nullable=False, server_default=ZERO),
         sa.Column("shortfall_number", sa.BigInteger, nullable=False, server_default=ZERO),
         sa.Column("record_time", TIME, nullable=False, server_default=NOW),
+        sa.Column("audited_revision", sa.BigInteger, nullable=False, server_default=ZERO),
         sa.Column("epoch", sa.Uuid, nullable=False, server_default=sa.text("gen_random_uuid()")),
         sa.CheckConstraint("singleton", name="head_singleton"),
     )

@@ -1,0 +1,119 @@
+"""`make bench`: all figures in one run, a table, and bench.json. `--quick` takes one round and a shorter history."""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc.aio
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import figures
+from tests.bench.figures import Figure
+from tests.bench.history import fill
+from tests.bench.shop import Shop, new_id, running_echo, running_gateway, stockgate
+
+ROUNDS = 5
+HISTORY_MOVEMENTS = 10_000_000
+HISTORY_SKUS = 100_000
+SKUS = [f"BENCH-{number:04d}" for number in range(1_000)]
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one round, a history of 1,000,000")
+    parser.add_argument("--only", help="only figures of the functions whose name holds this")
+    parser.add_argument("--output", type=Path, default=Path("bench.json"))
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="stockgate-bench-"))
+    folder.chmod(0o755)
+    try:
+        found = uvloop.run(measure(folder, quick=arguments.quick, only=arguments.only or ""))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    _print(found)
+    if not arguments.only:
+        arguments.output.write_text(json.dumps(_document(found), indent=2) + "\n")
+    sys.exit(any(figure.verdict == "MISSED" for figure in found))
+
+
+async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
+    """All figures, against one gateway on one database."""
+    tokens = {name: (await stockgate(folder, "merchant", "add", name))["token"] for name in ("rowlock", "young", "old")}
+    rounds = 1 if quick else ROUNDS
+    async with (
+        running_gateway(folder) as address,
+        running_echo() as echo_address,
+        grpc.aio.insecure_channel(address) as channel,
+        grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as second_channel,
+        grpc.aio.insecure_channel(echo_address) as echo_channel,
+    ):
+        gateway, other, echo = Shop(channel), Shop(second_channel), Shop(echo_channel)
+        url = f"postgresql://postgres@/postgres?host={folder / 'postgres'}"
+        await gateway.stock_up(SKUS)
+        found: list[Figure] = []
+
+        def wanted(step: Callable[..., object]) -> bool:
+            console.print(
+                f"{datetime.now(UTC):%H:%M:%S} {step.__name__}" + ("" if only in step.__name__ else ": left out")
+            )
+            return only in step.__name__
+
+        peak = 2_000.0
+        if wanted(figures.unary_share):
+            lines, peak = await figures.unary_share(gateway, echo, SKUS[0], rounds)
+            found += lines
+        if wanted(figures.half_peak_latency):
+            found += await figures.half_peak_latency(gateway, SKUS[0], peak, rounds)
+        if wanted(figures.batch_rates):
+            await Shop(channel, tokens["rowlock"]).stock_up(SKUS[:1])
+            found += await figures.batch_rates(gateway, SKUS, url, rounds)
+        names = iter(new_id, "")
+        if wanted(figures.sold_out_rush):
+            found += await figures.sold_out_rush(gateway, other, names, rounds)
+        if wanted(figures.mass_expiry):
+            found += await figures.mass_expiry(gateway, names, rounds)
+        if wanted(figures.long_history):
+            young, old = Shop(channel, tokens["young"]), Shop(channel, tokens["old"])
+            await young.stock_up(SKUS)
+            movements = HISTORY_MOVEMENTS // 10 if quick else HISTORY_MOVEMENTS
+            console.print(f"         making a history of {movements:,} movements, which takes minutes")
+            big_skus = await fill(url, "merchant_old", movements, HISTORY_SKUS)
+            found += await figures.long_history(young, old, SKUS, big_skus[: len(SKUS)], rounds)
+    return found
+
+
+def _print(found: list[Figure]) -> None:
+    table = Table("figure", box=None, header_style="bold")
+    for name in ("value", "must reach", "aim"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for figure in found:
+        bars = ("" if bar is None else f"{bar:,g}" for bar in (figure.must, figure.aim))
+        value = f"{figure.value:,.2f}" if figure.value < 100 else f"{figure.value:,.0f}"
+        table.add_row(figure.name, f"{value} {figure.unit}", *bars, figure.verdict)
+    Console().print(table)
+
+
+def _document(found: list[Figure]) -> dict[str, object]:
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.system()},
+        "figures": [{**asdict(figure), "verdict": figure.verdict} for figure in found],
+    }
+
+
+if __name__ == "__main__":
+    main()
