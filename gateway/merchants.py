@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
@@ -25,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 DRAIN_SECONDS = 10.0
+RESTART_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Merchant:
 
     def start(self) -> None:
         """Start the writer and the loops."""
-        self._writing = _keep_running(self._writer.run(), f"writer of {self.name}")
+        self._writing = _keep_running(self._writer.run, f"writer of {self.name}")
         self._loops = [
-            _keep_running(self.hub.run(), f"streams of {self.name}"),
-            _keep_running(self.sweeper.run(), f"sweeper of {self.name}"),
-            _keep_running(self.auditor.run(), f"auditor of {self.name}"),
+            _keep_running(self.hub.run, f"streams of {self.name}"),
+            _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
+            _keep_running(self.auditor.run, f"auditor of {self.name}"),
         ]
 
     async def stop(self) -> None:
@@ -95,7 +95,7 @@ class Merchants:
                 self._merchants[name] = merchant
                 merchant.start()
         if self._listening is None:
-            self._listening = _keep_running(self._listen(), "listener")
+            self._listening = _keep_running(self._listen, "listener")
 
     def has(self, name: str) -> bool:
         """True if the merchant is one of this gateway's."""
@@ -136,12 +136,18 @@ def require_name(name: str) -> str:
     return name
 
 
-def _keep_running(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_report)
-    return task
+def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+    """Run a loop; one that fails is reported and started again, until it ends or is cancelled."""
 
+    async def keep() -> None:
+        while True:
+            try:
+                await work()
+            # The top of a loop: whatever it was, the loop must go on.
+            except Exception:
+                log.critical("the %s has failed, and starts again", name, exc_info=True)
+                await asyncio.sleep(RESTART_SECONDS)
+            else:
+                return
 
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("the %s has stopped", task.get_name(), exc_info=error)
+    return asyncio.create_task(keep(), name=name)

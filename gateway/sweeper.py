@@ -14,8 +14,9 @@ from gateway.writer import Writer
 
 log = logging.getLogger(__name__)
 
-# Small enough that a chunk hardly delays the commands that wait behind it.
-CHUNK_MAX = 200
+# Looked up at once; and freed in one group, small enough that it hardly delays the commands that wait behind it.
+LOOKED_UP_MAX = 2_000
+CHUNK_MAX = 64
 PAUSE_SECONDS = 0.25
 PAUSE_AFTER_FAILURE_SECONDS = 1.0
 
@@ -42,7 +43,9 @@ class Sweeper:
         """Free all that are overdue; returns how many."""
         freed = 0
         async with self._store.lease() as overdue:
-            while chunk := await overdue(CHUNK_MAX):
-                await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
-                freed += len(chunk)
+            while found := await overdue(LOOKED_UP_MAX):
+                for start in range(0, len(found), CHUNK_MAX):
+                    chunk = found[start : start + CHUNK_MAX]
+                    await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
+                freed += len(found)
         return freed

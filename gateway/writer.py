@@ -3,6 +3,10 @@
 There is no timer. A group is whatever has reached this process when the last one was saved: under light load groups of
 one, on a hot SKU hundreds. Nothing else in this process changes a level, a reservation or the journal.
 
+Answers are handed out a few at a time, accepted ones first: between them the loop takes in new calls, and the next
+group is on its way while the last one is still being answered. So a thousand callers at a sold-out shelf do not stand
+between the others and their answers.
+
 A unit is the commands of one call. A unit whose caller has gone before its group starts is dropped whole; one that has
 started is never half-applied. A group that the database refuses for a reason of its own is cut in two until the unit
 at fault stands alone, so that one bad command cannot fail its neighbours.
@@ -16,7 +20,7 @@ from collections.abc import Sequence
 
 from gateway.domain.book import Book
 from gateway.domain.commands import AnyCommand, ExpireReservation
-from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, QueueFull, ShuttingDown
+from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
 from gateway.domain.groups import Outcome, Span, decide, needs, short_skus
 from gateway.store.groups import GroupStore
 
@@ -26,6 +30,8 @@ log = logging.getLogger(__name__)
 GROUP_COMMANDS_MAX = 1_000
 # How many overdue reservations are freed at once when someone finds a shelf empty.
 OVERDUE_FREED_MAX = 500
+# So many answers are handed out before the loop turns to what has arrived meanwhile.
+ANSWERS_PER_TURN = 4
 RETRY_AFTER_MS = 200
 # A group waits until so many turns of the loop have brought nothing new: some 5 us each when there is nothing to do.
 QUIET_TURNS = 16
@@ -59,6 +65,42 @@ class Unit:
             self.answer.set_exception(error)
 
 
+class Answers:
+    """Hands answers out, a few per turn of the loop, while `run` runs."""
+
+    def __init__(self) -> None:
+        """Have none yet."""
+        self._accepted: deque[tuple[Unit, list[Outcome]]] = deque()
+        self._refused: deque[tuple[Unit, list[Outcome]]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def put(self, units: list[Unit], outcomes: list[list[Outcome]]) -> None:
+        """Take the answers of a group."""
+        for unit, answers in zip(units, outcomes, strict=True):
+            is_refused = all(isinstance(answer, GatewayError) for answer in answers)
+            (self._refused if is_refused else self._accepted).append((unit, answers))
+        self._wake.set()
+
+    def close(self) -> None:
+        """`run` ends when all are handed out."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Hand out until `close` was called and nothing is left."""
+        while self._accepted or self._refused or not self._closing:
+            if not self._accepted and not self._refused:
+                self._wake.clear()
+                await self._wake.wait()
+            for _ in range(ANSWERS_PER_TURN):
+                waiting = self._accepted or self._refused
+                if waiting:
+                    unit, answers = waiting.popleft()
+                    unit.resolve(answers)
+            await asyncio.sleep(0)
+
+
 class Writer:
     """Applies commands through one `GroupStore`; `run` must be running."""
 
@@ -70,6 +112,7 @@ class Writer:
         self._queued = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._answers = Answers()
 
     async def apply(
         self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = (), deadline: float | None = None
@@ -93,6 +136,7 @@ class Writer:
 
     async def run(self) -> None:
         """Serve the queue until `close` was called and everything taken in is answered."""
+        answering = asyncio.create_task(self._answers.run(), name="answers")
         while self._queue or not self._closing:
             if not self._queue:
                 self._wake.clear()
@@ -101,6 +145,8 @@ class Writer:
             if units := self._take():
                 await self._settle(units)
         await self._store.close()
+        self._answers.close()
+        await answering
 
     def close(self) -> None:
         """Take in nothing more; `run` ends when the queue is empty."""
@@ -146,8 +192,7 @@ class Writer:
             await self._store.close()
             await self._bisect(units, error)
         else:
-            for unit, answers in zip(units, outcomes, strict=True):
-                unit.resolve(answers)
+            self._answers.put(units, outcomes)
 
     async def _bisect(self, units: list[Unit], error: Exception) -> None:
         if len(units) == 1:

@@ -20,6 +20,8 @@ from gateway.v1 import catalog_service_pb2_grpc, operations_service_pb2_grpc, st
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 PORT_MAX = 65_535
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1  # what a quantity on the wire can be; the gateway itself keeps fewer
 DEADLINE_SECONDS = 15.0  # a person waits no longer; every answer takes milliseconds
 
 # gRPC waits up to two minutes before it tries a lost gateway again; somebody is watching here.
@@ -135,6 +137,7 @@ def gateway_command(
 
     def register(function: Callable[Concatenate[Caller, P], None]) -> Callable[..., None]:
         def command(context: typer.Context, **values: Any) -> None:
+            _refuse_large_numbers(values)
             address, as_json = values.pop("address"), values.pop("as_json")
             chosen = address or (context.obj or {}).get("address")
             with connected(ClientSettings.from_environment(chosen), as_json=as_json) as caller:
@@ -177,6 +180,12 @@ def _parameter(name: str, annotation: object, default: object = inspect.Paramete
 
 
 _COMMON_OPTIONS = (_parameter("address", AddressOption, None), _parameter("as_json", JsonOption, False))
+
+
+def _refuse_large_numbers(values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, int) and abs(value) > INT64_MAX:
+            raise typer.BadParameter(f"{name.replace('_', '-')}: {value} is more than 64 bits hold")
 
 
 def _checked_address(address: str) -> str:

@@ -10,15 +10,17 @@ import typer
 
 from gateway.cli import playback, reservation, run, server, sku, stock, version, watch
 from gateway.cli.client import AddressOption
-from gateway.cli.errors import EXIT_USAGE, Failure, Problem, report
+from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure, report
 
 app = typer.Typer(
     name="stockgate",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     help="One true stock ledger for goods that sell on several live platforms at once.",
-    epilog="Callers: STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE say which gateway, and who calls.",
+    epilog="STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE say which gateway is asked, and who asks. "
+    "Exit codes: 0 done, 1 failed or refused, 2 not typed right.",
 )
 
 
@@ -27,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
+        _refuse_broken_text(words)
         sys.exit(app(words, prog_name="stockgate", standalone_mode=not as_json) or 0)
     except Failure as failed:
         report(failed.problem, as_json=as_json)
@@ -34,6 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except typer.TyperException as wrong:  # only with --json: else typer has printed it
         report(Problem(code="USAGE", message=wrong.format_message(), advice="--help shows how."), as_json=True)
         sys.exit(EXIT_USAGE)
+
+
+def _refuse_broken_text(words: Sequence[str]) -> None:
+    """What is not UTF-8 reaches Python as lone surrogates, and can go over no wire. Raises Failure."""
+    for place, word in enumerate(words, start=1):
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise failure("USAGE", f"argument {place} is not UTF-8", "Type it in a UTF-8 terminal.", EXIT_USAGE)
 
 
 @app.callback()

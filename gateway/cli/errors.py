@@ -34,7 +34,7 @@ NEXT_STEPS: Mapping[str, str] = {
     "ON_HAND_CHANGED": "On hand is {on_hand} now. Look again, then repeat with --expected-on-hand {on_hand}.",
     "SKU_FROZEN": "`stockgate sku show CODE` says why; `stockgate sku unfreeze CODE` lets it be reserved again.",
     "BELOW_RESERVED": "If the goods are really gone, --record-reality books it, down to 0 on hand.",
-    "QUANTITY_OVERFLOW": "The sum would leave 64 bits. Check the quantity.",
+    "QUANTITY_OVERFLOW": "That is more than the ledger keeps. Check the quantity.",
     "ABOVE_HELD": "`stockgate stock reservation ID` shows what each line has; ask for no more than that.",
     "ALREADY_EXISTS": "It exists with other content. Show it, and change it with the `set` command.",
     "ATOMIC_GROUP_FAILED": "Another command of the same atomic group was refused; correct that one.",

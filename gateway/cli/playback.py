@@ -52,7 +52,10 @@ Units = Annotated[
     ),
 ]
 SkuCode = Annotated[
-    str | None, typer.Option("--sku", metavar="CODE", help="Play on this SKU.", show_default="a fresh one")
+    str | None,
+    typer.Option(
+        "--sku", metavar="CODE", help="Play on this SKU, which nobody else moves meanwhile.", show_default="a fresh one"
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", help="Of the generated session.", show_default=str(DEFAULT_SEED))
@@ -131,7 +134,12 @@ def replay(
     page_size: PageSize = 100,
     in_flight: CallsInFlight = 8,
 ) -> None:
-    """Play an order report: created reserves, paid commits, unpaid expires, refunded returns."""
+    """Play an order report: created reserves, paid commits, unpaid expires, refunded returns.
+
+    The whole report is checked before anything is sent. One row is one unit of one SKU. A hold lives for 24 hours of
+    tape time; with --speed max there is no tape clock, and holds that are never paid get 2 seconds. The report has no
+    time of refund: goods come back one hour of tape time after the payment. Exit code 1 if the ledger does not add up.
+    """
     choice = Choice(file, speed or "max", units, sku, seed, orders, page_size, in_flight)
     try:
         summary = play(caller.settings, choice.plan())

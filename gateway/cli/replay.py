@@ -131,7 +131,7 @@ class Replay:
             run_id=self.run_id,
             source=plan.source,
             sku=self.sku,
-            speed="max" if plan.pace.speed is None else f"{plan.pace.speed:g}x",
+            speed="max" if plan.pace.speed is None else f"{plan.pace.speed:.10g}x",
             orders=len(plan.orders),
             units=plan.units,
             accepted=tally.accepted,
@@ -154,10 +154,14 @@ class Replay:
             commands=tally.commands,
             play_seconds=self._player.play_seconds,
             total_seconds=time.monotonic() - started,
-            latency_measured=f"per ApplyBatch call of up to {plan.pace.page_size} commands, "
+            latency_measured=f"per ApplyBatch call of {_up_to(plan.pace.page_size)}, "
             f"{len(self._player.latencies_seconds)} calls, {plan.pace.calls_in_flight} in flight at most",
             latency_ms=percentiles(self._player.latencies_seconds),
         )
+
+
+def _up_to(page_size: int) -> str:
+    return "1 command" if page_size == 1 else f"up to {page_size} commands"
 
 
 async def replay(settings: ClientSettings, plan: Plan, on_progress: Callable[[Player], None]) -> Summary:

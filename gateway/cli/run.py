@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import select
 import signal
@@ -59,10 +60,13 @@ def run(
     settings = server.settings_for(listen, data_dir)
     server.refuse_taken_port(settings.listen)
     log = settings.data_dir / "gateway.log"
+    _note("Starting the gateway" + ("" if settings.database_url else " and its PostgreSQL") + " ...", as_json=as_json)
     try:
         with _gateway(settings.listen, settings.data_dir, log) as (address, process):
             _note(f"The gateway serves on {address} (its log: {log}). Playing {plan.source} ...", as_json=as_json)
-            summary = playback.play(ClientSettings.from_environment(address), plan)
+            caller = ClientSettings.from_environment(address)
+            trusted = caller.tls_ca_file or settings.tls_cert_file  # a gateway with a certificate speaks TLS alone
+            summary = playback.play(dataclasses.replace(caller, tls_ca_file=trusted), plan)
             playback.show(summary, as_json=as_json)
             if not once:
                 _look_around(summary, address, process, log, as_json=as_json)

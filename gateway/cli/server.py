@@ -168,7 +168,8 @@ def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
     except GatewayError as error:
         code, reason = STATUS_OF[type(error)]
         advice = DATABASE_ADVICE if isinstance(error, DatabaseUnavailable) else ""
-        raise Failure(Problem(code=code.name, reason=reason, message=str(error), advice=advice)) from error
+        message = str(error).partition(";")[0]  # the rest speaks to callers of the API
+        raise Failure(Problem(code=code.name, reason=reason, message=message, advice=advice)) from error
     except OSError as error:
         raise failure(
             "FILES", f"{error.filename}: {error.strerror}", "Is the data folder one this user may write?"

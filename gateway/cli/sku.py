@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from gateway.cli.client import Caller, gateway_command
+from gateway.cli.client import INT32_MAX, Caller, gateway_command
 from gateway.cli.errors import EXIT_USAGE, failure
 from gateway.cli.output import Column, document, local_time, number, print_document, print_table, say
 from gateway.cli.pages import Limit, gathered
@@ -37,7 +37,8 @@ LOCATION_COLUMNS = (
 SkuCode = Annotated[str, typer.Argument(metavar="SKU", help="The SKU's code.", show_default=False)]
 Title = Annotated[str | None, typer.Option("--title", metavar="TEXT", help="What people call it.")]
 SafetyStock = Annotated[
-    int | None, typer.Option("--safety-stock", metavar="UNITS", help="Units never offered, per location.")
+    int | None,
+    typer.Option("--safety-stock", metavar="UNITS", help="Units never offered, per location."),
 ]
 LeadTimeMean = Annotated[
     float | None, typer.Option("--lead-time-mean-days", metavar="DAYS", help="Replenishment, on average.")
@@ -92,7 +93,9 @@ def set_sku(
         "lead_time_deviation_days": lead_time_deviation_days,
     }
     named = {name: value for name, value in given.items() if value is not None}
-    wanted = catalog_pb2.Sku(sku=sku, substitutes=[each for each in substitute or [] if each], **named)  # type: ignore[arg-type]  # each by its own name
+    wanted = catalog_pb2.Sku(sku=sku, substitutes=[each for each in substitute or [] if each])
+    for name, value in named.items():
+        setattr(wanted, name, value)
     mask = FieldMask(paths=[*named, *(["substitutes"] if substitute is not None else [])])
     if not mask.paths:
         raise failure("NOTHING_TO_SET", "no field was named", "`stockgate sku set --help` shows them.", EXIT_USAGE)
@@ -146,7 +149,10 @@ def add_location(
     location: Annotated[str, typer.Argument(metavar="CODE", help="The location's code.", show_default=False)],
     title: Title = None,
     position: Annotated[
-        int, typer.Option("--position", metavar="N", help="Its place in the order in which they serve.")
+        int,
+        typer.Option(
+            "--position", metavar="N", min=0, max=INT32_MAX, help="Its place in the order in which they serve."
+        ),
     ] = 0,
 ) -> None:
     """Make a location. Making the same one again does no harm."""

@@ -27,7 +27,8 @@ OccurTime = Annotated[
     ),
 ]
 ExpectedOnHand = Annotated[
-    int | None, typer.Option("--expected-on-hand", metavar="UNITS", help="Refuse unless on hand is this now.")
+    int | None,
+    typer.Option("--expected-on-hand", metavar="UNITS", help="Refuse unless on hand is this now."),
 ]
 
 
@@ -59,7 +60,12 @@ def adjust(
     caller: Caller,
     sku: Sku,
     change: Annotated[
-        int, typer.Argument(metavar="CHANGE", help="The difference in units, as in -3.", show_default=False)
+        int,
+        typer.Argument(
+            metavar="CHANGE",
+            help="The difference in units, as in -3.",
+            show_default=False,
+        ),
     ],
     request_id: RequestId,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; needed.", show_default=False)],
@@ -68,7 +74,9 @@ def adjust(
     record_reality: Annotated[
         bool, typer.Option("--record-reality", help="The goods are really gone: book it even below what is reserved.")
     ] = False,
-    corrects: Annotated[int, typer.Option("--corrects", metavar="REVISION", help="The movement this corrects.")] = 0,
+    corrects: Annotated[
+        int, typer.Option("--corrects", metavar="REVISION", min=0, help="The movement this corrects.")
+    ] = 0,
     occur_time: OccurTime = "",
 ) -> None:
     """Correct on hand by a difference."""
@@ -91,7 +99,10 @@ def adjust(
 def count(
     caller: Caller,
     sku: Sku,
-    counted: Annotated[int, typer.Argument(metavar="COUNTED", help="Units on the shelf.", show_default=False)],
+    counted: Annotated[
+        int,
+        typer.Argument(metavar="COUNTED", help="Units on the shelf.", show_default=False),
+    ],
     request_id: RequestId,
     location: Location = "",
     count_time: Annotated[

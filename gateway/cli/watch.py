@@ -69,7 +69,9 @@ def watch(
     skus: Annotated[
         list[str] | None, typer.Argument(metavar="[SKU]...", help="SKUs; none: all.", show_default=False)
     ] = None,
-    after: Annotated[int | None, typer.Option("--after", metavar="REVISION", help="Go on after this revision.")] = None,
+    after: Annotated[
+        int | None, typer.Option("--after", metavar="REVISION", min=0, help="Go on after this revision.")
+    ] = None,
     epoch: Annotated[str, typer.Option("--epoch", metavar="TEXT", help="The epoch that revision belongs to.")] = "",
     live_only: Annotated[bool, typer.Option("--live-only", help="Only what changes from now on.")] = False,
 ) -> None:

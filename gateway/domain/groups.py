@@ -116,7 +116,8 @@ def _decide_one(book: Book, command: AnyCommand) -> Outcome:
         answer = _VERBS[type(command)](book, command)
     except GatewayError as error:
         book.rollback(mark)
-        return error
+        # Its traceback would keep the whole book alive.
+        return error.with_traceback(None)
     book.record(command, answer)
     return answer
 

@@ -7,6 +7,7 @@ merchant's schema; one that was good is not looked up again for a minute.
 
 import time
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from gateway.domain.errors import Unauthenticated
 from gateway.merchants import Merchant, Merchants
@@ -16,6 +17,13 @@ TRUST_SECONDS = 60.0
 TRUSTED_MAX = 10_000
 
 
+class _Trusted(NamedTuple):
+    """A caller whose token was found good; `until` is on the monotonic clock."""
+
+    merchant: Merchant
+    until: float
+
+
 class Callers:
     """Tells which merchant a call is for."""
 
@@ -23,30 +31,39 @@ class Callers:
         """`anonymous`: calls without a token act for the default merchant."""
         self._merchants = merchants
         self._anonymous = anonymous
-        self._trusted: dict[str, float] = {}
+        self._trusted: dict[str, _Trusted] = {}
 
-    async def merchant_of(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Merchant:
-        """The merchant; raises `Unauthenticated`."""
-        for name, value in metadata or ():
-            if name == "authorization":
-                return await self._merchant_of_token(str(value))
-        if not self._anonymous:
-            raise Unauthenticated("this gateway needs an access token: send 'authorization: Bearer <token>'")
-        return self._merchants.get(DEFAULT_MERCHANT)
+    def trusted(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Merchant | None:
+        """The merchant, if that needs no look-up; raises `Unauthenticated` for a caller without a token."""
+        header = _authorization(metadata)
+        if header is None:
+            if not self._anonymous:
+                raise Unauthenticated("this gateway needs an access token: send 'authorization: Bearer <token>'")
+            return self._merchants.get(DEFAULT_MERCHANT)
+        trusted = self._trusted.get(header)
+        return trusted.merchant if trusted and trusted.until > time.monotonic() else None
 
-    async def _merchant_of_token(self, header: str) -> Merchant:
+    async def look_up(self, metadata: Iterable[tuple[str, str | bytes]] | None) -> Merchant:
+        """The merchant whose token the caller has sent, trusted from now on; raises `Unauthenticated`."""
+        header = _authorization(metadata) or ""
         kind, _, token = header.partition(" ")
         name = token.partition(".")[0]
         if kind.lower() != "bearer" or not self._merchants.has(name):
             raise _unknown()
         merchant = self._merchants.get(name)
-        if self._trusted.get(token, 0.0) < time.monotonic():
-            if not await merchant.is_known_token(token):
-                raise _unknown()
-            if len(self._trusted) >= TRUSTED_MAX:
-                self._trusted.clear()
-            self._trusted[token] = time.monotonic() + TRUST_SECONDS
+        if not await merchant.is_known_token(token):
+            raise _unknown()
+        if len(self._trusted) >= TRUSTED_MAX:
+            self._trusted.clear()
+        self._trusted[header] = _Trusted(merchant, time.monotonic() + TRUST_SECONDS)
         return merchant
+
+
+def _authorization(metadata: Iterable[tuple[str, str | bytes]] | None) -> str | None:
+    for name, value in metadata or ():
+        if name == "authorization":
+            return str(value)
+    return None
 
 
 def _unknown() -> Unauthenticated:

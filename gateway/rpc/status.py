@@ -1,5 +1,8 @@
 """Errors on the wire: a status code, `google.rpc.ErrorInfo` with a reason from a closed list, and what helps to act."""
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2 as details
@@ -9,6 +12,8 @@ from gateway.domain import errors
 from gateway.domain.errors import GatewayError
 
 DOMAIN = "stockgate"
+# Where clients look for a `google.rpc.Status`.
+DETAILS_KEY = "grpc-status-details-bin"
 
 # Every error there is, with its status code and its reason. Reasons are part of the contract: never renamed.
 STATUS_OF: dict[type[GatewayError], tuple[grpc.StatusCode, str]] = {
@@ -47,24 +52,43 @@ RETRY_AFTER_MS: dict[type[GatewayError], int] = {
 }
 
 
-def status_of(error: GatewayError) -> Status:
+class Refusal(NamedTuple):
+    """An error as it goes over the wire, ready to be sent; shared between equal errors, so never to be changed."""
+
+    code: grpc.StatusCode
+    status: Status
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def refusal_of(error: GatewayError) -> Refusal:
     """The error as it goes over the wire."""
     code, reason = STATUS_OF[type(error)]
-    status = Status(code=code.value[0], message=error.message)
-    metadata = {name: str(fact) for name, fact in error.facts.items()}
+    wait_ms = RETRY_AFTER_MS.get(type(error))
+    return _refusal(code, reason, error.message, error.field, tuple(error.facts.items()), wait_ms)
+
+
+# A sold-out SKU is refused a thousand times with the same words.
+@lru_cache(maxsize=4096)
+def _refusal(  # noqa: PLR0917 - keywords are slow to look up in the cache
+    code: grpc.StatusCode,
+    reason: str,
+    message: str,
+    field: str,
+    facts: tuple[tuple[str, int | str], ...],
+    wait_ms: int | None,
+) -> Refusal:
+    status = Status(code=code.value[0], message=message)
+    metadata = {name: str(fact) for name, fact in facts}
     status.details.add().Pack(details.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata))
-    if error.field:
-        violation = details.BadRequest.FieldViolation(field=error.field, description=error.message, reason=reason)
+    if field:
+        violation = details.BadRequest.FieldViolation(field=field, description=message, reason=reason)
         status.details.add().Pack(details.BadRequest(field_violations=[violation]))
-    if (wait_ms := RETRY_AFTER_MS.get(type(error))) is not None:
+    if wait_ms is not None:
         delay = Duration()
         delay.FromMilliseconds(wait_ms)
         status.details.add().Pack(details.RetryInfo(retry_delay=delay))
-    return status
+    return Refusal(code, status, ((DETAILS_KEY, status.SerializeToString()),))
 
 
-def internal_status() -> Status:
-    """A fault of ours; what it was is in the log, not on the wire."""
-    status = Status(code=grpc.StatusCode.INTERNAL.value[0], message="the gateway has failed; its log says why")
-    status.details.add().Pack(details.ErrorInfo(reason="INTERNAL", domain=DOMAIN))
-    return status
+# A fault of ours; what it was is in the log, not on the wire.
+INTERNAL = _refusal(grpc.StatusCode.INTERNAL, "INTERNAL", "the gateway has failed; its log says why", "", (), None)

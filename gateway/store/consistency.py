@@ -7,8 +7,8 @@
 
 `check_all` adds up everything. `check_since_audited` looks only at places that moved after a revision that was found
 good: what was true up to there, and links on without a break, is true. That revision is kept in the head, so that a
-gateway that starts does not begin anew. Each check runs on one snapshot of the database and stops no writer. A breach is an
-alarm, never a quiet repair.
+gateway that starts does not begin anew. Each check runs on one snapshot of the database and stops no writer. A breach
+is an alarm, never a quiet repair.
 """
 
 from datetime import datetime

@@ -30,12 +30,14 @@ _SERVER_SETTINGS = {
     "jit": "off",
     # What we have stopped waiting for does not go on there.
     "statement_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
-    # A gateway that is frozen, or cut off, gives its locks back: the head's row, the sweeper's lease.
+    # A gateway that is frozen or cut off loses its hold of the head, so that others can go on.
     "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT_SECONDS:.0f}s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+# A sweeper keeps its lease while the writer frees what it has found, behind whatever else waits there.
+_POOL_SETTINGS = {**_SERVER_SETTINGS, "idle_in_transaction_session_timeout": "15s"}
 # The same from our side: a server that vanishes without a word is noticed within 25 seconds.
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 
@@ -125,29 +127,9 @@ class Database:
         self._engine = self._pool(READ_CONNECTIONS_MAX, more=0)
         self._long_engine = self._pool(LONG_CONNECTIONS_KEPT, more=-1)
 
-    async def connect(self, command_timeout_seconds: float | None = STATEMENT_TIMEOUT_SECONDS) -> asyncpg.Connection:
+    async def connect(self) -> asyncpg.Connection:
         """A new connection of the driver's own, with the gateway's role; the caller closes it."""
-        return await asyncpg.connect(
-            self.url,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            command_timeout=command_timeout_seconds,
-            server_settings=_SERVER_SETTINGS,
-            connection_class=_Connection,
-        )
-
-    def _pool(self, kept: int, more: int) -> AsyncEngine:
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            # A transaction has one time limit for all that it does.
-            async_creator=lambda: self.connect(None),
-            pool_size=kept,
-            max_overflow=more,
-            pool_timeout=CONNECT_TIMEOUT_SECONDS,
-            # JSON stays text: what it means is decoded by who reads it.
-            json_deserializer=str,
-        )
-        event.listen(engine.sync_engine, "checkout", _require_open)
-        return engine
+        return await self._connect(_SERVER_SETTINGS, STATEMENT_TIMEOUT_SECONDS)
 
     def of(self, merchant: str) -> "MerchantDatabase":
         """The part of the database that belongs to one merchant."""
@@ -157,6 +139,29 @@ class Database:
         """Close the pools."""
         await self._engine.dispose()
         await self._long_engine.dispose()
+
+    def _pool(self, kept: int, more: int) -> AsyncEngine:
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            # A transaction has one time limit for all that it does.
+            async_creator=lambda: self._connect(_POOL_SETTINGS, None),
+            pool_size=kept,
+            max_overflow=more,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            # JSON stays text: what it means is decoded by who reads it.
+            json_deserializer=str,
+        )
+        event.listen(engine.sync_engine, "checkout", _require_open)
+        return engine
+
+    async def _connect(self, settings: dict[str, str], command_timeout_seconds: float | None) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self.url,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            command_timeout=command_timeout_seconds,
+            server_settings=settings,
+            connection_class=_Connection,
+        )
 
 
 def _require_open(connection: Any, _record: object, _proxy: object) -> None:

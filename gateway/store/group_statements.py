@@ -20,7 +20,8 @@ class ReadStatements(NamedTuple):
     reservations: str  # $1 ids
     levels: str  # $1 SKUs
     changed_since: str  # $1 SKU, $2 location, $3 time
-    due: str  # $1 now, $2 SKUs or none, $3 how many
+    due: str  # $1 now, $2 SKUs, $3 how many
+    next_expiry: str
 
 
 def read_statements(schema: str) -> ReadStatements:
@@ -48,9 +49,10 @@ def read_statements(schema: str) -> ReadStatements:
             WHERE sku = $1 AND location = $2 AND record_time > $3 AND occur_time > $3""",
         due=f"""
             SELECT reservation_id FROM {s}.reservations
-            WHERE state = 1 AND expire_time <= $1 AND (cardinality($2::text[]) = 0 OR EXISTS (
-                SELECT FROM jsonb_array_elements(lines) line WHERE line->>1 = ANY($2::text[])))
+            WHERE state = 1 AND expire_time <= $1 AND EXISTS (
+                SELECT FROM jsonb_array_elements(lines) line WHERE line->>1 = ANY($2::text[]))
             ORDER BY expire_time LIMIT $3""",
+        next_expiry=f"SELECT coalesce(min(expire_time), now() + interval '100 years') FROM {s}.reservations WHERE state = 1",
     )
 
 

@@ -39,10 +39,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Known(Struct):
-    """What is true as long as the head's version is this one."""
+    """What is true as long as the head's version is this one; nothing expires before `next_expiry`, if that is known."""
 
     version: int = -1
     locations: tuple[str, ...] = ()
+    next_expiry: datetime | None = None
     skus: dict[str, SkuRule] = {}
     levels: dict[LevelKey, Level] = {}
 
@@ -87,10 +88,14 @@ class GroupStore:
             )
 
     async def due(self, now: datetime, skus: Iterable[str], count_max: int) -> list[int]:
-        """Reservations whose time has come and that hold some of these SKUs (none named: any), longest due first."""
+        """Reservations whose time has come and that hold some of these SKUs, longest due first."""
+        if self._known.next_expiry is not None and now < self._known.next_expiry:
+            return []
         with fence():
             connection = await self._open()
             rows = await connection.fetch(self._sql.due, now, sorted(skus), count_max)
+            if not rows:
+                self._known.next_expiry = await connection.fetchval(self._sql.next_expiry)
             return [row["reservation_id"] for row in rows]
 
     async def save(self, changes: Changes) -> bool:
@@ -168,6 +173,9 @@ class GroupStore:
         self._known.version += 1
         self._known.levels.update(changes.levels)
         self._known.skus.update(changes.skus)
+        if self._known.next_expiry is not None:
+            held = (r.expire_time for r in changes.reservations_new if r.state is ReservationState.HELD)
+            self._known.next_expiry = min((self._known.next_expiry, *held))
 
 
 def reservation_of(row: Any) -> Reservation:

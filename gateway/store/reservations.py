@@ -61,6 +61,8 @@ async def list_reservations(
 async def at_risk(connection: AsyncConnection, found: Iterable[Reservation], now: datetime) -> set[int]:
     """Which of these bear a deficit at `now`: goods promised to them are gone, and the youngest go without (R14)."""
     open_ones = [r for r in found if r.state_at(now) is ReservationState.HELD]
+    if not open_ones:
+        return set()
     chosen = {line.sku for r in open_ones for line in r.lines}
     is_held = reservations.c.state == ReservationState.HELD
     overdue = held_units(and_(is_held, reservations.c.expire_time <= now))

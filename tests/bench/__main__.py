@@ -1,7 +1,6 @@
 """`make bench`: all figures in one run, a table, and bench.json. `--quick` takes one round and a shorter history."""
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -51,16 +50,15 @@ def main() -> None:
 
 async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
     """All figures, against one gateway on one database."""
-    tokens = {name: (await stockgate(folder, "merchant", "add", name))["token"] for name in ("rowlock", "young", "old")}
+    tokens = {name: (await stockgate(folder, "merchant", "add", name))["token"] for name in ("young", "old")}
     rounds = 1 if quick else ROUNDS
     async with (
         running_gateway(folder) as address,
         running_echo() as echo_address,
         grpc.aio.insecure_channel(address) as channel,
-        grpc.aio.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as second_channel,
         grpc.aio.insecure_channel(echo_address) as echo_channel,
     ):
-        gateway, other, echo = Shop(channel), Shop(second_channel), Shop(echo_channel)
+        gateway, echo = Shop(channel), Shop(echo_channel)
         url = f"postgresql://postgres@/postgres?host={folder / 'postgres'}"
         await gateway.stock_up(SKUS)
         found: list[Figure] = []
@@ -78,11 +76,10 @@ async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
         if wanted(figures.half_peak_latency):
             found += await figures.half_peak_latency(gateway, SKUS[0], peak, rounds)
         if wanted(figures.batch_rates):
-            await Shop(channel, tokens["rowlock"]).stock_up(SKUS[:1])
             found += await figures.batch_rates(gateway, SKUS, url, rounds)
         names = iter(new_id, "")
         if wanted(figures.sold_out_rush):
-            found += await figures.sold_out_rush(gateway, other, names, rounds)
+            found += await figures.sold_out_rush(gateway, address, names, rounds)
         if wanted(figures.mass_expiry):
             found += await figures.mass_expiry(gateway, names, rounds)
         if wanted(figures.long_history):

@@ -7,19 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
-import grpc
-
-from tests.bench.load import Call, closed_loop, open_loop
+from tests.bench.load import Load, closed_loop, open_loop
 from tests.bench.rowlock import row_lock_load
+from tests.bench.rush import rush_elsewhere
 from tests.bench.shop import BATCH, Shop, zipf
 
 RUN_SECONDS = 3.0
 UNARY_IN_FLIGHT = 64
 BATCH_IN_FLIGHT = 16
 EXPIRING = 20_000
+EXPIRE_AFTER_SECONDS = 6.0
+HOT_PER_SECOND = 200.0
+SWEEP_SECONDS = 1.0
 RUSH_CALLERS = 256
 RUSH_UNITS = 1_000
-SETTLE_SECONDS = 2.0
+OTHERS_PER_SECOND = 100.0
+CROWD_STARTS_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ async def batch_rates(gateway: Shop, skus: list[str], url: str, rounds: int) -> 
         one.append(load.rate * BATCH)
         load = await closed_loop(lambda: gateway.reserve_batch(next(draws)), BATCH_IN_FLIGHT, RUN_SECONDS)
         spread.append(load.rate * BATCH)
-        locked.append((await row_lock_load(url, "merchant_rowlock", skus[0], BATCH_IN_FLIGHT, RUN_SECONDS)).rate)
+        locked.append((await row_lock_load(url, skus[0], BATCH_IN_FLIGHT, RUN_SECONDS)).rate)
     return [
         Figure("batched reserves against a row lock each", median(map(_ratio, one, locked)), "x", 25, 50),
         Figure("batched reserves, one SKU", median(one), "/s", 10_000, 16_000),
@@ -88,19 +91,25 @@ async def batch_rates(gateway: Shop, skus: list[str], url: str, rounds: int) -> 
     ]
 
 
-async def sold_out_rush(gateway: Shop, other: Shop, names: Iterator[str], rounds: int) -> list[Figure]:
+async def sold_out_rush(gateway: Shop, address: str, names: Iterator[str], rounds: int) -> list[Figure]:
     """256 callers at 1,000 units: how fast the rest is refused, and what the callers of other SKUs feel of it."""
     faster, felt = [], []
     for _ in range(rounds):
         plenty, scarce, calm = next(names), next(names), next(names)
         await gateway.stock_up([plenty, calm])
         await gateway.stock_up([scarce], RUSH_UNITS)
-        accepted = await closed_loop(lambda sku=plenty: gateway.reserve(sku), RUSH_CALLERS, RUN_SECONDS)
-        quiet = await open_loop(lambda sku=calm: other.reserve(sku), 50, RUN_SECONDS)
-        await asyncio.gather(*(gateway.reserve_batch([scarce] * BATCH) for _ in range(RUSH_UNITS // BATCH)))
-        rush = asyncio.create_task(closed_loop(_refused(gateway, scarce), RUSH_CALLERS, RUN_SECONDS))
-        meanwhile = await open_loop(lambda sku=calm: other.reserve(sku), 50, RUN_SECONDS)
-        faster.append((await rush).rate / accepted.rate)
+
+        async def others() -> Load:
+            return await open_loop(lambda: gateway.reserve(calm), OTHERS_PER_SECOND, RUN_SECONDS)  # noqa: B023 - run at once
+
+        accepted = await rush_elsewhere(address, plenty, RUSH_CALLERS, RUN_SECONDS)
+        quiet = await others()
+        crowd = asyncio.create_task(rush_elsewhere(address, scarce, RUSH_CALLERS, RUN_SECONDS + CROWD_STARTS_SECONDS))
+        await asyncio.sleep(CROWD_STARTS_SECONDS)
+        meanwhile = await others()
+        refused = await crowd
+        assert refused["calls"] - refused["refused"] == RUSH_UNITS
+        faster.append(refused["rate"] / accepted["rate"])
         felt.append(meanwhile.percentile_ms(99) / quiet.percentile_ms(99))
     return [
         Figure("sold out: refusals against accepted", median(faster), "x", 1, 2),
@@ -126,17 +135,21 @@ async def mass_expiry(gateway: Shop, names: Iterator[str], rounds: int) -> list[
         doomed, hot = next(names), next(names)
         await gateway.stock_up([doomed], EXPIRING)
         await gateway.stock_up([hot])
-        expires = time.monotonic() + 6.0
+        expires = time.monotonic() + EXPIRE_AFTER_SECONDS
         for _start in range(0, EXPIRING, BATCH * BATCH_IN_FLIGHT):
             ttl_ms = int((expires - time.monotonic()) * 1000)
             calls = (gateway.reserve_batch([doomed] * BATCH, ttl_ms=ttl_ms) for _ in range(BATCH_IN_FLIGHT))
             await asyncio.gather(*calls)
         assert time.monotonic() < expires, "too slow to fill: the first have expired already"
         assert await gateway.available(doomed) <= 0
-        quiet = await open_loop(lambda sku=hot: gateway.reserve(sku), 200, max(1.0, expires - time.monotonic() - 0.3))
-        await asyncio.sleep(max(0.0, expires - time.monotonic()))
+
+        async def hot_path(seconds: float) -> Load:
+            return await open_loop(lambda: gateway.reserve(hot), HOT_PER_SECOND, seconds)  # noqa: B023 - run at once
+
+        quiet = await hot_path(expires - time.monotonic() - 0.3)
+        await asyncio.sleep(expires - time.monotonic())
         freed = asyncio.create_task(_until_swept(gateway, doomed))
-        meanwhile = await open_loop(lambda sku=hot: gateway.reserve(sku), 200, 2.0)
+        meanwhile = await hot_path(SWEEP_SECONDS)
         seconds.append(await freed)
         felt.append(meanwhile.percentile_ms(99) / quiet.percentile_ms(99))
     return [
@@ -146,23 +159,11 @@ async def mass_expiry(gateway: Shop, names: Iterator[str], rounds: int) -> list[
 
 
 async def _until_swept(gateway: Shop, sku: str) -> float:
-    """Seconds until no movement of the SKU is missing: reads show the units at once, so the journal is asked."""
+    """Seconds until the journal has freed the units; reads show them at once, so the journal is asked."""
     started = time.monotonic()
-    while await gateway.reserved_in_journal(sku) > 0:
+    while await gateway.reserved_in_journal(sku) > 0:  # noqa: ASYNC110 - it looks at another process
         await asyncio.sleep(0.02)
     return time.monotonic() - started
-
-
-def _refused(shop: Shop, sku: str) -> Call:
-    async def call() -> None:
-        try:
-            await shop.reserve(sku)
-        except grpc.aio.AioRpcError as error:
-            assert error.code() is grpc.StatusCode.FAILED_PRECONDITION, error
-        else:
-            raise AssertionError("a sold-out SKU was sold")
-
-    return call
 
 
 def _batches(draw: list[str]) -> Iterator[list[str]]:

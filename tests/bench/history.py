@@ -9,7 +9,8 @@ INSERT INTO {s}.movements (revision, record_time, occur_time, kind, sku, locatio
         reserved_change, on_hand_after, reserved_after, safety_stock_after, request_id)
     SELECT i, t, t, 1, 'BIG-' || lpad(((i - 1) % {skus})::text, 6, '0'), 'main', 1000000, 1000000, 0,
         ((i - 1) / {skus} + 1) * 1000000, 0, 0, md5(i::text)
-    FROM generate_series(1, {movements}) i, LATERAL (SELECT now() - interval '30 days' + i * interval '1 ms' AS t) AS at;
+    FROM generate_series(1, {movements}) i,
+        LATERAL (SELECT now() - interval '30 days' + i * interval '1 ms' AS t) AS at;
 INSERT INTO {s}.levels (sku, location, on_hand, reserved, safety_stock, last_count_revision, revision)
     SELECT sku, location, sum(on_hand_change), 0, 0, 0, max(revision) FROM {s}.movements GROUP BY sku, location;
 INSERT INTO {s}.reservations (reservation_id, state, lines, create_time, expire_time, resolve_time)

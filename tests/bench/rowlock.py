@@ -9,7 +9,8 @@ from tests.bench.load import Load, closed_loop
 from tests.bench.shop import new_id
 
 _SQL = """
-    WITH level AS (UPDATE {s}.levels SET reserved = reserved + 1 WHERE sku = $1 AND location = 'main' RETURNING reserved),
+    WITH level AS (
+        UPDATE {s}.levels SET reserved = reserved + 1 WHERE sku = $1 AND location = 'main' RETURNING reserved),
     numbered AS (SELECT nextval('{s}.bench_number') AS n),
     movement AS (
         INSERT INTO {s}.movements (revision, record_time, occur_time, kind, sku, location, quantity, on_hand_change,
@@ -20,11 +21,25 @@ _SQL = """
     SELECT -n, 2, $6::jsonb, $3, $4 FROM numbered"""
 
 
-async def row_lock_load(url: str, schema: str, sku: str, in_flight: int, seconds: float) -> Load:
-    """Reservations one by one over `in_flight` connections, each in a transaction that locks the row first."""
-    s = f'"{schema}"'
+_SCHEMA = """
+    CREATE SCHEMA IF NOT EXISTS {s};
+    CREATE SEQUENCE IF NOT EXISTS {s}.bench_number;
+    CREATE TABLE IF NOT EXISTS {s}.levels (LIKE merchant_main.levels INCLUDING ALL);
+    CREATE TABLE IF NOT EXISTS {s}.movements (LIKE merchant_main.movements INCLUDING ALL);
+    CREATE TABLE IF NOT EXISTS {s}.reservations (LIKE merchant_main.reservations INCLUDING ALL);
+    CREATE TABLE IF NOT EXISTS {s}.requests (LIKE merchant_main.requests INCLUDING ALL);
+    INSERT INTO {s}.levels (sku, location, on_hand, reserved, safety_stock, last_count_revision, revision)
+        VALUES ('{sku}', 'main', 1000000000000, 0, 0, 0, 0) ON CONFLICT DO NOTHING"""
+
+
+async def row_lock_load(url: str, sku: str, in_flight: int, seconds: float) -> Load:
+    """Reservations one by one over `in_flight` connections, each in a transaction that locks the row first.
+
+    The tables are copies of the gateway's, with the same indexes, in a schema of their own in the same database.
+    """
+    s = "rowlock"
     pool = await asyncpg.create_pool(url, min_size=in_flight, max_size=in_flight)
-    await pool.execute(f"CREATE SEQUENCE IF NOT EXISTS {s}.bench_number")
+    await pool.execute(_SCHEMA.format(s=s, sku=sku))
     lines = json.dumps([[1, sku, "", 1, [["main", 1, 0, 0]]]])
     content = b"x" * 60
 

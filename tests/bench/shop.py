@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 
+from gateway.v1 import catalog_pb2
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
@@ -39,14 +40,15 @@ class Shop:
 
     def __init__(self, channel: grpc.aio.Channel, token: str = "") -> None:
         """Use the channel; it stays the caller's."""
-        self.stub = cast("StockServiceAsyncStub", StockServiceStub(channel))
+        self.stub: StockServiceAsyncStub = StockServiceStub(channel)
         self._catalog = CatalogServiceStub(channel)
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def stock_up(self, skus: list[str], units: int = PLENTY) -> None:
         """Create the SKUs and receive units of each."""
         for sku in skus:
-            await self._catalog.CreateSku(catalog_pb.CreateSkuRequest(sku={"sku": sku}), metadata=self._metadata)  # type: ignore[misc]  # an aio stub
+            request = catalog_pb.CreateSkuRequest(sku=catalog_pb2.Sku(sku=sku))
+            await self._catalog.CreateSku(request, metadata=self._metadata)
         receipts = [pb.ReceiveStockRequest(request_id=new_id(), sku=sku, quantity=units) for sku in skus]
         for start in range(0, len(receipts), BATCH):
             await self.apply([pb.BatchItem(receive=receipt) for receipt in receipts[start : start + BATCH]])
@@ -83,7 +85,7 @@ def reservation_of(sku: str, ttl_ms: int) -> pb.ReserveStockRequest:
 def zipf(skus: list[str], seed: int, count: int) -> list[str]:
     """A draw of SKUs by Zipf's law, the first the most wanted."""
     weights = [1 / rank for rank in range(1, len(skus) + 1)]
-    return random.Random(seed).choices(skus, weights, k=count)  # noqa: S311 - no secret
+    return random.Random(seed).choices(skus, weights, k=count)
 
 
 @asynccontextmanager

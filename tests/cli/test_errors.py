@@ -130,6 +130,8 @@ def test_version_needs_no_gateway(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("stock", "receive", "TEA"),
         ("stock", "receive", "TEA", "five"),
+        ("stock", "receive", "TEA", str(2**63)),
+        ("stock", "receive", "\udcff", "5"),
         ("stock", "adjust", "TEA", "-3"),
         ("stock", "reserve", "TEA=x"),
         ("stock", "as-of", "TEA", "yesterday"),

@@ -6,15 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from gateway import app
 from gateway.cli.client import ClientSettings
 from gateway.cli.generate import generated_session
 from gateway.cli.player import Pace, Player
 from gateway.cli.replay import Plan
 from gateway.cli.replay import replay as play
-from gateway.cli.summary import Summary, percentiles
+from gateway.cli.summary import Summary
 from gateway.cli.tape import Order
 from gateway.settings import Settings
 from tests.cli.conftest import Stockgate
@@ -138,16 +136,3 @@ async def test_the_summary_for_people(stockgate: Stockgate) -> None:
     assert ended.exit_code == 0
     assert "per ApplyBatch call of up to 100 commands" in ended.out
     assert "The ledger adds up" in ended.out
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [
-        ([], {}),
-        ([0.001], {"p50": 1.0, "p90": 1.0, "p99": 1.0, "max": 1.0}),
-        ([each / 1_000 for each in range(100, 0, -1)], {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}),
-    ],
-)
-def test_percentiles_are_nearest_ranks(seconds: list[float], expected: dict[str, float]) -> None:
-    """A percentile is one of the measured values."""
-    assert percentiles(seconds) == expected

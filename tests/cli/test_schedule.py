@@ -82,7 +82,7 @@ def test_with_a_tape_clock_nothing_goes_out_before_its_time() -> None:
 
 
 def test_the_tape_clock_runs_at_its_speed() -> None:
-    """A thousand tape seconds in a real one; waiting times are real."""
+    """A thousand tape seconds pass in one second; how long to wait is said in the latter."""
     clock = TapeClock(START, 1_000.0, real_now_seconds=50.0)
     assert clock.tape_now(50.0) == START
     assert clock.tape_now(53.6) == START + timedelta(hours=1)

@@ -1,15 +1,16 @@
 """The book against the model: random histories, one command or atomic span after the other."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 
-from gateway.domain.book import Book, Counters
+from gateway.domain.book import Book, Counters, LevelKey
 from gateway.domain.commands import AnyCommand, ExpireReservation
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import decide
-from gateway.domain.stock import SkuRule
+from gateway.domain.stock import MovementKind, ShortfallCause, SkuRule
 from tests.domain.audit import audit, overdue, whole
 from tests.domain.histories import LOCATIONS, SKUS, SHRINKING_TIMEOUT, START, Moment, bounded, histories
 from tests.domain.model import Model
@@ -23,7 +24,7 @@ def empty_book() -> Book:
     return Book(now=START, counters=Counters(), locations=LOCATIONS, skus=skus, levels={})
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=600)
 @given(histories(moments_max=20, parts_max=2))
 def test_the_book_says_and_does_what_the_model_does(history: list[Moment]) -> None:
     """R1-R18: every outcome (the answer, or what was wrong) and every level equals the model's, after every step."""
@@ -37,7 +38,7 @@ def test_the_book_says_and_does_what_the_model_does(history: list[Moment]) -> No
             assert levels_of_book(book) == levels_of_model(model)
 
 
-@bounded(max_examples=120)
+@bounded(max_examples=200)
 @given(histories(moments_max=20, parts_max=2))
 def test_the_book_adds_up(history: list[Moment]) -> None:
     """R18: levels equal the sums of movements, reserved equals the open reservations, revisions are gapless; always."""
@@ -49,7 +50,7 @@ def test_the_book_adds_up(history: list[Moment]) -> None:
             audit(book._levels, book._reservations, book.movements, book.revision)
 
 
-@bounded(max_examples=120)
+@bounded(max_examples=200)
 @given(histories(moments_max=20, parts_max=2))
 def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
     """R11: after a refusal, of a command or of an atomic span, the whole book is as it was; its id may be tried again."""
@@ -64,7 +65,28 @@ def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
                 assert len(part) == 1 or all(isinstance(outcome, GatewayError) for outcome in outcomes)
 
 
-@bounded(max_examples=120)
+@bounded(max_examples=200)
+@given(histories(moments_max=20, parts_max=2))
+def test_goods_that_are_gone_are_never_silent(history: list[Moment]) -> None:
+    """R14: what is promised and not there is covered by shortfalls.
+
+    R1: only a commit, or a count of the past, takes on hand below zero.
+    """
+    book = empty_book()
+    for elapsed, parts in history:
+        book.now += elapsed
+        for part in parts:
+            decide(book, part, [(0, len(part))])
+            short: Counter[LevelKey] = Counter()
+            for shortfall in book.shortfalls:
+                if shortfall.cause is ShortfallCause.GOODS_GONE:
+                    short[shortfall.sku, shortfall.location] += shortfall.quantity
+            assert all(short[place] >= level.promised_but_gone for place, level in book._levels.items())
+    below = {m.kind for m in book.movements if m.on_hand_after < min(0, m.on_hand_after - m.on_hand_change)}
+    assert below <= {MovementKind.COMMIT, MovementKind.COUNT}
+
+
+@bounded(max_examples=200)
 @given(histories(moments_max=12, parts_max=2))
 def test_the_same_request_again_is_the_same_answer(history: list[Moment]) -> None:
     """R10: same id, same content: the first answer again, with its first time, whatever has happened; and no effect."""

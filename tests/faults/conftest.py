@@ -4,10 +4,18 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import grpc.aio
 import pytest
+
+from gateway import app
+from gateway.settings import Settings
+from gateway.store.database import Clock
+from gateway.v1.operations_service_pb2 import CheckConsistencyRequest
+from tests.client import Client
 
 SEED = "STOCKGATE_TEST_SEED"
 
@@ -27,3 +35,18 @@ def own_data_dir() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+async def twins(settings: Settings, token: str, clock: Clock) -> AsyncIterator[list[Client]]:
+    """Clients of two gateways on one database, for the same merchant; in the end the ledger adds up (R18)."""
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(2):
+            address = await stack.enter_async_context(app.running_gateway(settings, clock))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            clients.append(Client(channel, token))
+        yield clients
+        for client in clients:
+            verdict = await client.operations.CheckConsistency(CheckConsistencyRequest(), **client.options)
+            assert verdict.consistent, verdict.breaches
