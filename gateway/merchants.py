@@ -11,9 +11,10 @@ from gateway.catalog import Catalog
 from gateway.domain.book import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.ledger import Ledger
-from gateway.store.database import Database, MerchantDatabase, schema_of
+from gateway.store.database import Database, MerchantDatabase, merchant_of
 from gateway.store.groups import GroupStore
 from gateway.store.listening import listen
+from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
 from gateway.sweeper import Sweeper
@@ -97,9 +98,13 @@ class Merchants:
         if self._listening is None:
             self._listening = _keep_running(self._listen, "listener")
 
-    def has(self, name: str) -> bool:
-        """True if the merchant is one of this gateway's."""
-        return name in self._merchants
+    async def find(self, name: str) -> Merchant | None:
+        """The merchant, brought to life if it was added since the gateway started; None if there is no such merchant."""
+        if name not in self._merchants and _NAME.fullmatch(name):
+            async with self._database.of(name).transaction() as connection:
+                names = await merchant_names(connection)
+            self.start([name] if name in names else [])
+        return self._merchants.get(name)
 
     def get(self, name: str) -> Merchant:
         """The merchant; it must be one of this gateway's."""
@@ -118,10 +123,9 @@ class Merchants:
 
     async def _listen(self) -> None:
         """Wake a merchant's streams when any gateway has saved something of it."""
-        by_schema = {schema_of(name): merchant for name, merchant in self._merchants.items()}
 
         def heard(schema: str) -> None:
-            if (merchant := by_schema.get(schema)) is not None:
+            if (merchant := self._merchants.get(merchant_of(schema))) is not None:
                 merchant.hub.wake()
 
         await listen(self._database, heard)

@@ -108,7 +108,11 @@ def _messages(caller: Caller, watching: Watching) -> Iterator[stock_service_pb2.
 
 
 def _stream(caller: Caller, watching: Watching) -> Iterator[stock_service_pb2.WatchStockLevelsResponse]:
-    return caller.stock.WatchStockLevels(watching.request(), metadata=caller.settings.metadata)
+    stream = caller.stock.WatchStockLevels(watching.request(), metadata=caller.settings.metadata)
+    try:
+        yield from stream
+    finally:
+        stream.cancel()
 
 
 def _say(message: stock_service_pb2.WatchStockLevelsResponse) -> None:

@@ -47,11 +47,10 @@ class Callers:
         """The merchant whose token the caller has sent, trusted from now on; raises `Unauthenticated`."""
         header = _authorization(metadata) or ""
         kind, _, token = header.partition(" ")
-        name = token.partition(".")[0]
-        if kind.lower() != "bearer" or not self._merchants.has(name):
+        if kind.lower() != "bearer":
             raise _unknown()
-        merchant = self._merchants.get(name)
-        if not await merchant.is_known_token(token):
+        merchant = await self._merchants.find(token.partition(".")[0])
+        if merchant is None or not await merchant.is_known_token(token):
             raise _unknown()
         if len(self._trusted) >= TRUSTED_MAX:
             self._trusted.clear()

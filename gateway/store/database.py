@@ -17,6 +17,7 @@ from gateway.domain.errors import DatabaseUnavailable
 
 # The role that owns nothing, and may do what `migrations/` grants it.
 GATEWAY_ROLE = "stockgate_gateway"
+_SCHEMA_PREFIX = "merchant_"
 CONNECT_TIMEOUT_SECONDS = 3.0
 # Nothing the gateway asks takes longer on a healthy server, the whole check of the journal aside.
 STATEMENT_TIMEOUT_SECONDS = 5.0
@@ -206,4 +207,9 @@ async def read_time(connection: ReadConnection, now: ColumnElement[datetime]) ->
 
 def schema_of(merchant: str) -> str:
     """The name of the merchant's schema."""
-    return f"merchant_{merchant}"
+    return f"{_SCHEMA_PREFIX}{merchant}"
+
+
+def merchant_of(schema: str) -> str:
+    """The merchant whose schema this is."""
+    return schema.removeprefix(_SCHEMA_PREFIX)

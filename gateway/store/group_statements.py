@@ -52,7 +52,8 @@ def read_statements(schema: str) -> ReadStatements:
             WHERE state = 1 AND expire_time <= $1 AND EXISTS (
                 SELECT FROM jsonb_array_elements(lines) line WHERE line->>1 = ANY($2::text[]))
             ORDER BY expire_time LIMIT $3""",
-        next_expiry=f"SELECT coalesce(min(expire_time), now() + interval '100 years') FROM {s}.reservations WHERE state = 1",
+        next_expiry=f"""
+            SELECT coalesce(min(expire_time), now() + interval '100 years') FROM {s}.reservations WHERE state = 1""",
     )
 
 

@@ -39,7 +39,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Known(Struct):
-    """What is true as long as the head's version is this one; nothing expires before `next_expiry`, if that is known."""
+    """What is true as long as the head's version is this one. Nothing expires before `next_expiry`."""
 
     version: int = -1
     locations: tuple[str, ...] = ()

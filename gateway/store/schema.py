@@ -12,7 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from gateway.store.database import CONNECT_TIMEOUT_SECONDS, GATEWAY_ROLE, fence, schema_of
+from gateway.store.database import CONNECT_TIMEOUT_SECONDS, GATEWAY_ROLE, fence, merchant_of, schema_of
 
 _MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 # Any number will do, as long as nobody else on the database uses it.
@@ -55,7 +55,7 @@ async def merchants(connection: AsyncConnection) -> list[str]:
         sqlalchemy.text("SELECT nspname::text FROM pg_namespace WHERE starts_with(nspname, :prefix) ORDER BY 1"),
         {"prefix": _PREFIX},
     )
-    return [name.removeprefix(_PREFIX) for name in found]
+    return [merchant_of(name) for name in found]
 
 
 async def revision_of(connection: AsyncConnection, merchant: str) -> str | None:

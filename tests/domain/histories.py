@@ -5,7 +5,7 @@ that holds run out exactly at, before and after a command. Commands are picked f
 quick, and a failing history shrinks to the first, plainest commands of their pools.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import product
@@ -67,8 +67,7 @@ _ALL_OR_SOME = [*[()] * len(_QUANTITIES), *_QUANTITIES]
 _LOCATIONS = ((), (), (), ("west",), ("west", "east"))
 
 
-
-def _verb(kind: type[c.AnyCommand], *choices: Iterable[object]) -> Verb:
+def _verb(kind: Callable[..., c.AnyCommand], *choices: Iterable[object]) -> Verb:
     """A command of this kind, from all that these choices make."""
     return st.sampled_from([kind("", *values) for values in product(*choices)])
 
@@ -159,9 +158,7 @@ def histories(moments_max: int, parts_max: int) -> SearchStrategy[list[Moment]]:
     return st.builds(_told, _stock, _early, moments)
 
 
-def _told(
-    stock: tuple[int, ...], early: list[Wish], moments: list[tuple[timedelta, list[list[Wish]]]]
-) -> list[Moment]:
+def _told(stock: tuple[int, ...], early: list[Wish], moments: list[tuple[timedelta, list[list[Wish]]]]) -> list[Moment]:
     """The history with a request id on every command but the ledger's own."""
     filled = [(place, units) for place, units in zip(product(SKUS, LOCATIONS), stock, strict=True) if units]
     opening = [c.ReceiveStock(f"stock-{sku}-{at}", sku, at, units) for (sku, at), units in filled]
@@ -175,9 +172,10 @@ def _told(
 def _named(wish: Wish, sent: list[c.AnyCommand]) -> c.AnyCommand:
     """The wish with its request id; what it asks of a reservation, it asks of one that there may be."""
     command = replace(wish.command, request_id=f"r{len(sent)}")
-    if command.__struct_fields__[1] == "reservation_id" and command.reservation_id in _NUMBERS:
+    number = getattr(command, "reservation_id", 0)
+    if number in _NUMBERS:
         promised = sum(isinstance(one, c.ReserveStock) for one in sent)
-        command = replace(command, reservation_id=1 + (command.reservation_id - 1) % max(1, promised))
+        command = replace(command, reservation_id=1 + (number - 1) % max(1, promised))
     back = wish.origin
     if back in _AGAIN and back <= len(sent):
         command = sent[-back]

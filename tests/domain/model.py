@@ -1,149 +1,34 @@
-"""The ledger in plain dicts, slow and obvious: the oracle by which the book is judged. Written from rules.md alone.
+"""The ledger, slow and obvious: the oracle by which the book is judged. Written from rules.md alone.
 
-Whatever can be worked out is worked out afresh: on hand from the last count and what happened after it (R15), reserved
-from the open reservations (R18), expiry from the clock (R7; there is no sweeper here), and a refusal puts a copy back
-that was taken before (R11). Answers are plain values; `views.py` makes the same of the book's.
+`facts.py` keeps what is known in plain dicts and works everything else out; here are the verbs, and what may be asked.
+Answers are plain values; `views.py` makes the same of the book's. Of a refusal only the class matters.
 """
 
-import pickle
-from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
 from gateway.domain import commands as c
 from gateway.domain import errors as e
+from tests.domain.facts import Facts, Line, Place, Promise, View
 
-UNITS_MAX = 10**15
 TTL_DEFAULT_MS = 15 * 60 * 1000
 TTL_MAX_MS = 7 * 24 * 3600 * 1000
 CLOCK_SKEW = timedelta(seconds=60)
 
-Place = tuple[str, str]
 Quantities = dict[int, int]
-View = dict[str, Any]
 
 
-@dataclass
-class Happening:
-    """On hand changed by `change` at `when`: a time somebody stated, or the ledger's own."""
-
-    place: Place
-    change: int
-    when: datetime
-    stated: bool
-    order: int
-
-
-@dataclass
-class Line:
-    """`at`: location to [promised, of those sold, of those back], in the order in which they were taken."""
-
-    sku: str
-    location: str
-    requested: int
-    at: dict[str, list[int]] = field(default_factory=dict)
-
-    @property
-    def held(self) -> int:
-        return sum(promised for promised, _, _ in self.at.values())
-
-    @property
-    def returnable(self) -> int:
-        return sum(sold - back for _, sold, back in self.at.values())
-
-
-@dataclass
-class Promise:
-    """A reservation; `state` is what was done to it, `Model.state` what it is now."""
-
-    number: int
-    expires: datetime
-    locations: tuple[str, ...]
-    order: str
-    lines: list[Line] = field(default_factory=list)
-    state: str = "HELD"
-    replaces: int | None = None
-    replaced_by: int | None = None
-
-
-class Model:
-    """All of one merchant's stock; `now` is moved by hand, never backwards."""
-
-    def __init__(self, now: datetime, locations: Sequence[str], skus: Sequence[str]) -> None:
-        self.now = now
-        self.locations = tuple(locations)
-        self.safety = dict.fromkeys(skus, 0)
-        self.frozen = dict.fromkeys(skus, False)
-        self.happenings: list[Happening] = []
-        self.counts: dict[Place, tuple[datetime, int, int]] = {}
-        self.promises: dict[int, Promise] = {}
-        self.answers: dict[str, tuple[c.AnyCommand, View]] = {}
-        self.arrivals = 0
-
-    # ---- what there is
-
-    def on_hand(self, place: Place) -> int:
-        """What the last count saw, and all that happened since; the ledger's own doings since it came in are after it."""
-        taken, counted, order = self.counts.get(place, (datetime.min.replace(tzinfo=self.now.tzinfo), 0, 0))
-        here = (h for h in self.happenings if h.place == place)
-        return counted + sum(h.change for h in here if h.when > taken or (not h.stated and h.order > order))
-
-    def reserved(self, place: Place) -> int:
-        opened = (p for p in self.promises.values() if self.state(p) == "HELD")
-        lines = (line for promise in opened for line in promise.lines if line.sku == place[0])
-        return sum(line.at[place[1]][0] for line in lines if place[1] in line.at)
-
-    def available(self, place: Place) -> int:
-        return max(0, self.on_hand(place) - self.reserved(place) - self.safety[place[0]])
-
-    def gone(self, place: Place) -> int:
-        """Promised units that are not there."""
-        return max(0, self.reserved(place) - self.on_hand(place))
-
-    def state(self, promise: Promise) -> str:
-        return "EXPIRED" if promise.state == "HELD" and self.now >= promise.expires else promise.state
-
-    # ---- one command, or several together
-
-    def play(self, command: c.AnyCommand) -> View | e.GatewayError:
-        before = pickle.dumps(self.__dict__)
-        try:
-            return self._answer(command)
-        except e.GatewayError as error:
-            self.__dict__ = pickle.loads(before)
-            return error
-
-    def play_together(self, commands: Sequence[c.AnyCommand]) -> list[View | e.GatewayError]:
-        before = pickle.dumps(self.__dict__)
-        outcomes = [self.play(command) for command in commands]
-        refused = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, e.GatewayError)]
-        if not refused:
-            return outcomes
-        self.__dict__ = pickle.loads(before)
-        failed = e.AtomicGroupFailed("", failed_item=commands[refused[0]].request_id)
-        return [outcome if place == refused[0] else failed for place, outcome in enumerate(outcomes)]
-
-    def _answer(self, command: c.AnyCommand) -> View:
-        first, answer = self.answers.get(command.request_id, (command, None))
-        if first != command:
-            raise e.RequestIdReused("")
-        if answer is None:
-            verb: Callable[[Any], View] = getattr(self, f"_do_{type(command).__struct_config__.tag}")
-            answer = deepcopy(verb(command))
-            if command.request_id:
-                self.answers[command.request_id] = (command, answer)
-        return answer
+class Model(Facts):
+    """What each command does, and answers."""
 
     # ---- goods
 
-    def _do_receive(self, command: c.ReceiveStock) -> View:
+    def do_receive(self, command: c.ReceiveStock) -> View:
         place = self._place(command.sku, command.location)
-        self._happen(place, command.quantity, self._past(command.occur_time))
+        self.happen(place, command.quantity, self._past(command.occur_time))
         return self._moved(place)
 
-    def _do_adjust(self, command: c.AdjustStock) -> View:
+    def do_adjust(self, command: c.AdjustStock) -> View:
         place = self._place(command.sku, command.location)
         self._expect(place, command.expected_on_hand)
         when = self._past(command.occur_time)
@@ -153,43 +38,40 @@ class Model:
         least = 0 if command.record_reality else self.reserved(place)
         if change < 0 and before + change < least:
             raise e.BelowReserved("")
-        self._happen(place, command.change, when)
+        self.happen(place, command.change, when)
         return self._moved(place, gone)
 
-    def _do_count(self, command: c.CountStock) -> View:
+    def do_count(self, command: c.CountStock) -> View:
         place = self._place(command.sku, command.location)
         self._expect(place, command.expected_on_hand)
         when, gone = self._past(command.count_time), self.gone(place)
-        self.arrivals += 1
-        if when is None or place not in self.counts or when > self.counts[place][0]:
-            self.counts[place] = (when or self.now, command.counted, self.arrivals)
-        self._limit(place)
+        self.count(place, command.counted, when)
         return self._moved(place, gone)
 
-    def _do_transfer(self, command: c.TransferStock) -> View:
+    def do_transfer(self, command: c.TransferStock) -> View:
         if command.from_location == command.to_location:
             raise e.InvalidArgument("")
         source = self._place(command.sku, command.from_location)
         target = self._place(command.sku, command.to_location)
         if command.quantity > self.on_hand(source) - self.reserved(source):
             raise e.InsufficientStock("")
-        self._happen(source, -command.quantity)
-        self._happen(target, command.quantity)
+        self.happen(source, -command.quantity)
+        self.happen(target, command.quantity)
         return {**self._moved(target), "from_on_hand": self.on_hand(source)}
 
-    def _do_safety(self, command: c.SetSafetyStock) -> View:
+    def do_safety(self, command: c.SetSafetyStock) -> View:
         self._known(command.sku)
         self.safety[command.sku] = command.safety_stock
         return {}
 
-    def _do_freeze(self, command: c.SetFrozen) -> View:
+    def do_freeze(self, command: c.SetFrozen) -> View:
         self._known(command.sku)
         self.frozen[command.sku] = command.frozen
         return {}
 
     # ---- reservations
 
-    def _do_reserve(self, command: c.ReserveStock) -> View:
+    def do_reserve(self, command: c.ReserveStock) -> View:
         promise = self._new_promise(self._expiry(command.ttl_ms or TTL_DEFAULT_MS), command.locations, command.order_id)
         for location in command.locations:
             self._place(None, location)
@@ -198,15 +80,15 @@ class Model:
             self._place(None, asked.location)
             line = Line(asked.sku, asked.location, asked.quantity)
             promise.lines.append(line)
-            if self._take(promise, line, asked.quantity) and not command.allow_partial:
+            if self.take(promise, line, asked.quantity) and not command.allow_partial:
                 raise e.InsufficientStock("")
         if not any(line.held for line in promise.lines):
             raise e.InsufficientStock("")
         return self._view(promise)
 
-    def _do_commit(self, command: c.CommitReservation) -> View:
+    def do_commit(self, command: c.CommitReservation) -> View:
         promise = self._promise(command.reservation_id)
-        missing = []
+        missing: list[View] = []
         if command.retake_expired and self.state(promise) == "EXPIRED" and not promise.replaced_by:
             promise, missing = self._retake(promise, command)
         else:
@@ -215,22 +97,22 @@ class Model:
         promise.state = "COMMITTED"
         return {**self._view(promise), "shortfalls": missing}
 
-    def _do_release(self, command: c.ReleaseReservation) -> View:
+    def do_release(self, command: c.ReleaseReservation) -> View:
         promise = self._promise(command.reservation_id)
         self._require_open(promise)
         promise.state = "RELEASED"
         return self._view(promise)
 
-    def _do_expire(self, command: c.ExpireReservation) -> View:
+    def do_expire(self, command: c.ExpireReservation) -> View:
         return self._view(self._promise(command.reservation_id))
 
-    def _do_extend(self, command: c.ExtendReservation) -> View:
+    def do_extend(self, command: c.ExtendReservation) -> View:
         promise = self._promise(command.reservation_id)
         self._require_open(promise)
         promise.expires = max(promise.expires, self._expiry(command.ttl_ms))
         return self._view(promise)
 
-    def _do_resize(self, command: c.ResizeReservation) -> View:
+    def do_resize(self, command: c.ResizeReservation) -> View:
         promise = self._promise(command.reservation_id)
         self._require_open(promise)
         wanted = _quantities(command.lines, promise)
@@ -244,14 +126,14 @@ class Model:
             more = wanted.get(number, line.held) - line.held
             if more > 0:
                 self._warm(line.sku)
-                if self._take(promise, line, more):
+                if self.take(promise, line, more):
                     raise e.InsufficientStock("")
                 line.requested = max(line.requested, line.held)
         if not any(line.held for line in promise.lines):
             raise e.InvalidArgument("")
         return self._view(promise)
 
-    def _do_return(self, command: c.ReturnStock) -> View:
+    def do_return(self, command: c.ReturnStock) -> View:
         promise = self._promise(command.reservation_id)
         if self.state(promise) != "COMMITTED":
             raise e.ReservationNotCommitted("")
@@ -266,7 +148,7 @@ class Model:
                 given = min(back, allotment[1] - allotment[2])
                 allotment[2] += given
                 back -= given
-                self._happen((line.sku, command.location or location), given)
+                self.happen((line.sku, command.location or location), given)
         if promise.lines == before:
             raise e.AboveHeld("")
         return self._view(promise)
@@ -284,7 +166,7 @@ class Model:
                 raise e.AboveHeld("")
             line = Line(old.sku, old.location, quantity)
             promise.lines.append(line)
-            if missing := self._take(promise, line, quantity):
+            if missing := self.take(promise, line, quantity):
                 shortfalls.append({"sku": old.sku, "location": old.location, "quantity": missing})
         if any(line.held for line in promise.lines):
             self._sell(promise, {})
@@ -298,17 +180,9 @@ class Model:
             for location, allotment in line.at.items():
                 allotment[1] = min(left, allotment[0])
                 left -= allotment[1]
-                self._happen((line.sku, location), -allotment[1])
+                self.happen((line.sku, location), -allotment[1])
         if not any(line.returnable for line in promise.lines):
             raise e.InvalidArgument("")
-
-    def _take(self, promise: Promise, line: Line, quantity: int) -> int:
-        """Promise up to so many units, location by location (R3); returns what is missing."""
-        for location in [line.location] if line.location else promise.locations or self.locations:
-            if taken := min(quantity, self.available((line.sku, location))):
-                line.at.setdefault(location, [0, 0, 0])[0] += taken
-                quantity -= taken
-        return quantity
 
     # ---- what may be asked at all
 
@@ -358,15 +232,6 @@ class Model:
         promise = Promise(len(self.promises) + 1, expires, locations, order)
         self.promises[promise.number] = promise
         return promise
-
-    def _happen(self, place: Place, change: int, when: datetime | None = None) -> None:
-        self.arrivals += 1
-        self.happenings.append(Happening(place, change, when or self.now, when is not None, self.arrivals))
-        self._limit(place)
-
-    def _limit(self, place: Place) -> None:
-        if self.on_hand(place) > UNITS_MAX:
-            raise e.QuantityOverflow("")
 
     def _moved(self, place: Place, gone_before: int | None = None) -> View:
         gone = 0 if gone_before is None else max(0, self.gone(place) - gone_before)

@@ -12,7 +12,7 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.groups import decide
 from gateway.domain.stock import MovementKind, ShortfallCause, SkuRule
 from tests.domain.audit import audit, overdue, whole
-from tests.domain.histories import LOCATIONS, SKUS, SHRINKING_TIMEOUT, START, Moment, bounded, histories
+from tests.domain.histories import LOCATIONS, SHRINKING_TIMEOUT, SKUS, START, Moment, bounded, histories
 from tests.domain.model import Model
 from tests.domain.views import levels_of_book, levels_of_model, said_by_book, said_by_model
 
@@ -53,7 +53,7 @@ def test_the_book_adds_up(history: list[Moment]) -> None:
 @bounded(max_examples=200)
 @given(histories(moments_max=20, parts_max=2))
 def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
-    """R11: after a refusal, of a command or of an atomic span, the whole book is as it was; its id may be tried again."""
+    """R11: a refusal, of a command or of an atomic span, leaves the whole book as it was, its request ids included."""
     book = empty_book()
     for elapsed, parts in history:
         book.now += elapsed
@@ -106,7 +106,7 @@ def test_the_same_request_again_is_the_same_answer(history: list[Moment]) -> Non
 
 
 def sweep(book: Book, part: list[AnyCommand]) -> None:
-    """Free what is overdue, as the sweeper does within a second; but what a single command names stays for it to find."""
+    """Free what is overdue, as the sweeper does; but what a single command names stays, for it to find."""
     due = [reservation.reservation_id for reservation in overdue(book._reservations.values(), book.now)]
     named = {getattr(command, "reservation_id", 0) for command in part} if len(part) == 1 else set()
     decide(book, [ExpireReservation("", reservation_id) for reservation_id in due if reservation_id not in named])

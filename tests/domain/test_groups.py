@@ -18,7 +18,7 @@ from tests.domain.saved import SavedLedger
 
 pytestmark = pytest.mark.timeout(SHRINKING_TIMEOUT)
 
-Part = list[c.AnyCommand]
+Part = Sequence[c.AnyCommand]
 LATER = START + timedelta(days=1)
 
 
@@ -37,7 +37,7 @@ def test_the_grouping_does_not_show(history: list[Moment], cuts: list[bool]) -> 
 @bounded(max_examples=100)
 @given(histories(moments_max=8, parts_max=4))
 def test_a_batch_sent_again_is_one_effect(history: list[Moment]) -> None:
-    """R10: what was sent twice, in one group or later, has the effects of once, and what was answered is answered again."""
+    """R10: what is sent twice in one group has the effects of once, and is answered the same twice."""
     once, twice = ledger(), ledger()
     for now, group in groups(history, [False]):
         for part in group:
@@ -75,7 +75,7 @@ def test_the_same_request_twice_is_one_effect(*, apart: bool) -> None:
 def test_the_same_request_id_with_other_content_is_refused(other: c.AnyCommand, field: str, *, apart: bool) -> None:
     """R10: same id, other content: refused, naming the first field that differs, before any state check."""
     saved = shop()
-    parts = [[reserve("r", 2)], [other]]
+    parts: list[Part] = [[reserve("r", 2)], [other]]
     _, outcome = apply_apart(saved, parts) if apart else apply(saved, START, parts)
     assert isinstance(outcome, RequestIdReused)
     assert (outcome.field, outcome.facts) == (field, {"request_id": "r"})
@@ -108,7 +108,9 @@ def test_a_late_count_in_a_group_sees_its_journal_and_its_group() -> None:
     """R15: what happened after the count is in earlier groups and in this one; both count, once."""
     saved = shop()
     apply(saved, LATER, [[receive("before", 2)]])
-    outcomes = apply(saved, LATER, [[receive("same", 4)], [c.CountStock("count", "A", "", 10, START)], [receive("on", 8)]])
+    outcomes = apply(
+        saved, LATER, [[receive("same", 4)], [c.CountStock("count", "A", "", 10, START)], [receive("on", 8)]]
+    )
     assert isinstance(outcomes[1], c.StockMoved)
     assert (outcomes[1].level.on_hand, saved.levels["A", "east"].on_hand) == (10 + 2 + 4, 10 + 2 + 4 + 8)
 
@@ -128,7 +130,7 @@ def test_an_atomic_span_is_applied_whole() -> None:
 def test_an_atomic_span_is_applied_not_at_all(place: int) -> None:
     """If one is refused, none is applied: the refused one says why, the others that it was this one; R11 for all."""
     saved = shop()
-    span: Part = [reserve("r1", 1), reserve("r2", 1)]
+    span = [reserve("r1", 1), reserve("r2", 1)]
     span.insert(place, reserve("too-many", 9))
     outcomes = apply(saved, START, [[receive("before", 1)], span, [receive("after", 1)]])
     inside = outcomes[1:-1]
@@ -212,7 +214,7 @@ def reserve(request_id: str, units: int) -> c.ReserveStock:
     return c.ReserveStock(request_id, (c.ReserveLine("A", units),), 1000)
 
 
-def apply_apart(saved: SavedLedger, parts: list[Part]) -> list[Outcome]:
+def apply_apart(saved: SavedLedger, parts: Sequence[Part]) -> list[Outcome]:
     """Two parts in two groups, a day between them."""
     return [outcome for now, part in zip((START, LATER), parts, strict=True) for outcome in apply(saved, now, [part])]
 
@@ -231,7 +233,7 @@ def groups(history: list[Moment], cuts: Sequence[bool]) -> Iterator[tuple[dateti
         yield now, group
 
 
-def apply(saved: SavedLedger, now: datetime, group: list[Part]) -> list[Outcome]:
+def apply(saved: SavedLedger, now: datetime, group: Sequence[Part]) -> list[Outcome]:
     """Apply these parts as one group; a part of several commands is an atomic span."""
     commands: list[c.AnyCommand] = []
     spans: list[Span] = []

@@ -59,7 +59,7 @@ def test_what_is_still_held_stays_in_the_way(command: c.AnyCommand) -> None:
 
 
 def shop() -> SavedLedger:
-    """Five units of A: three in reservation 1, overdue at `NOW`; one each in 2 and 4, open. 3 has expired and is freed."""
+    """Five units of A: three in reservation 1, overdue at `NOW`; one each in 2 and 4, open; 3 is EXPIRED."""
     saved = SavedLedger(LOCATIONS, {sku: SkuRule() for sku in SKUS})
     saved.apply(START, [c.ReceiveStock("a", "A", "east", 5), c.ReceiveStock("b", "B", "east", 5)])
     saved.apply(START, [_reserve("r1", 3, 1000), _reserve("r2", 1, 60_000), _reserve("r3", 1, 500)])

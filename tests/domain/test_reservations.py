@@ -57,12 +57,12 @@ def test_the_table_is_the_one_in_the_documentation() -> None:
     """R6: the docstring of `reservations.py` says what these tests prove."""
     assert reservations.__doc__ is not None
     head, *rows = [re.split(r"\s{3,}", row.strip()) for row in reservations.__doc__.splitlines() if row[:4] == "    "]
-    documented = {}
-    for state, *cells in rows:
-        for verbs, cell in zip(head, cells, strict=True):
+    documented: dict[tuple[str, str], str] = {}
+    for state, *said in rows:
+        for verbs, cell in zip(head, said, strict=True):
             documented |= {(state, verb): cell for verb in verbs.split(", ")}
-    cells = {(state.name, verb): LEADS_TO.get((state, verb)) for state, verb in product(ReservationState, VERBS)}
-    assert documented == {key: state.name if state else "-" for key, state in cells.items()}
+    cells = [(state, verb, LEADS_TO.get((state, verb))) for state, verb in product(ReservationState, VERBS)]
+    assert documented == {(state.name, verb): after.name if after else "-" for state, verb, after in cells}
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -178,7 +178,7 @@ def test_goods_that_are_really_gone_are_a_shortfall() -> None:
 
 
 def test_goods_that_come_back_to_a_deficit_are_no_new_shortfall() -> None:
-    """R14: an adjustment or a count that makes the deficit smaller opens nothing; one that deepens it, the difference."""
+    """R14: what makes the deficit smaller opens no shortfall; what deepens it opens one of the difference."""
     desk = Desk(east=5)
     desk.reserve(line(5))
     desk.moved(gone(-4))

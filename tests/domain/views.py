@@ -6,7 +6,8 @@ from gateway.domain.errors import GatewayError
 from gateway.domain.groups import Outcome
 from gateway.domain.reservations import Reservation
 from tests.domain.audit import held_units, overdue
-from tests.domain.model import Model, View
+from tests.domain.facts import View
+from tests.domain.model import Model
 
 Said = View | type[GatewayError]
 Levels = dict[LevelKey, tuple[int, int, int]]

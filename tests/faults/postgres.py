@@ -43,12 +43,12 @@ class Postmaster:
         children = psutil.Process(self.pid).children()
         return [child for child in children if "postgres: postgres postgres" in " ".join(child.cmdline())]
 
-    def freeze(self) -> None:
+    async def freeze(self) -> None:
         """Accept connections (the kernel does), and never answer."""
         for process in self._all():
             process.suspend()
 
-    def thaw(self) -> None:
+    async def thaw(self) -> None:
         """Go on as if nothing had been."""
         for process in self._all():
             process.resume()
@@ -105,7 +105,7 @@ async def own_postgres(data_dir: Path) -> AsyncIterator[OwnPostgres]:
         yield server
     finally:
         if server.is_running:
-            server.thaw()
+            await server.thaw()
         await server.leave()
 
 

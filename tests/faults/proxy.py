@@ -13,13 +13,13 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes bytes on while `passing`; else resets whoever comes."""
+    """Passes bytes on, unless it is blocked: then it resets whoever is there, and whoever comes."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self.passing = True
+        self._blocked = False
         self.resets = 0
 
     @property
@@ -35,13 +35,18 @@ class Proxy:
         """Cut everybody off, and listen no more."""
         assert self._server is not None
         self._server.close()
-        self.reset()
+        await self.block()
         await self._server.wait_closed()
 
-    def reset(self) -> None:
-        """Reset every connection there is."""
+    async def block(self) -> None:
+        """Reset every connection there is, and every one that comes."""
+        self._blocked = True
         for writer in list(self._open):
             self._reset(writer)
+
+    async def unblock(self) -> None:
+        """Pass everything on again."""
+        self._blocked = False
 
     def _reset(self, writer: asyncio.StreamWriter) -> None:
         self.resets += 1
@@ -51,7 +56,7 @@ class Proxy:
         writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self.passing:
+        if self._blocked:
             self._reset(writer)
             return
         self._open.add(writer)

@@ -75,9 +75,10 @@ async def test_an_overdue_hold_bears_nothing(client: Client, clock: Clock, monke
     stop_sweeping(monkeypatch)
     await client.add_sku("CUP", 10)
     await client.reserve("CUP", 5, ttl_ms=1_000)
-    await client.reserve("CUP", 5)
-    await adjust(client, "CUP", -5, record_reality=True)
-    assert await _at_risk(client) == ["2"]
+    await client.reserve("CUP", 3)
+    await client.reserve("CUP", 2, ttl_ms=1_000)
+    await adjust(client, "CUP", -6, record_reality=True)
+    assert await _at_risk(client) == ["3", "2", "1"]
     clock.offset += timedelta(seconds=1)
     assert await _at_risk(client) == []
     await adjust(client, "CUP", -2, record_reality=True)
