@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from gateway.domain.book import Limits
+from gateway.domain.errors import InvalidArgument
 from gateway.merchants import MerchantLimits, Merchants, require_name
 from gateway.rpc.auth import DEFAULT_MERCHANT, Callers
 from gateway.rpc.server import Tls
@@ -90,7 +91,11 @@ async def add_merchant(settings: Settings, name: str) -> str:
 async def new_token(settings: Settings, name: str) -> str:
     """Return one more access token of a merchant, shown once; raises `InvalidArgument` if there is no such merchant."""
     require_name(name)
-    async with _database_url(settings) as url:
+    async with _database_url(settings) as url, _open(url) as database:
+        if name not in await _merchant_names(database):
+            raise InvalidArgument(
+                f"there is no merchant {name!r}; 'stockgate merchant add {name}' makes it", field="name"
+            )
         return await _give_token(url, name)
 
 

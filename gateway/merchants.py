@@ -99,7 +99,7 @@ class Merchants:
             self._listening = _keep_running(self._listen, "listener")
 
     async def find(self, name: str) -> Merchant | None:
-        """The merchant, brought to life if it was added since the gateway started; None if there is no such merchant."""
+        """The merchant, brought to life if it was added since the gateway started; None if there is none."""
         if name not in self._merchants and _NAME.fullmatch(name):
             async with self._database.of(name).transaction() as connection:
                 names = await merchant_names(connection)

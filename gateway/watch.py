@@ -142,8 +142,9 @@ class LevelHub:
             yield page
             after = page[-1].sku
 
-    async def catch_up(self, subscriber: Subscriber, head: Head, revision: int, epoch: str) -> None:
-        """Put what moved after `revision` into the box; raises `EpochMismatch`, `RevisionFromFuture`."""
+    @staticmethod
+    def require_resumable(head: Head, revision: int, epoch: str) -> None:
+        """Raise `EpochMismatch` or `RevisionFromFuture` unless the journal has been at this point."""
         if epoch != head.epoch:
             raise EpochMismatch(
                 "this resume point belongs to another lineage of the database; start with a snapshot",
@@ -156,6 +157,9 @@ class LevelHub:
                 field="after.revision",
                 revision=head.revision,
             )
+
+    async def catch_up(self, subscriber: Subscriber, head: Head, revision: int) -> None:
+        """Put what moved after `revision` into the box."""
         subscriber.skip_to(revision)
         async with self._database.transaction() as connection:
             moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)

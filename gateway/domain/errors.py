@@ -57,7 +57,7 @@ class ReservationNotCommitted(GatewayError):
 
 
 class RequestIdReused(GatewayError):
-    """The request id was used with other content (R10). Facts: request_id, field."""
+    """The request id was used with other content (R10); `field` is the first that differs. Facts: request_id."""
 
 
 class OnHandChanged(GatewayError):

@@ -30,10 +30,14 @@ async def watch_stock_levels(call: Call, request: pb.WatchStockLevelsRequest) ->
     chosen = [parsing.code(sku, f"skus[{place}]") for place, sku in enumerate(request.skus)]
     skus = frozenset(chosen) or None
     progress_ms = _progress_interval_ms(request)
+    if request.after.revision < 0:
+        raise InvalidArgument("a revision is 0 or more", field="after.revision")
     hub = call.merchant.hub
     if chosen:
         await call.merchant.ledger.levels(chosen)
     async with hub.subscribe(skus) as (subscriber, head):
+        if request.WhichOneof("start") == "after":
+            hub.require_resumable(head, request.after.revision, request.after.epoch)
         created = pb.WatchCreated(epoch=head.epoch, revision=head.revision, progress_interval_ms=progress_ms)
         yield Message(created=created)
         async for message in _beginning(request, hub, subscriber, head, skus):
@@ -61,9 +65,7 @@ async def _beginning(
 ) -> AsyncIterator[Message]:
     match request.WhichOneof("start"):
         case "after":
-            if request.after.revision < 0:
-                raise InvalidArgument("a revision is 0 or more", field="after.revision")
-            await hub.catch_up(subscriber, head, request.after.revision, request.after.epoch)
+            await hub.catch_up(subscriber, head, request.after.revision)
         case "live_only":
             subscriber.skip_to(head.revision)
         case _:

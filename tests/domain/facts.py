@@ -65,7 +65,7 @@ class Promise:
 
 
 class Facts:
-    """All of one merchant's stock; `now` is moved by hand, never backwards. Verbs are methods named `do_` and the tag."""
+    """All of one merchant's stock; `now` is moved by hand, never backwards. A verb is the method `do_` and its tag."""
 
     def __init__(self, now: datetime, locations: Sequence[str], skus: Sequence[str]) -> None:
         self.now = now
