@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -40,6 +41,8 @@ class Diagnosis:
 
 async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called with the bound address once calls are answered."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("gateway").setLevel(logging.INFO)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -35,6 +35,7 @@ class Subscriber:
         """Begin with an empty box."""
         self._skus = skus
         self._pending: dict[str, SkuLevels] = {}
+        self._noted: dict[str, int] = {}
         self._filled = asyncio.Event()
         self._head = 0
         self.closing = False
@@ -43,16 +44,25 @@ class Subscriber:
     def put(self, changed: Iterable[SkuLevels], head: int) -> None:
         """Take changes up to the journal's `head`; a newer level of a SKU replaces the one that waits."""
         for level in changed:
-            if level.revision > self.revision and (self._skus is None or level.sku in self._skus):
+            known = self._noted.get(level.sku, self.revision)
+            if level.revision > known and (self._skus is None or level.sku in self._skus):
                 self._pending[level.sku] = level
         self._head = max(self._head, head)
         if self._pending:
             self._filled.set()
 
     def skip_to(self, revision: int) -> None:
-        """The reader has got everything up to this revision by other means."""
+        """The reader gets everything up to this revision by other means."""
         self.revision = max(self.revision, revision)
         self._pending = {sku: level for sku, level in self._pending.items() if level.revision > self.revision}
+
+    def note(self, level: SkuLevels) -> None:
+        """The reader gets this level by other means: of its SKU only newer ones follow."""
+        if level.revision > self.revision:
+            self._noted[level.sku] = level.revision
+            waiting = self._pending.get(level.sku)
+            if waiting is not None and waiting.revision <= level.revision:
+                del self._pending[level.sku]
 
     def close(self) -> None:
         """Tell the stream that the gateway stops."""
@@ -69,7 +79,8 @@ class Subscriber:
         if not self._pending and not self.closing:
             self._filled.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._filled.wait(), timeout_seconds)
+                async with asyncio.timeout(timeout_seconds):
+                    await self._filled.wait()
         taken, self._pending = sorted(self._pending.values(), key=lambda level: level.revision), {}
         return taken
 
@@ -90,13 +101,15 @@ class LevelHub:
         self._woken = asyncio.Event()
         self._revision = 0
         self._reading = asyncio.Lock()
+        self._closing = False
 
     def wake(self) -> None:
         """Something was saved."""
         self._woken.set()
 
     def close(self) -> None:
-        """Tell every stream that the gateway stops."""
+        """Tell every stream that the gateway stops, those too that are just being opened."""
+        self._closing = True
         for subscriber in self._subscribers:
             subscriber.close()
 
@@ -104,7 +117,9 @@ class LevelHub:
         """Fan out until cancelled: when woken, and now and then in case a wake-up was lost."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK_ANYWAY_SECONDS)
+                # Not wait_for: before Python 3.12 it may swallow a cancellation, and this loop would never end.
+                async with asyncio.timeout(LOOK_ANYWAY_SECONDS):
+                    await self._woken.wait()
             self._woken.clear()
             try:
                 await self._fan_out()
@@ -121,6 +136,8 @@ class LevelHub:
             if not self._subscribers:
                 self._revision = head.revision
             self._subscribers.add(subscriber)
+        if self._closing:
+            subscriber.close()
         try:
             yield subscriber, head
         finally:
@@ -158,30 +175,30 @@ class LevelHub:
                 revision=head.revision,
             )
 
-    async def catch_up(self, subscriber: Subscriber, head: Head, revision: int) -> None:
-        """Put what moved after `revision` into the box."""
-        subscriber.skip_to(revision)
-        async with self._database.transaction() as connection:
-            moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)
-            if moved is not None:
-                subscriber.put(
-                    (await levels.read_levels(connection, moved, self._database.now)).values(), head.revision
-                )
-                return
-        async for page in self.snapshot(None):
-            subscriber.put(page, head.revision)
+    async def catch_up(self, skus: frozenset[str] | None, revision: int) -> list[SkuLevels]:
+        """What moved after `revision`, by revision; changes meanwhile come to the box as well."""
+        async with self._reading:
+            found = await self._moved_since(revision)
+        wanted = [level for level in found if level.revision > revision and (skus is None or level.sku in skus)]
+        return sorted(wanted, key=lambda level: level.revision)
 
     async def _fan_out(self) -> None:
         if not self._subscribers:
             return
-        async with self._reading, self._database.transaction() as connection:
-            head = await levels.read_head(connection)
+        async with self._reading:
+            async with self._database.transaction() as connection:
+                head = await levels.read_head(connection)
             if head.revision == self._revision:
                 return
-            moved = await journal.skus_moved_since(connection, self._revision, GAP_MOVEMENTS_MAX)
-            changed = list((await levels.read_levels(connection, moved or [], self._database.now)).values())
+            changed = await self._moved_since(self._revision)
+            for subscriber in list(self._subscribers):
+                subscriber.put(changed, head.revision)
             self._revision = head.revision
-        if moved is None:
-            changed = [level async for page in self.snapshot(None) for level in page]
-        for subscriber in list(self._subscribers):
-            subscriber.put(changed, head.revision)
+
+    async def _moved_since(self, revision: int) -> list[SkuLevels]:
+        """The levels of at least the SKUs that moved after the revision."""
+        async with self._database.transaction() as connection:
+            moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)
+            if moved is not None:
+                return list((await levels.read_levels(connection, moved, self._database.now)).values())
+        return [level async for page in self.snapshot(None) for level in page]

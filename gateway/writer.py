@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from gateway.domain.book import Book
-from gateway.domain.commands import AnyCommand, ExpireReservation
+from gateway.domain.commands import AnyCommand, ExpireReservation, ReserveStock
 from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
 from gateway.domain.groups import Outcome, Span, decide, needs, short_skus
 from gateway.store.groups import GroupStore
@@ -38,15 +38,19 @@ QUIET_TURNS = 16
 
 
 class Unit:
-    """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock."""
+    """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock.
 
-    __slots__ = ("answer", "atomic_spans", "commands", "deadline")
+    `weight` is what it adds to a group: a command counts once, a reservation as often as it has lines.
+    """
+
+    __slots__ = ("answer", "atomic_spans", "commands", "deadline", "weight")
 
     def __init__(self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span], deadline: float | None) -> None:
         """Wait for an answer on the running loop."""
         self.commands = commands
         self.atomic_spans = atomic_spans
         self.deadline = deadline
+        self.weight = sum(len(c.lines) if isinstance(c, ReserveStock) else 1 for c in commands)
         self.answer: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
 
     @property
@@ -124,29 +128,32 @@ class Writer:
         """
         if self._closing:
             raise ShuttingDown("this gateway is stopping; try again in a moment")
-        if self._queued + len(commands) > self._queue_commands_max:
+        unit = Unit(commands, atomic_spans, deadline)
+        if self._queued + unit.weight > self._queue_commands_max:
             raise QueueFull(
                 f"{self._queued} commands wait already; try again in {RETRY_AFTER_MS} ms", retry_after_ms=RETRY_AFTER_MS
             )
-        unit = Unit(commands, atomic_spans, deadline)
         self._queue.append(unit)
-        self._queued += len(commands)
+        self._queued += unit.weight
         self._wake.set()
         return await unit.answer
 
     async def run(self) -> None:
         """Serve the queue until `close` was called and everything taken in is answered."""
         answering = asyncio.create_task(self._answers.run(), name="answers")
-        while self._queue or not self._closing:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
-            await self._let_arrive()
-            if units := self._take():
-                await self._settle(units)
-        await self._store.close()
-        self._answers.close()
-        await answering
+        try:
+            while self._queue or not self._closing:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                await self._let_arrive()
+                if units := self._take():
+                    await self._settle(units)
+            await self._store.close()
+            self._answers.close()
+            await answering
+        finally:
+            answering.cancel()
 
     def close(self) -> None:
         """Take in nothing more; `run` ends when the queue is empty."""
@@ -168,15 +175,15 @@ class Writer:
     def _take(self) -> list[Unit]:
         """The next group: whole units, in order of arrival, up to the limit; at least one if any is left."""
         taken: list[Unit] = []
-        count = 0
-        while self._queue and (not taken or count + len(self._queue[0].commands) <= GROUP_COMMANDS_MAX):
+        weight = 0
+        while self._queue and (not taken or weight + self._queue[0].weight <= GROUP_COMMANDS_MAX):
             unit = self._queue.popleft()
-            self._queued -= len(unit.commands)
+            self._queued -= unit.weight
             if unit.abandoned:
                 unit.fail(DeadlinePassed("the deadline passed while the command waited; nothing was done"))
                 continue
             taken.append(unit)
-            count += len(unit.commands)
+            weight += unit.weight
         return taken
 
     async def _settle(self, units: list[Unit]) -> None:

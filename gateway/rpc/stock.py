@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from gateway.domain.commands import AnyCommand
+from gateway.domain.commands import AnyCommand, ReserveStock
 from gateway.domain.errors import AtomicGroupFailed, GatewayError, InvalidArgument
 from gateway.domain.groups import Span
 from gateway.domain.reservations import ReservationState
@@ -25,6 +25,7 @@ from gateway.v1 import stock_service_pb2 as pb
 Known = TypeVar("Known", bound=IntEnum)
 
 BATCH_ITEMS_MAX = 1_000
+BATCH_LINES_MAX = 2_000
 SKUS_MAX = 1_000
 
 
@@ -54,6 +55,8 @@ async def apply_batch(call: Call, request: pb.ApplyBatchRequest) -> pb.ApplyBatc
     names = [item.WhichOneof("command") or "" for item in items]
     groups = [item.atomic_group for item in items]
     parsed = [_parse_item(item, name, place) for place, (item, name) in enumerate(zip(items, names, strict=True))]
+    if sum(len(command.lines) for command in parsed if isinstance(command, ReserveStock)) > BATCH_LINES_MAX:
+        raise InvalidArgument(f"the reservations of a batch have at most {BATCH_LINES_MAX} lines", field="items")
     spans = _atomic_spans(groups) if any(groups) else []
     for start, stop in spans:
         _refuse_together(parsed, start, stop)

@@ -63,17 +63,20 @@ async def _beginning(
     head: Head,
     skus: frozenset[str] | None,
 ) -> AsyncIterator[Message]:
+    # What changes from here on is in the box, and follows.
+    subscriber.skip_to(head.revision)
     match request.WhichOneof("start"):
         case "after":
-            await hub.catch_up(subscriber, head, request.after.revision)
+            for level in await hub.catch_up(skus, request.after.revision):
+                subscriber.note(level)
+                yield _level(level)
         case "live_only":
-            subscriber.skip_to(head.revision)
+            return
         case _:
             async for page in hub.snapshot(skus):
                 for level in page:
+                    subscriber.note(level)
                     yield _level(level)
-            # What changed while the snapshot was read is in the box, and follows.
-            subscriber.skip_to(head.revision)
             yield Message(snapshot_end=pb.WatchSnapshotEnd(revision=head.revision))
 
 

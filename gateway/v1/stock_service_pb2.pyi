@@ -1030,7 +1030,9 @@ class ApplyBatchRequest(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchItem]:
-        """1 to 1,000 commands, applied in this order. A malformed one is refused alone; its neighbours go on."""
+        """1 to 1,000 commands, applied in this order, with at most 2,000 lines to reserve between them. A malformed one is
+        refused alone; its neighbours go on.
+        """
 
     def __init__(
         self,

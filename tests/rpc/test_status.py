@@ -10,7 +10,8 @@ from grpc import StatusCode
 from gateway.domain import errors
 from gateway.domain.errors import GatewayError
 from gateway.ledger import Ledger
-from gateway.rpc.status import DOMAIN, RETRY_AFTER_MS, STATUS_OF, internal_status, status_of
+from gateway.rpc import status as wire
+from gateway.rpc.status import DOMAIN, INTERNAL, RETRY_AFTER_MS, STATUS_OF
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, made, new_id
@@ -54,7 +55,7 @@ def test_who_may_come_back_is_told_when() -> None:
 @pytest.mark.parametrize("kind", sorted(STATUS_OF, key=repr))
 def test_a_status_carries_all_the_error_says(kind: type[GatewayError]) -> None:
     """Code, message, reason, domain, facts as text, the field, and when to come back."""
-    refusal = refusal_of(status_of(kind("what is wrong", field="lines[0].quantity", available=2, asked=3)))
+    refusal = refusal_of(wire.refusal_of(kind("what is wrong", field="lines[0].quantity", available=2, asked=3)).status)
     assert (refusal.code, refusal.reason) == STATUS_OF[kind]
     assert (refusal.message, refusal.domain) == ("what is wrong", DOMAIN)
     assert refusal.facts == {"available": "2", "asked": "3"}
@@ -64,7 +65,7 @@ def test_a_status_carries_all_the_error_says(kind: type[GatewayError]) -> None:
 
 def test_a_status_without_a_field_blames_none() -> None:
     """An error that no input is to blame for has no BadRequest, and one that passes by says so (RetryInfo)."""
-    refusal = refusal_of(status_of(errors.QueueFull("full", retry_after_ms=200)))
+    refusal = refusal_of(wire.refusal_of(errors.QueueFull("full", retry_after_ms=200)).status)
     assert refusal.fields == ()
     assert refusal.retry_ms == 200
     assert refusal.facts == {"retry_after_ms": "200"}
@@ -132,6 +133,6 @@ async def test_a_fault_of_ours_tells_no_secrets(client: Client, monkeypatch: pyt
 def test_every_code_and_reason_is_one_of_the_closed_list() -> None:
     """The status for our own faults is a status like any other: a code of grpc's and ErrorInfo of our domain."""
     info = ErrorInfo()
-    status = internal_status()
+    status = INTERNAL.status
     assert status.details[0].Unpack(info)
     assert (CODES[status.code], info.domain) == (StatusCode.INTERNAL, DOMAIN)
