@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.domain.errors import EpochMismatch, GatewayError, ReaderTooSlow, RevisionFromFuture
 from gateway.store import journal, levels
-from gateway.store.database import MerchantDatabase
+from gateway.store.database import MerchantDatabase, ReadConnection, take_snapshot
 from gateway.store.levels import Head, SkuLevels
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,7 @@ GAP_MOVEMENTS_MAX = 50_000
 # Changes gather for so long before they are read once for all subscribers.
 GATHER_SECONDS = 0.02
 LOOK_ANYWAY_SECONDS = 1.0
+CATCH_UP_TIMEOUT_SECONDS = 60.0
 _PAGE = 1_000
 
 
@@ -44,7 +45,7 @@ class Subscriber:
     def put(self, changed: Iterable[SkuLevels], head: int) -> None:
         """Take changes up to the journal's `head`; a newer level of a SKU replaces the one that waits."""
         for level in changed:
-            known = self._noted.get(level.sku, self.revision)
+            known = max(self.revision, self._noted.get(level.sku, 0))
             if level.revision > known and (self._skus is None or level.sku in self._skus):
                 self._pending[level.sku] = level
         self._head = max(self._head, head)
@@ -150,14 +151,13 @@ class LevelHub:
                 found = await levels.read_levels(connection, sorted(skus), self._database.now)
             yield list(found.values())
             return
-        after = ""
+        page: list[SkuLevels] = []
         while True:
             async with self._database.transaction() as connection:
-                page = await levels.list_levels(connection, levels.Page("", after, _PAGE), self._database.now)
+                page = await self._page_after(connection, page)
             if not page:
                 return
             yield page
-            after = page[-1].sku
 
     @staticmethod
     def require_resumable(head: Head, revision: int, epoch: str) -> None:
@@ -175,30 +175,37 @@ class LevelHub:
                 revision=head.revision,
             )
 
-    async def catch_up(self, skus: frozenset[str] | None, revision: int) -> list[SkuLevels]:
-        """What moved after `revision`, by revision; changes meanwhile come to the box as well."""
-        async with self._reading:
-            found = await self._moved_since(revision)
-        wanted = [level for level in found if level.revision > revision and (skus is None or level.sku in skus)]
-        return sorted(wanted, key=lambda level: level.revision)
+    async def catch_up(self, skus: frozenset[str] | None, revision: int) -> tuple[list[SkuLevels], int]:
+        """What moved after `revision`, by revision, and the journal's head up to which that is all."""
+        head, moved = await self._moved_since(revision)
+        wanted = [level for level in moved if skus is None or level.sku in skus]
+        return sorted(wanted, key=lambda level: level.revision), head
 
     async def _fan_out(self) -> None:
         if not self._subscribers:
             return
         async with self._reading:
-            async with self._database.transaction() as connection:
-                head = await levels.read_head(connection)
-            if head.revision == self._revision:
-                return
-            changed = await self._moved_since(self._revision)
+            head, moved = await self._moved_since(self._revision)
             for subscriber in list(self._subscribers):
-                subscriber.put(changed, head.revision)
-            self._revision = head.revision
+                subscriber.put(moved, head)
+            self._revision = head
 
-    async def _moved_since(self, revision: int) -> list[SkuLevels]:
-        """The levels of at least the SKUs that moved after the revision."""
-        async with self._database.transaction() as connection:
+    async def _moved_since(self, revision: int) -> tuple[int, list[SkuLevels]]:
+        """The journal's head, and the levels of the SKUs that moved after the revision, both at one moment."""
+        async with self._database.transaction(CATCH_UP_TIMEOUT_SECONDS) as connection:
+            await take_snapshot(connection)
+            head = await levels.read_head(connection)
+            if head.revision == revision:
+                return revision, []
             moved = await journal.skus_moved_since(connection, revision, GAP_MOVEMENTS_MAX)
             if moved is not None:
-                return list((await levels.read_levels(connection, moved, self._database.now)).values())
-        return [level async for page in self.snapshot(None) for level in page]
+                return head.revision, list((await levels.read_levels(connection, moved, self._database.now)).values())
+            found: list[SkuLevels] = []
+            page: list[SkuLevels] = []
+            while page := await self._page_after(connection, page):
+                found += [level for level in page if level.revision > revision]
+            return head.revision, found
+
+    async def _page_after(self, connection: ReadConnection, page: list[SkuLevels]) -> list[SkuLevels]:
+        after = page[-1].sku if page else ""
+        return await levels.list_levels(connection, levels.Page("", after, _PAGE), self._database.now)

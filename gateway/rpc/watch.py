@@ -63,16 +63,17 @@ async def _beginning(
     head: Head,
     skus: frozenset[str] | None,
 ) -> AsyncIterator[Message]:
-    # What changes from here on is in the box, and follows.
-    subscriber.skip_to(head.revision)
     match request.WhichOneof("start"):
         case "after":
-            for level in await hub.catch_up(skus, request.after.revision):
-                subscriber.note(level)
+            missed, revision = await hub.catch_up(skus, request.after.revision)
+            subscriber.skip_to(revision)
+            for level in missed:
                 yield _level(level)
         case "live_only":
-            return
+            subscriber.skip_to(head.revision)
         case _:
+            # What changes while the snapshot is read is in the box as well, and follows unless it was in the snapshot.
+            subscriber.skip_to(head.revision)
             async for page in hub.snapshot(skus):
                 for level in page:
                     subscriber.note(level)

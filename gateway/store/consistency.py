@@ -14,11 +14,12 @@ is an alarm, never a quiet repair.
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, text, true, update
+from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import ReservationState
+from gateway.store.database import take_snapshot
 from gateway.store.levels import held_units
 from gateway.store.tables import head, levels, movements, reservations
 
@@ -60,13 +61,13 @@ class Verdict(Struct, frozen=True):
 
 async def check_all(connection: AsyncConnection) -> Verdict:
     """Add the whole journal up against levels and open reservations."""
-    await _take_snapshot(connection)
+    await take_snapshot(connection)
     return await _check(connection, _against_sums(), since=0)
 
 
 async def check_since_audited(connection: AsyncConnection) -> Verdict:
     """Check what moved after the revision up to which everything was found good."""
-    await _take_snapshot(connection)
+    await take_snapshot(connection)
     audited = (await connection.execute(select(head.c.audited_revision))).scalar_one()
     return await _check(connection, _against_last(audited), since=audited)
 
@@ -74,10 +75,6 @@ async def check_since_audited(connection: AsyncConnection) -> Verdict:
 async def keep_audited(connection: AsyncConnection, revision: int) -> None:
     """Everything up to this revision was found good."""
     await connection.execute(update(head).values(audited_revision=revision))
-
-
-async def _take_snapshot(connection: AsyncConnection) -> None:
-    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 async def _check(connection: AsyncConnection, levels_query: BreachQuery, since: int) -> Verdict:

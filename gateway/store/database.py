@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy.exc
-from sqlalchemy import ColumnElement, event, func, literal, select
+from sqlalchemy import ColumnElement, event, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.domain.errors import DatabaseUnavailable
@@ -196,6 +196,11 @@ class MerchantDatabase:
         with fence():
             async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
                 yield connection
+
+
+async def take_snapshot(connection: ReadConnection) -> None:
+    """From here on the transaction sees the database as it is at this moment, and writes nothing. To be said first."""
+    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
 async def read_time(connection: ReadConnection, now: ColumnElement[datetime]) -> datetime:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Subquery,
     TableValuedAlias,
     and_,
+    any_,
     cast,
     column,
     func,
@@ -23,13 +24,13 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import LateralFromClause
 
 from gateway.domain.reservations import ReservationState
 from gateway.domain.stock import Level, MovementKind
-from gateway.store.tables import TIME, head, levels, locations, movements, reservations, skus
+from gateway.store.tables import CODE, TIME, head, levels, locations, movements, reservations, skus
 
 # How late an expiry may be written down for reads of the past to see it at its own time.
 SWEEP_DELAY_MAX = timedelta(minutes=1)
@@ -67,7 +68,9 @@ async def read_levels(
     connection: AsyncConnection, chosen: Sequence[str], now: ColumnElement[datetime], *, location: str = ""
 ) -> dict[str, SkuLevels]:
     """The levels of these SKUs at the ledger's time `now`, by SKU; unknown SKUs are missing."""
-    return await _read(connection, skus.c.sku.in_(chosen), len(chosen), now, location)
+    # One array, whatever its length: a statement takes no more than 32,767 values.
+    is_chosen = skus.c.sku == any_(literal(list(chosen), ARRAY(CODE)))
+    return await _read(connection, is_chosen, len(chosen), now, location)
 
 
 async def list_levels(

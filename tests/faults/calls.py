@@ -1,11 +1,12 @@
 """Calls as faults meet them: many commands in one batch, and why one was refused."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import grpc.aio
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
-from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
 from gateway.v1 import stock_service_pb2 as pb
@@ -13,6 +14,7 @@ from tests.client import Client, new_id
 
 BATCH_ITEMS_MAX = 1_000
 CALLS_AT_ONCE = 16
+POLL_SECONDS = 0.01
 
 
 def reserve_of(sku: str, quantity: int = 1, *, request_id: str = "", ttl_ms: int = 0) -> pb.ReserveStockRequest:
@@ -48,14 +50,23 @@ async def stock_up(client: Client, skus: Sequence[str], units: int) -> None:
         assert not any(result.HasField("error") for result in results)
 
 
+async def until(is_so: Callable[[], Awaitable[bool]], seconds_max: float) -> float:
+    """Ask until it is so; how many seconds that took. Raises `TimeoutError`."""
+    begun = time.monotonic()
+    async with asyncio.timeout(seconds_max):
+        while True:
+            if await is_so():
+                return time.monotonic() - begun
+            await asyncio.sleep(POLL_SECONDS)
+
+
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """The reason that an error carries, "" if it carries none."""
-    return reason_in(rpc_status.from_call(error))  # type: ignore[arg-type]  # the stubs forget that an error is a call too
-
-
-def reason_in(status: Status | None) -> str:
-    """The reason in a status, "" if there is none."""
     info = ErrorInfo()
-    if status is None or not any(detail.Unpack(info) for detail in status.details):
-        return ""
-    return info.reason
+    return info.reason if find_detail(error, info) else ""
+
+
+def find_detail(error: grpc.aio.AioRpcError, wanted: Message) -> bool:
+    """Fill in the detail of this kind that an error carries; False if it carries none."""
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]  # the stubs forget that an error is a call too
+    return status is not None and any(detail.Unpack(wanted) for detail in status.details)

@@ -1,0 +1,90 @@
+"""The embedded PostgreSQL after a bad night: stale files, half a cluster, odd paths, a server that will not start."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.domain.errors import DatabaseUnavailable
+from gateway.store import embedded
+from gateway.store.embedded import EmbeddedPostgres
+from tests.faults.calls import until
+from tests.faults.postgres import Postmaster
+
+BACK_SECONDS_MAX = 20.0
+
+
+async def answers(url: str) -> bool:
+    """True if the server takes queries."""
+    try:
+        connection = await asyncpg.connect(url, timeout=1)
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
+        return False
+    await connection.close()
+    return True
+
+
+async def test_stale_files_do_not_keep_it_from_starting(own_data_dir: Path) -> None:
+    """After a power cut the process id in its files may be anybody's; and what was half made is made again."""
+    (own_data_dir / "postgres.making").mkdir()
+    (own_data_dir / "postgres.making" / "PG_VERSION").write_text("18\n")
+    server = EmbeddedPostgres(own_data_dir)
+    await server.start()
+    postmaster = Postmaster(own_data_dir)
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        shutil.copy(own_data_dir / "postgres" / name, own_data_dir / name)
+    await postmaster.kill()
+    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
+        _, *rest = (own_data_dir / name).read_text().splitlines()
+        (own_data_dir / "postgres" / name).write_text("\n".join([str(os.getpid()), *rest]) + "\n")
+    await server.start()
+    assert await answers(server.url)
+    assert postmaster.pid != os.getpid()
+    await server.stop()
+    assert not postmaster.is_running
+
+
+async def test_the_last_one_to_leave_stops_it(own_data_dir: Path) -> None:
+    """Who shares a data folder shares its server."""
+    first, second = EmbeddedPostgres(own_data_dir), EmbeddedPostgres(own_data_dir)
+    await asyncio.gather(first.start(), second.start())
+    assert first.url == second.url
+    await first.stop()
+    assert await answers(second.url)
+    await second.stop()
+    assert not await answers(second.url)
+
+
+@pytest.mark.parametrize("name", ["it's a shop", "x" * 120], ids=["odd", "long"])
+async def test_any_folder_will_do(own_data_dir: Path, name: str) -> None:
+    """A data folder may have spaces and an apostrophe in its name, and a name longer than a socket's may be."""
+    folder = own_data_dir / name
+    server = EmbeddedPostgres(folder)
+    await server.start()
+    assert await answers(server.url)
+    await server.stop()
+
+
+async def test_it_says_why_it_does_not_start_and_comes_back(
+    own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the server's log complains of is in the error; the loop that looks after it goes on trying until it can."""
+    monkeypatch.setattr(embedded, "LAUNCH_SECONDS_MAX", 0.5)
+    server = EmbeddedPostgres(own_data_dir)
+    await server.start()
+    needed = own_data_dir / "postgres" / "global" / "pg_control"
+    await Postmaster(own_data_dir).kill()
+    needed.rename(needed.with_suffix(".away"))
+    with pytest.raises(DatabaseUnavailable, match=r"FATAL|PANIC"):
+        await server.start()
+    keeping = asyncio.create_task(server.keep_alive())
+    needed.with_suffix(".away").rename(needed)
+    try:
+        await until(lambda: answers(server.url), BACK_SECONDS_MAX)
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await server.stop()
