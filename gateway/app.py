@@ -68,10 +68,13 @@ async def running_gateway(settings: Settings, clock: Clock | None = None) -> Asy
         merchants.start(await _merchant_names(database))
         try:
             server = build_server(Callers(merchants, anonymous=settings.listens_on_loopback))
-            yield await server.start(settings.listen, _tls(settings))
-            await server.announce_stop()
-            merchants.close_streams()
-            await server.stop(GRACE_SECONDS)
+            address = await server.start(settings.listen, _tls(settings))
+            try:
+                yield address
+            finally:
+                await server.announce_stop()
+                merchants.close_streams()
+                await server.stop(GRACE_SECONDS)
         finally:
             await merchants.stop()
             await database.close()

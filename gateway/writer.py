@@ -3,9 +3,9 @@
 There is no timer. A group is whatever has reached this process when the last one was saved: under light load groups of
 one, on a hot SKU hundreds. Nothing else in this process changes a level, a reservation or the journal.
 
-Answers are handed out a few at a time, accepted ones first: between them the loop takes in new calls, and the next
-group is on its way while the last one is still being answered. So a thousand callers at a sold-out shelf do not stand
-between the others and their answers.
+Answers are handed out a few at a time: between them the loop takes in new calls, and the next group is on its way while
+the last one is still being answered. Refusals are paced, so that a crowd at a sold-out shelf does not stand between the
+others and their answers.
 
 A unit is the commands of one call. A unit whose caller has gone before its group starts is dropped whole; one that has
 started is never half-applied. A group that the database refuses for a reason of its own is cut in two until the unit
@@ -31,10 +31,16 @@ GROUP_COMMANDS_MAX = 1_000
 # How many overdue reservations are freed at once when someone finds a shelf empty.
 OVERDUE_FREED_MAX = 500
 # So many answers are handed out before the loop turns to what has arrived meanwhile.
-ANSWERS_PER_TURN = 4
+ANSWERS_AT_ONCE = 4
+# So many of a crowd that is being refused may be on their way back to us.
+LOOSE_MAX = 24
+LOOSE_TICK_SECONDS = 0.001
+LOOSE_KEPT_PER_TICK = 0.99
 RETRY_AFTER_MS = 200
 # A group waits until so many turns of the loop have brought nothing new: some 5 us each when there is nothing to do.
 QUIET_TURNS = 16
+# Nor longer than this: whoever came first is waiting.
+ARRIVAL_SECONDS_MAX = 0.002
 
 
 class Unit:
@@ -69,21 +75,18 @@ class Unit:
             self.answer.set_exception(error)
 
 
-class Answers:
+class Lane:
     """Hands answers out, a few per turn of the loop, while `run` runs."""
 
     def __init__(self) -> None:
         """Have none yet."""
-        self._accepted: deque[tuple[Unit, list[Outcome]]] = deque()
-        self._refused: deque[tuple[Unit, list[Outcome]]] = deque()
+        self._waiting: deque[tuple[Unit, list[Outcome]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
 
-    def put(self, units: list[Unit], outcomes: list[list[Outcome]]) -> None:
-        """Take the answers of a group."""
-        for unit, answers in zip(units, outcomes, strict=True):
-            is_refused = all(isinstance(answer, GatewayError) for answer in answers)
-            (self._refused if is_refused else self._accepted).append((unit, answers))
+    def put(self, unit: Unit, outcomes: list[Outcome]) -> None:
+        """Take the answer of a unit."""
+        self._waiting.append((unit, outcomes))
         self._wake.set()
 
     def close(self) -> None:
@@ -93,16 +96,45 @@ class Answers:
 
     async def run(self) -> None:
         """Hand out until `close` was called and nothing is left."""
-        while self._accepted or self._refused or not self._closing:
-            if not self._accepted and not self._refused:
+        while self._waiting or not self._closing:
+            if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-            for _ in range(ANSWERS_PER_TURN):
-                waiting = self._accepted or self._refused
-                if waiting:
-                    unit, answers = waiting.popleft()
-                    unit.resolve(answers)
-            await asyncio.sleep(0)
+            await self._turn()
+
+    async def _turn(self) -> None:
+        for _ in range(min(ANSWERS_AT_ONCE, len(self._waiting))):
+            self._hand_out()
+        await asyncio.sleep(0)
+
+    def _hand_out(self) -> None:
+        unit, outcomes = self._waiting.popleft()
+        unit.resolve(outcomes)
+
+
+class RefusalLane(Lane):
+    """The same for refusals, paced by those who come back.
+
+    Calls wait in one line before they reach this process, whoever they come from. A crowd at a sold-out shelf asks
+    again as soon as it is answered, and would fill that line. So only so many of it are let loose at a time, and one
+    more for each call that arrives; who does not come back is forgotten within some milliseconds.
+    """
+
+    def __init__(self) -> None:
+        """Have none yet."""
+        super().__init__()
+        self._loose = 0.0
+
+    def arrived(self) -> None:
+        """A call has come in, perhaps from one of the crowd."""
+        self._loose = max(0.0, self._loose - 1)
+
+    async def _turn(self) -> None:
+        while self._waiting and self._loose < LOOSE_MAX:
+            self._hand_out()
+            self._loose += 1
+        await asyncio.sleep(LOOSE_TICK_SECONDS)
+        self._loose *= LOOSE_KEPT_PER_TICK
 
 
 class Writer:
@@ -116,7 +148,8 @@ class Writer:
         self._queued = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self._answers = Answers()
+        self._accepted = Lane()
+        self._refused = RefusalLane()
 
     async def apply(
         self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = (), deadline: float | None = None
@@ -135,12 +168,13 @@ class Writer:
             )
         self._queue.append(unit)
         self._queued += unit.weight
+        self._refused.arrived()
         self._wake.set()
         return await unit.answer
 
     async def run(self) -> None:
         """Serve the queue until `close` was called and everything taken in is answered."""
-        answering = asyncio.create_task(self._answers.run(), name="answers")
+        answering = [asyncio.create_task(lane.run()) for lane in (self._accepted, self._refused)]
         try:
             while self._queue or not self._closing:
                 if not self._queue:
@@ -150,10 +184,12 @@ class Writer:
                 if units := self._take():
                     await self._settle(units)
             await self._store.close()
-            self._answers.close()
-            await answering
+            self._accepted.close()
+            self._refused.close()
+            await asyncio.gather(*answering)
         finally:
-            answering.cancel()
+            for task in answering:
+                task.cancel()
 
     def close(self) -> None:
         """Take in nothing more; `run` ends when the queue is empty."""
@@ -167,7 +203,8 @@ class Writer:
         large, and a call a third cheaper.
         """
         quiet = 0
-        while quiet < QUIET_TURNS:
+        ends = time.monotonic() + ARRIVAL_SECONDS_MAX
+        while quiet < QUIET_TURNS and time.monotonic() < ends:
             waiting = self._queued
             await asyncio.sleep(0)
             quiet = quiet + 1 if self._queued == waiting else 0
@@ -199,7 +236,9 @@ class Writer:
             await self._store.close()
             await self._bisect(units, error)
         else:
-            self._answers.put(units, outcomes)
+            for unit, answers in zip(units, outcomes, strict=True):
+                is_refused = all(isinstance(answer, GatewayError) for answer in answers)
+                (self._refused if is_refused else self._accepted).put(unit, answers)
 
     async def _bisect(self, units: list[Unit], error: Exception) -> None:
         if len(units) == 1:

@@ -4,7 +4,9 @@ The wrapper parses, finds the merchant, calls the method, and turns what it rais
 parsed here and not by grpc, so that a broken one is INVALID_ARGUMENT with a reason and not a bare INTERNAL.
 """
 
+import asyncio
 import logging
+import socket
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,8 +38,11 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.so_reuseport", 0),
+    ("grpc.so_reuseport", 1),
 )
+# grpc.aio takes one new call from a server's line per turn of the loop, and a crowd on one connection fills that line.
+# So we are several servers at one address; the kernel deals connections out, and most have no crowd before them.
+DOORS = 8
 
 
 class Tls(NamedTuple):
@@ -64,7 +69,7 @@ class Server:
     def __init__(self, callers: Callers) -> None:
         """Serve nothing yet."""
         self._callers = callers
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._doors = [grpc.aio.server(options=OPTIONS) for _ in range(DOORS)]
         self._health = health.aio.HealthServicer()
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME, CHANNELZ_NAME]
 
@@ -83,26 +88,25 @@ class Server:
                 handlers[method.name] = grpc.unary_unary_rpc_method_handler(
                     self._unary(behaviour, request_class), response_serializer=_serialize
                 )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+        handler = grpc.method_handlers_generic_handler(service.full_name, handlers)
+        for door in self._doors:
+            door.add_generic_rpc_handlers((handler,))
         self._names.append(service.full_name)
 
     async def start(self, listen: str, tls: Tls | None = None) -> str:
         """Serve at `host:port` (port 0: any free one); returns the address. Raises `OSError` if it is taken."""
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(self._names, self._server)
-        channelz.add_channelz_servicer(self._server)
-        try:
-            if tls is None:
-                port = self._server.add_insecure_port(listen)
-            else:
-                credentials = grpc.ssl_server_credentials([(tls.key, tls.certificate)])
-                port = self._server.add_secure_port(listen, credentials)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen at {listen}: the address is taken, or not this machine's") from error
-        await self._server.start()
+        _require_free(listen)
+        credentials = None if tls is None else grpc.ssl_server_credentials([(tls.key, tls.certificate)])
+        address = listen
+        for door in self._doors:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, door)
+            reflection.enable_server_reflection(self._names, door)
+            channelz.add_channelz_servicer(door)
+            address = _open(door, address, credentials)
+        await asyncio.gather(*(door.start() for door in self._doors))
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return f"{listen.rpartition(':')[0]}:{port}"
+        return address
 
     async def announce_stop(self) -> None:
         """Tell who watches our health that we stop."""
@@ -110,7 +114,7 @@ class Server:
 
     async def stop(self, grace_seconds: float) -> None:
         """Let open calls end, and stop."""
-        await self._server.stop(grace_seconds)
+        await asyncio.gather(*(door.stop(grace_seconds) for door in self._doors))
 
     def _unary(self, method: Unary, request_class: type[Message]) -> Callable[..., Awaitable[Message | None]]:
         async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message | None:
@@ -145,6 +149,26 @@ class Server:
         merchant = self._callers.trusted(metadata) or await self._callers.look_up(metadata)
         remaining: float | None = context.time_remaining()
         return Call(merchant, None if remaining is None else time.monotonic() + remaining)
+
+
+def _require_free(listen: str) -> None:
+    """Raise `OSError` if somebody serves there: our own doors share the address, nobody else may."""
+    host, _, port = listen.rpartition(":")
+    for family, kind, protocol, _name, place in socket.getaddrinfo(
+        host.strip("[]"), int(port), type=socket.SOCK_STREAM
+    ):
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(place)
+            except OSError as error:
+                raise OSError(f"cannot listen at {listen}: the address is taken, or not this machine's") from error
+
+
+def _open(door: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+    """Bind a door; returns the address with the port it got."""
+    port = door.add_insecure_port(listen) if credentials is None else door.add_secure_port(listen, credentials)
+    return f"{listen.rpartition(':')[0]}:{port}"
 
 
 def _serialize(message: Message) -> bytes:

@@ -39,6 +39,8 @@ _SERVER_SETTINGS = {
 }
 # A sweeper keeps its lease while the writer frees what it has found, behind whatever else waits there.
 _POOL_SETTINGS = {**_SERVER_SETTINGS, "idle_in_transaction_session_timeout": "15s"}
+# Adding up ten million movements takes as long as it takes; the transaction's own limit holds.
+_LONG_SETTINGS = {**_POOL_SETTINGS, "statement_timeout": "0"}
 # The same from our side: a server that vanishes without a word is noticed within 25 seconds.
 _KEEPALIVE = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 25_000}
 
@@ -72,18 +74,11 @@ def fence() -> Iterator[None]:
     except sqlalchemy.exc.TimeoutError as error:
         raise _unavailable() from error
     except sqlalchemy.exc.DBAPIError as error:
-        if error.connection_invalidated or _is_lost(error.orig and error.orig.__cause__):
+        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _LOST):
             raise _unavailable() from error
         raise
     except _LOST as error:
-        if not _is_lost(error):
-            raise
         raise _unavailable() from error
-
-
-def _is_lost(error: BaseException | None) -> bool:
-    # The driver's word for a value that it cannot encode is an InterfaceError too: a fault of the value alone.
-    return isinstance(error, _LOST) and not isinstance(error, ValueError)
 
 
 def _unavailable() -> DatabaseUnavailable:
@@ -125,8 +120,8 @@ class Database:
         """Open nothing yet."""
         self.url = url
         self.clock = clock or Clock()
-        self._engine = self._pool(READ_CONNECTIONS_MAX, more=0)
-        self._long_engine = self._pool(LONG_CONNECTIONS_KEPT, more=-1)
+        self._engine = self._pool(READ_CONNECTIONS_MAX, 0, _POOL_SETTINGS)
+        self._long_engine = self._pool(LONG_CONNECTIONS_KEPT, -1, _LONG_SETTINGS)
 
     async def connect(self) -> asyncpg.Connection:
         """A new connection of the driver's own, with the gateway's role; the caller closes it."""
@@ -141,11 +136,11 @@ class Database:
         await self._engine.dispose()
         await self._long_engine.dispose()
 
-    def _pool(self, kept: int, more: int) -> AsyncEngine:
+    def _pool(self, kept: int, more: int, settings: dict[str, str]) -> AsyncEngine:
         engine = create_async_engine(
             "postgresql+asyncpg://",
             # A transaction has one time limit for all that it does.
-            async_creator=lambda: self._connect(_POOL_SETTINGS, None),
+            async_creator=lambda: self._connect(settings, None),
             pool_size=kept,
             max_overflow=more,
             pool_timeout=CONNECT_TIMEOUT_SECONDS,

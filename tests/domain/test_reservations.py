@@ -333,6 +333,25 @@ def test_lines_of_one_reservation_trade_units(sizes: tuple[int, int], held: list
     assert [one.held for one in resized.lines] == held
 
 
+def test_what_was_taken_last_is_given_back_first() -> None:
+    """R3, R5: the locations serve in their order, so a smaller hold is where a smaller reservation would have been."""
+    desk = Desk(east=3, west=3)
+    desk.reserve(line(5))
+    (shrunk,) = desk.changed(c.ResizeReservation("", 1, some(4))).reservation.lines
+    assert shrunk.allotments == (Allotment("east", 3), Allotment("west", 1))
+    desk.changed(c.ResizeReservation("", 1, some(2)))
+    assert (desk.reserved("east"), desk.reserved("west")) == (2, 0)
+
+
+def test_what_was_asked_for_is_remembered() -> None:
+    """R2, R5: a line that grows shows the most that was asked for, also where that had been granted in part."""
+    desk = Desk(east=3)
+    desk.reserve(line(5), allow_partial=True)
+    desk.moved(c.ReceiveStock("", "A", "east", 9))
+    sizes = [desk.changed(c.ResizeReservation("", 1, some(units))).reservation.lines[0] for units in (4, 7, 1)]
+    assert [(one.requested, one.held) for one in sizes] == [(5, 4), (7, 7), (7, 1)]
+
+
 def test_a_resize_keeps_at_least_one_unit() -> None:
     """R5: a resize to nothing is refused; a line may end at none, and grow again."""
     desk = Desk(east=6)

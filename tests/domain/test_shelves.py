@@ -18,6 +18,7 @@ from gateway.domain.errors import (
     MovementUnknown,
     OnHandChanged,
     QuantityOverflow,
+    SkuFrozen,
     SkuUnknown,
 )
 from gateway.domain.groups import decide
@@ -325,6 +326,18 @@ def test_safety_stock_is_never_offered() -> None:
     desk.changed(c.CommitReservation("", 1))
     desk.play(c.SetSafetyStock("", "A", 0))
     assert (desk.level().available, desk.level(location="west").available) == (2, 2)
+
+
+def test_what_the_catalog_says_of_a_sku_stays_apart() -> None:
+    """Freezing leaves safety stock as it is, and safety stock leaves a SKU frozen."""
+    desk = Desk()
+    desk.play(c.SetSafetyStock("", "A", 2))
+    desk.play(c.SetFrozen("", "A", frozen=True))
+    desk.play(c.SetSafetyStock("", "A", 1))
+    desk.play(c.SetFrozen("", "A", frozen=True))
+    desk.moved(c.ReceiveStock("", "A", "east", 3))
+    assert desk.level().available == 2
+    desk.refused(SkuFrozen, c.ReserveStock("", (line(1),)))
 
 
 def test_safety_stock_that_stays_the_same_moves_nothing() -> None:

@@ -3,9 +3,10 @@
 import os
 import random
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import grpc.aio
@@ -16,6 +17,7 @@ from gateway.settings import Settings
 from gateway.store.database import Clock
 from gateway.v1.operations_service_pb2 import CheckConsistencyRequest
 from tests.client import Client
+from tests.faults.postgres import Postmaster
 
 SEED = "STOCKGATE_TEST_SEED"
 
@@ -28,13 +30,30 @@ def seed() -> int:
     return chosen
 
 
-@pytest.fixture
-def own_data_dir() -> Iterator[Path]:
-    """A data folder of this test's own, where the embedded PostgreSQL's user can reach it."""
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A data folder where the embedded PostgreSQL's user can reach it; a server left in it is killed in the end."""
     path = Path(tempfile.mkdtemp(prefix="stockgate-fault-"))
     path.chmod(0o755)
     yield path
+    postmaster = Postmaster(path)
+    if postmaster.is_running:
+        postmaster.signal(signal.SIGKILL)
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def own_data_dir() -> Iterator[Path]:
+    """A data folder of this test's own."""
+    with data_folder() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared_data_dir() -> Iterator[Path]:
+    """A data folder of this module's own: making a cluster takes a second or two."""
+    with data_folder() as path:
+        yield path
 
 
 @pytest.fixture

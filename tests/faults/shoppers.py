@@ -93,10 +93,10 @@ class Crowd:
             finally:
                 self._going = False
 
-    async def more_answers(self, count: int) -> float:
+    async def more_answers(self, count: int, seconds_max: float = PROGRESS_SECONDS_MAX) -> float:
         """Wait until so many more calls took effect; how many seconds that took."""
         begun, goal = time.monotonic(), len(self.receipts.answers) + count
-        async with asyncio.timeout(PROGRESS_SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
             while len(self.receipts.answers) < goal:
                 self._progress.clear()
                 await self._progress.wait()

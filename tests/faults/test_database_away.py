@@ -23,6 +23,7 @@ from tests.faults.followers import following
 from tests.faults.postgres import OwnPostgres, own_postgres
 from tests.faults.proxy import proxy_to
 from tests.faults.shoppers import PLENTY, Crowd, compare
+from tests.merchants import new_merchant_name
 
 AWAY_SECONDS = 10.0
 ANSWER_SECONDS_MAX = 8.0
@@ -34,7 +35,6 @@ STREAMS_TRIED = 10
 # Far more than one group's worth: what waits behind a group that cannot be saved must not wait for groups after it.
 FLOOD_CALLS = 12
 FLOOD_ITEMS = 1_000
-MERCHANT = "away"
 
 Act = Callable[[], Awaitable[None]]
 
@@ -126,7 +126,7 @@ async def open_place(url: str, token: str, seed: int) -> AsyncIterator[Place]:
 
 async def go_through_and_compare(server: OwnPostgres, url: str, seed: int, leave: Act, come_back: Act) -> None:
     """The whole story; in the end a gateway that was not there finds exactly what was acknowledged."""
-    token = await app.add_merchant(Settings(database_url=server.url), MERCHANT)
+    token = await app.add_merchant(Settings(database_url=server.url), new_merchant_name())
     async with open_place(url, token, seed) as place:
         await place.go_through(leave, come_back)
     settings = Settings(database_url=server.url, listen="127.0.0.1:0")
@@ -134,21 +134,21 @@ async def go_through_and_compare(server: OwnPostgres, url: str, seed: int, leave
         await compare(place.crowd.receipts, Client(channel, token))
 
 
-async def test_stopped(own_data_dir: Path, seed: int) -> None:
+async def test_stopped(shared_data_dir: Path, seed: int) -> None:
     """The server is shut down: connections are refused."""
-    async with own_postgres(own_data_dir) as server:
+    async with own_postgres(shared_data_dir) as server:
         await go_through_and_compare(server, server.url, seed, server.stop, server.start)
 
 
-async def test_frozen(own_data_dir: Path, seed: int) -> None:
+async def test_frozen(shared_data_dir: Path, seed: int) -> None:
     """Postmaster and backends are frozen: connections are accepted, and nobody ever answers."""
-    async with own_postgres(own_data_dir) as server:
+    async with own_postgres(shared_data_dir) as server:
         await go_through_and_compare(server, server.url, seed, server.freeze, server.thaw)
 
 
-async def test_reset(own_data_dir: Path, seed: int) -> None:
+async def test_reset(shared_data_dir: Path, seed: int) -> None:
     """The network resets every connection that there is and every one that is tried."""
-    async with own_postgres(own_data_dir) as server, proxy_to(server.socket) as proxy:
+    async with own_postgres(shared_data_dir) as server, proxy_to(server.socket) as proxy:
         url = f"postgresql://postgres@127.0.0.1:{proxy.port}/postgres"
         await go_through_and_compare(server, url, seed, proxy.block, proxy.unblock)
         assert proxy.resets

@@ -58,27 +58,29 @@ async def test_the_last_one_to_leave_stops_it(own_data_dir: Path) -> None:
     assert not await answers(second.url)
 
 
-@pytest.mark.parametrize("name", ["it's a shop", "x" * 120], ids=["odd", "long"])
-async def test_any_folder_will_do(own_data_dir: Path, name: str) -> None:
-    """A data folder may have spaces and an apostrophe in its name, and a name longer than a socket's may be."""
-    folder = own_data_dir / name
-    server = EmbeddedPostgres(folder)
-    await server.start()
-    assert await answers(server.url)
-    await server.stop()
+async def test_any_folder_will_do(own_data_dir: Path) -> None:
+    """A folder may have spaces and an apostrophe in its name, be longer than a socket's may be, and be moved."""
+    odd, long = own_data_dir / "it's a shop", own_data_dir / ("x" * 120)
+    for folder in (odd, long):
+        server = EmbeddedPostgres(folder)
+        await server.start()
+        assert await answers(server.url)
+        await server.stop()
+        if folder is odd:
+            odd.rename(long)
 
 
 async def test_it_says_why_it_does_not_start_and_comes_back(
     own_data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the server's log complains of is in the error; the loop that looks after it goes on trying until it can."""
+    """What the server complains of is in the error; who looks after it goes on trying."""
     monkeypatch.setattr(embedded, "LAUNCH_SECONDS_MAX", 0.5)
     server = EmbeddedPostgres(own_data_dir)
     await server.start()
     needed = own_data_dir / "postgres" / "global" / "pg_control"
     await Postmaster(own_data_dir).kill()
     needed.rename(needed.with_suffix(".away"))
-    with pytest.raises(DatabaseUnavailable, match=r"FATAL|PANIC"):
+    with pytest.raises(DatabaseUnavailable, match="pg_control"):
         await server.start()
     keeping = asyncio.create_task(server.keep_alive())
     needed.with_suffix(".away").rename(needed)

@@ -6,7 +6,6 @@ itself: a gateway with its own PostgreSQL starts it again.
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +17,12 @@ from tests.client import Client
 from tests.faults.postgres import Postmaster
 from tests.faults.processes import GatewayProcess, doctor, running
 from tests.faults.shoppers import Crowd, compare
+from tests.merchants import new_merchant_name
 
 GATEWAY_KILLS = 8
-POSTGRES_KILLS = 5
-BACKEND_KILLS = 5
+POSTGRES_KILLS = 4
+BACKEND_KILLS = 4
+POWER_CUTS = 2
 ANSWERS_BETWEEN = 150
 # From the kill of PostgreSQL until calls take effect again, crash recovery included.
 RECOVERY_SECONDS_MAX = 15.0
@@ -49,7 +50,7 @@ class Shop:
 @asynccontextmanager
 async def open_shop(data_dir: Path, seed: int) -> AsyncIterator[Shop]:
     """Everything up, goods on the shelves."""
-    token = await app.add_merchant(Settings(data_dir=data_dir), "kills")
+    token = await app.add_merchant(Settings(data_dir=data_dir), new_merchant_name())
     variables = {"STOCKGATE_DATA_DIR": str(data_dir)}
     gateway = GatewayProcess(variables, data_dir / "gateway.log")
     async with running(gateway), gateway.channel() as channel:
@@ -59,9 +60,9 @@ async def open_shop(data_dir: Path, seed: int) -> AsyncIterator[Shop]:
         yield Shop(gateway, Postmaster(data_dir), client, crowd, variables)
 
 
-async def test_the_gateway_is_killed_again_and_again(own_data_dir: Path, seed: int) -> None:
+async def test_the_gateway_is_killed_again_and_again(shared_data_dir: Path, seed: int) -> None:
     """What the gateway acknowledged before each kill -9 is there, once, after it (R10, R12)."""
-    async with open_shop(own_data_dir, seed) as shop:
+    async with open_shop(shared_data_dir, seed) as shop:
         async with shop.crowd.shopping():
             for _ in range(GATEWAY_KILLS):
                 await shop.crowd.more_answers(ANSWERS_BETWEEN)
@@ -72,41 +73,35 @@ async def test_the_gateway_is_killed_again_and_again(own_data_dir: Path, seed: i
         await shop.close()
 
 
-async def test_postgres_is_killed_again_and_again(own_data_dir: Path, seed: int) -> None:
+async def test_postgres_is_killed_again_and_again(shared_data_dir: Path, seed: int) -> None:
     """The gateway starts its PostgreSQL again and goes on, without a restart of its own, within seconds."""
-    async with open_shop(own_data_dir, seed) as shop:
+    async with open_shop(shared_data_dir, seed) as shop:
         async with shop.crowd.shopping():
             await shop.crowd.more_answers(ANSWERS_BETWEEN)
             for _ in range(POSTGRES_KILLS):
-                begun = time.monotonic()
                 await shop.postgres.kill()
-                await shop.crowd.more_answers(ANSWERS_BETWEEN)
-                print("back after", time.monotonic() - begun)
-                assert time.monotonic() - begun < RECOVERY_SECONDS_MAX
+                await shop.crowd.more_answers(ANSWERS_BETWEEN, RECOVERY_SECONDS_MAX)
         assert shop.crowd.receipts.failures
         await shop.close()
 
 
-async def test_a_backend_is_killed_again_and_again(own_data_dir: Path, seed: int) -> None:
+async def test_a_backend_is_killed_again_and_again(shared_data_dir: Path, seed: int) -> None:
     """PostgreSQL answers the death of one backend by starting over; nothing is lost, and nobody has to help."""
-    async with open_shop(own_data_dir, seed) as shop:
+    async with open_shop(shared_data_dir, seed) as shop:
         async with shop.crowd.shopping():
             await shop.crowd.more_answers(ANSWERS_BETWEEN)
             for _ in range(BACKEND_KILLS):
-                begun = time.monotonic()
-                for backend in shop.postgres.client_backends()[:1]:
-                    backend.kill()
-                await shop.crowd.more_answers(ANSWERS_BETWEEN)
-                print("back after", time.monotonic() - begun)
+                shop.postgres.client_backends()[-1].kill()
+                await shop.crowd.more_answers(ANSWERS_BETWEEN, RECOVERY_SECONDS_MAX)
         assert shop.crowd.receipts.failures
         await shop.close()
 
 
-async def test_everything_is_killed_at_once(own_data_dir: Path, seed: int) -> None:
+async def test_everything_is_killed_at_once(shared_data_dir: Path, seed: int) -> None:
     """As when the power fails: gateway and database are gone together, and come back with everything acknowledged."""
-    async with open_shop(own_data_dir, seed) as shop:
+    async with open_shop(shared_data_dir, seed) as shop:
         async with shop.crowd.shopping():
-            for _ in range(2):
+            for _ in range(POWER_CUTS):
                 await shop.crowd.more_answers(ANSWERS_BETWEEN)
                 shop.gateway.send(signal.SIGSTOP)
                 await asyncio.gather(shop.gateway.kill(), shop.postgres.kill())

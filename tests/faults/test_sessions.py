@@ -21,7 +21,6 @@ from gateway.store.database import (
 )
 from tests.client import Client
 from tests.faults.calls import reason_of, reserve_of, until
-from tests.merchants import schema_of_token
 
 BACK_SECONDS_MAX = 3.0
 ROUNDS = 5
@@ -94,10 +93,10 @@ async def test_a_server_that_may_only_be_read(client: Client, owner: asyncpg.Con
 
 
 async def test_a_value_that_cannot_be_sent_is_not_an_absence(merchant_database: MerchantDatabase) -> None:
-    """The driver calls it an error of its interface; it is one of the value alone."""
+    """The fault is in the value alone, so its caller must hear of it, and nobody else."""
     connection = await merchant_database.connect()
     try:
-        with pytest.raises(ValueError, match="int64"), fence():
+        with pytest.raises(asyncpg.DataError, match="int64"), fence():
             await connection.fetchval("SELECT $1::bigint", 2**63)
     finally:
         connection.terminate()
@@ -125,7 +124,7 @@ async def test_a_value_that_cannot_be_sent_is_not_an_absence(merchant_database: 
         asyncpg.InternalClientError("broken protocol"),
         sqlalchemy.exc.TimeoutError(),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
 )
 def test_what_is_an_absence(error: Exception) -> None:
     """What another try may cure is UNAVAILABLE to the caller."""
@@ -143,7 +142,7 @@ def test_what_is_an_absence(error: Exception) -> None:
         asyncpg.DataError("wrong value"),
         AssertionError("a bug"),
     ],
-    ids=lambda error: type(error).__name__,
+    ids=lambda error: f"{type(error).__module__}.{type(error).__name__}",
 )
 def test_what_is_not(error: Exception) -> None:
     """What another try cannot cure goes through as it is."""
