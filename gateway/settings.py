@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -11,6 +13,8 @@ T = TypeVar("T")
 
 PORT_MAX = 65_535
 DAY_MS = 24 * 3600 * 1000
+# Far beyond any order's patience, and near enough for every calendar.
+TTL_MS_MAX = 3650 * DAY_MS
 
 
 class SettingsError(Exception):
@@ -34,7 +38,10 @@ class Settings:
     def listens_on_loopback(self) -> bool:
         """True if only this machine can reach the gateway."""
         host = self.listen.rpartition(":")[0].strip("[]")
-        return host in {"localhost", "::1"} or host.startswith("127.")
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -47,10 +54,10 @@ class Settings:
             tls_cert_file=reader.read("STOCKGATE_TLS_CERT_FILE", _file, cls.tls_cert_file),
             tls_key_file=reader.read("STOCKGATE_TLS_KEY_FILE", _file, cls.tls_key_file),
             reservation_ttl_default_ms=reader.read(
-                "STOCKGATE_RESERVATION_TTL_DEFAULT_MS", _positive, cls.reservation_ttl_default_ms
+                "STOCKGATE_RESERVATION_TTL_DEFAULT_MS", _milliseconds, cls.reservation_ttl_default_ms
             ),
             reservation_ttl_max_ms=reader.read(
-                "STOCKGATE_RESERVATION_TTL_MAX_MS", _positive, cls.reservation_ttl_max_ms
+                "STOCKGATE_RESERVATION_TTL_MAX_MS", _milliseconds, cls.reservation_ttl_max_ms
             ),
             queue_commands_max=reader.read("STOCKGATE_QUEUE_COMMANDS_MAX", _positive, cls.queue_commands_max),
         )
@@ -83,10 +90,11 @@ class _Reader:
 
 
 def _database_url(raw: str) -> str:
-    # The value may hold a password: it is never repeated.
-    if urlsplit(raw).scheme not in {"postgresql", "postgres"}:
-        raise ValueError("should look like postgresql://user:password@host/name")
-    return raw
+    # The value may hold a password: it is never repeated, and urlsplit's own errors repeat it.
+    with suppress(ValueError):
+        if urlsplit(raw).scheme in {"postgresql", "postgres"}:
+            return raw
+    raise ValueError("should look like postgresql://user:password@host/name")
 
 
 def _address(raw: str) -> str:
@@ -101,6 +109,12 @@ def _file(raw: str) -> Path:
     if not path.is_file():
         raise ValueError(f"there is no file {raw!r}")
     return path
+
+
+def _milliseconds(raw: str) -> int:
+    if _positive(raw) > TTL_MS_MAX:
+        raise ValueError(f"{raw!r} is more than ten years, {TTL_MS_MAX} ms")
+    return int(raw)
 
 
 def _positive(raw: str) -> int:

@@ -333,9 +333,9 @@ def test_what_the_catalog_says_of_a_sku_stays_apart() -> None:
     desk = Desk()
     desk.play(c.SetSafetyStock("", "A", 2))
     desk.play(c.SetFrozen("", "A", frozen=True))
-    desk.play(c.SetSafetyStock("", "A", 1))
-    desk.play(c.SetFrozen("", "A", frozen=True))
     desk.moved(c.ReceiveStock("", "A", "east", 3))
+    assert desk.level().available == 1
+    desk.play(c.SetSafetyStock("", "A", 1))
     assert desk.level().available == 2
     desk.refused(SkuFrozen, c.ReserveStock("", (line(1),)))
 

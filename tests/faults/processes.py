@@ -98,9 +98,14 @@ async def running(gateway: GatewayProcess) -> AsyncIterator[GatewayProcess]:
 async def doctor(variables: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
     """The exit code of `stockgate doctor --json`, and what it says."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "doctor", "--json",
-        env={**os.environ, **variables}, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "gateway",
+        "doctor",
+        "--json",
+        env={**os.environ, **variables},
+        stdout=asyncio.subprocess.PIPE,
+    )
     async with asyncio.timeout(DOCTOR_SECONDS_MAX):
         output, _ = await process.communicate()
     assert process.returncode is not None
