@@ -47,11 +47,13 @@ class Catalog:
             if "substitutes" in content:
                 await _require_substitutes(connection, sku)
                 content["substitutes"] = list(sku.substitutes)
-            safety_stock = content.pop("safety_stock", None)
-            await store.update_sku(connection, sku.sku, _with_time(content))
+        # First what may be refused, so that a refusal leaves nothing behind.
+        safety_stock = content.pop("safety_stock", None)
         if safety_stock is not None:
             await self._apply(SetSafetyStock(_new_request_id(), sku.sku, safety_stock))
-        return await self.sku(sku.sku)
+        async with self._database.transaction() as connection:
+            await store.update_sku(connection, sku.sku, _with_time(content))
+            return await _read_sku(connection, sku.sku)
 
     async def sku(self, code: str) -> Sku:
         """One SKU; raises `SkuUnknown`."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from gateway.domain.commands import AnyAnswer, AnyCommand, Recorded
+from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.errors import LocationUnknown, QuantityOverflow, RequestIdReused, ReservationUnknown, SkuUnknown
 from gateway.domain.reservations import Reservation
 from gateway.domain.stock import UNITS_MAX, Level, Movement, MovementKind, Shortfall, ShortfallCause, SkuRule
@@ -61,10 +61,10 @@ class Book:
         levels: Mapping[LevelKey, Level],
         reservations: Mapping[int, Reservation] | None = None,
         recorded: Mapping[str, Recorded] | None = None,
-        changed_since: Mapping[str, int] | None = None,
+        changed_since: Mapping[CountNeed, int] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """Take over what was loaded. `changed_since` is, per request id of a count, what later movements did (R15)."""
+        """Take over what was loaded. `changed_since` is what movements did after a count (R15)."""
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()

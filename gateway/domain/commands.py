@@ -52,6 +52,14 @@ class CountStock(Command, frozen=True, gc=False, tag="count"):
     expected_on_hand: int | None = None
 
 
+class CountNeed(Struct, frozen=True):
+    """What a count asks of the journal: the changes at a place since a time. `location` "" is the first one."""
+
+    sku: str
+    location: str
+    since: datetime
+
+
 class TransferStock(Command, frozen=True, gc=False, tag="transfer"):
     """`quantity` > 0 units that nobody reserved go from one location to another."""
 

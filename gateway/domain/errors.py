@@ -69,7 +69,7 @@ class SkuFrozen(GatewayError):
 
 
 class BelowReserved(GatewayError):
-    """On hand would fall below what is reserved (R14). Facts: on_hand, reserved, change."""
+    """On hand would fall below what is reserved (R14). Facts: sku, on_hand, reserved, change."""
 
 
 class QuantityOverflow(GatewayError):

@@ -6,7 +6,6 @@ together or not at all.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -18,19 +17,23 @@ from gateway.domain.commands import (
     AnyAnswer,
     AnyCommand,
     CommitReservation,
+    CountNeed,
     CountStock,
     ExpireReservation,
     ExtendReservation,
     ReceiveStock,
     ReleaseReservation,
+    ReservationChanged,
     ReserveStock,
     ResizeReservation,
     ReturnStock,
     SetFrozen,
     SetSafetyStock,
+    StockMoved,
     TransferStock,
 )
-from gateway.domain.errors import AtomicGroupFailed, GatewayError, InsufficientStock
+from gateway.domain.errors import AtomicGroupFailed, BelowReserved, GatewayError, InsufficientStock
+from gateway.domain.stock import Shortfall
 
 Outcome = AnyAnswer | GatewayError
 
@@ -53,15 +56,6 @@ _VERBS: dict[type, Callable[[Book, Any], AnyAnswer]] = {
 Span = tuple[int, int]
 
 
-class CountNeed(Struct, frozen=True):
-    """What a count asks of the journal: the changes at a place since a time. `location` "" is the first one."""
-
-    request_id: str
-    sku: str
-    location: str
-    since: datetime
-
-
 class Needs(Struct, frozen=True):
     """What must be loaded before a group can be decided."""
 
@@ -80,10 +74,10 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
         match command:
             case ReserveStock(lines=lines):
                 found.skus.update([line.sku for line in lines])
-            case CountStock(request_id, sku, location, _, taken):
+            case CountStock(_, sku, location, _, taken):
                 found.skus.add(sku)
                 if taken:
-                    found.counts.append(CountNeed(request_id, sku, location, taken))
+                    found.counts.append(CountNeed(sku, location, taken))
             case ReceiveStock() | AdjustStock() | TransferStock() | SetSafetyStock() | SetFrozen():
                 found.skus.add(command.sku)
             case _:
@@ -103,8 +97,17 @@ def decide(book: Book, commands: Sequence[AnyCommand], atomic_spans: Sequence[Sp
 
 
 def short_skus(outcomes: Iterable[Outcome]) -> set[str]:
-    """The SKUs of which some command found too few units."""
-    return {str(o.facts["sku"]) for o in outcomes if isinstance(o, InsufficientStock)}
+    """The SKUs of which some command found too few units: whose outcome an overdue hold may have changed (R7)."""
+    short: set[str] = set()
+    for outcome in outcomes:
+        match outcome:
+            case InsufficientStock() | BelowReserved():
+                short.add(str(outcome.facts["sku"]))
+            case StockMoved(shortfall=Shortfall(sku=sku)):
+                short.add(sku)
+            case ReservationChanged(reservation=reservation):
+                short.update(line.sku for line in reservation.lines if line.held < line.requested)
+    return short
 
 
 def _decide_one(book: Book, command: AnyCommand) -> Outcome:

@@ -81,7 +81,7 @@ def commit(book: Book, command: CommitReservation) -> ReservationChanged:
         for line in reservation.lines
     )
     if not any(allotment.committed for line in lines for allotment in line.allotments):
-        raise InvalidArgument("a commit sells at least one unit; release the reservation instead", field="lines")
+        raise _sells_nothing()
     return _resolve(book, replace(reservation, lines=lines), ReservationState.COMMITTED)
 
 
@@ -99,7 +99,9 @@ def expire(book: Book, command: ExpireReservation) -> ReservationChanged:
     if reservation.state is not ReservationState.HELD or book.now < reservation.expire_time:
         return ReservationChanged(reservation, book.revision, book.now)
     _free(book, reservation, MovementKind.EXPIRE)
-    return _resolve(book, reservation, ReservationState.EXPIRED)
+    # It has expired at its time, whenever somebody got round to it.
+    expired = replace(reservation, state=ReservationState.EXPIRED, resolve_time=reservation.expire_time)
+    return ReservationChanged(book.keep(expired), book.revision, book.now)
 
 
 def extend(book: Book, command: ExtendReservation) -> ReservationChanged:
@@ -115,14 +117,14 @@ def resize(book: Book, command: ResizeReservation) -> ReservationChanged:
     reservation = book.reservation(command.reservation_id)
     reservation.require_open(book.now)
     wanted = _quantities(command.lines, reservation)
-    lines = []
-    for line in reservation.lines:
-        more = wanted.get(line.line_number, line.held) - line.held
-        if more < 0:
-            line = _shrink(book, line, -more, reservation, command.request_id)
-        elif more > 0:
-            line = _grow(book, line, more, reservation, command.request_id)
-        lines.append(line)
+    lines = list(reservation.lines)
+    # What one line gives up another may take, whatever their order: a caller's own hold never blocks it.
+    for place, line in enumerate(lines):
+        if (less := line.held - wanted.get(line.line_number, line.held)) > 0:
+            lines[place] = _shrink(book, line, less, reservation, command.request_id)
+    for place, line in enumerate(lines):
+        if (more := wanted.get(line.line_number, line.held) - line.held) > 0:
+            lines[place] = _grow(book, line, more, reservation, command.request_id)
     if not any(line.held for line in lines):
         raise InvalidArgument("a resize keeps at least one unit; release the reservation instead", field="lines")
     return ReservationChanged(book.keep(replace(reservation, lines=tuple(lines))), book.revision, book.now)
@@ -164,6 +166,8 @@ def _hold(
     missing = quantity
     allotments = {allotment.location: allotment for allotment in line.allotments}
     for location in (line.location,) if line.location else locations or book.locations:
+        if not missing:
+            break
         level = book.find_level(line.sku, location)
         if level is None or level.balance <= 0:
             continue
@@ -172,8 +176,6 @@ def _hold(
         held = allotments[location].held if location in allotments else 0
         allotments[location] = Allotment(location, held + taken)
         missing -= taken
-        if not missing:
-            break
     return Line(line.line_number, line.sku, line.location, line.requested, tuple(allotments.values())), missing
 
 
@@ -227,6 +229,7 @@ def _free(book: Book, reservation: Reservation, kind: MovementKind, request_id: 
                 reservation_id=reservation.reservation_id,
                 request_id=request_id,
                 reason=reason,
+                occur_time=reservation.expire_time if kind is MovementKind.EXPIRE else None,
             )
 
 
@@ -290,6 +293,8 @@ def _retake(book: Book, command: CommitReservation, expired: Reservation) -> Res
         if missing:
             cause = ShortfallCause.PAID_TOO_LATE
             shortfalls.append(book.open_shortfall(cause, line.sku, line.location, missing, reservation))
+    if not any(line.requested for line in lines):
+        raise _sells_nothing()
     sold = _resolve(book, replace(reservation, lines=tuple(lines)), ReservationState.COMMITTED)
     return replace(sold, shortfalls=tuple(shortfalls))
 
@@ -359,6 +364,10 @@ def _require_at_most(line: Line, asked: int, limit: int, words: str) -> None:
             held=limit,
             asked=asked,
         )
+
+
+def _sells_nothing() -> InvalidArgument:
+    return InvalidArgument("a commit sells at least one unit; release the reservation instead", field="lines")
 
 
 def _insufficient(line: Line, asked: int, available: int, number: int) -> InsufficientStock:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from gateway.domain.book import Book
 from gateway.domain.commands import (
     AdjustStock,
+    CountNeed,
     CountStock,
     ReceiveStock,
     SetFrozen,
@@ -159,10 +160,11 @@ def _absorbing_count(level: Level, happened: datetime | None) -> int:
 
 def _changed_since(book: Book, command: CountStock, level: Level, taken: datetime | None) -> int:
     """What movements after the count's time did to on hand: those in the journal, and those of this group."""
-    if taken is None:
+    if taken is None or command.count_time is None:
         return 0
+    need = CountNeed(command.sku, command.location, command.count_time)
     here = (m for m in book.movements if m.sku == level.sku and m.location == level.location)
-    return book.changed_since.get(command.request_id, 0) + sum(m.on_hand_change for m in here if m.occur_time > taken)
+    return book.changed_since.get(need, 0) + sum(m.on_hand_change for m in here if m.occur_time > taken)
 
 
 def _require_expected(level: Level, expected: int | None) -> None:
@@ -185,6 +187,7 @@ def _require_allowed(level: Level, change: int, record_reality: bool) -> None:
     raise BelowReserved(
         f"{level.sku} at {level.location} has {level.on_hand} units on hand, {level.reserved} reserved: {advice}",
         field="change",
+        sku=level.sku,
         on_hand=level.on_hand,
         reserved=level.reserved,
         change=change,

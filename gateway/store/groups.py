@@ -20,7 +20,7 @@ from asyncpg.transaction import Transaction
 from msgspec import Struct
 
 from gateway.domain.book import Book, Changes, Counters, LevelKey, Limits
-from gateway.domain.commands import AnyAnswer, AnyCommand, Recorded
+from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.groups import Needs
 from gateway.domain.reservations import Line, Reservation, ReservationState
 from gateway.domain.stock import Level, SkuRule
@@ -160,13 +160,11 @@ class GroupStore:
         places = ((sku, location) for sku in skus for location in self._known.locations)
         return {place: level for place in places if (level := self._known.levels.get(place))}
 
-    async def _changed_since(self, connection: asyncpg.Connection, needs: Needs) -> dict[str, int]:
+    async def _changed_since(self, connection: asyncpg.Connection, needs: Needs) -> dict[CountNeed, int]:
         found = {}
         for count in needs.counts:
             location = count.location or self._known.locations[0]
-            found[count.request_id] = await connection.fetchval(
-                self._sql.changed_since, count.sku, location, count.since
-            )
+            found[count] = await connection.fetchval(self._sql.changed_since, count.sku, location, count.since)
         return found
 
     def _remember(self, changes: Changes) -> None:

@@ -6,14 +6,13 @@ and lines go through the same encodings.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.domain.book import Book, Changes, Counters, LevelKey
-from gateway.domain.commands import AnyAnswer, AnyCommand, Recorded
+from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.groups import Needs, Outcome, Span, decide, needs
 from gateway.domain.reservations import Line, Reservation
 from gateway.domain.stock import Level, Movement, Shortfall, SkuRule
@@ -82,12 +81,12 @@ class SavedLedger(Struct):
         command, answer = self.requests[request_id]
         return Recorded(_decode_command(command), _decode_answer(answer))
 
-    def _changed_since(self, needed: Needs) -> dict[Any, int]:
+    def _changed_since(self, needed: Needs) -> dict[CountNeed, int]:
         found = {}
         for count in needed.counts:
             place = (count.sku, count.location or self.locations[0])
             later = self._recorded_and_occurred_after(count.since)
-            found[count.request_id] = sum(m.on_hand_change for m in later if (m.sku, m.location) == place)
+            found[count] = sum(m.on_hand_change for m in later if (m.sku, m.location) == place)
         return found
 
     def _recorded_and_occurred_after(self, since: datetime) -> Iterable[Movement]:

@@ -30,8 +30,10 @@ def test_the_grouping_does_not_show(history: list[Moment], cuts: list[bool]) -> 
     One by one is twice: with a load and a save around each part, and on one book that is never put down.
     """
     singly, grouped, book = ledger(), ledger(), empty_book()
-    told = [told_of(outcome) for now, group in groups(history, [True]) for outcome in apply(singly, now, group)]
-    told_grouped = [told_of(outcome) for now, group in groups(history, cuts) for outcome in apply(grouped, now, group)]
+    told = [told_of(outcome) for time, group in groups(history, [True]) for outcome in apply(singly, time, group)]
+    told_grouped = [
+        told_of(outcome) for time, group in groups(history, cuts) for outcome in apply(grouped, time, group)
+    ]
     assert told_grouped == told
     assert grouped == singly
     told_by_book = []
@@ -47,11 +49,11 @@ def test_the_grouping_does_not_show(history: list[Moment], cuts: list[bool]) -> 
 def test_a_batch_sent_again_is_one_effect(history: list[Moment]) -> None:
     """R10: what is sent twice in one group has the effects of once, and is answered the same twice."""
     once, twice = ledger(), ledger()
-    for now, group in groups(history, [False]):
+    for time, group in groups(history, [False]):
         for part in group:
-            answers = apply(once, now, [part])
+            answers = apply(once, time, [part])
             if not any(isinstance(outcome, GatewayError) for outcome in answers):
-                both = apply(twice, now, [part, [command for command in part if command.request_id]])
+                both = apply(twice, time, [part, [command for command in part if command.request_id]])
                 answers += [answer for answer, command in zip(answers, part, strict=True) if command.request_id]
                 assert both == answers
     assert twice == once
@@ -239,7 +241,7 @@ def reserve(request_id: str, units: int) -> c.ReserveStock:
 
 def apply_apart(saved: SavedLedger, parts: Sequence[Part]) -> list[Outcome]:
     """Two parts in two groups, a day between them."""
-    return [outcome for now, part in zip((START, LATER), parts, strict=True) for outcome in apply(saved, now, [part])]
+    return [outcome for time, part in zip((START, LATER), parts, strict=True) for outcome in apply(saved, time, [part])]
 
 
 def groups(history: list[Moment], cuts: Sequence[bool]) -> Iterator[tuple[datetime, list[Part]]]:

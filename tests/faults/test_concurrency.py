@@ -20,6 +20,7 @@ from tests.faults.followers import following
 
 LAST_UNITS = 1_000
 LAST_UNITS_AT_ONCE = 50
+RUSH_CALLS, RUSH_UNITS = 5_000, 1_000
 SAME_IDS = 400
 SAME_ID_CALLERS = 10
 ORDERS = 400
@@ -59,6 +60,25 @@ async def test_one_of_many_gets_the_last_unit(twins: list[Client], seed: int) ->
     assert set(wins.values()) == {1}
     levels = await twins[1].stock.BatchGetStockLevels(pb.BatchGetStockLevelsRequest(skus=skus), **twins[1].options)
     assert {(level.on_hand, level.reserved, level.available) for level in levels.levels} == {(1, 1, 0)}
+
+
+async def test_a_rush(client: Client) -> None:
+    """Five thousand calls at once for a thousand units: a thousand win, and every one of the others is told why not."""
+    await stock_up(client, ["RUSH"], RUSH_UNITS)
+    told: Counter[str] = Counter()
+
+    async def call() -> None:
+        try:
+            await client.stock.ReserveStock(reserve_of("RUSH"), **client.options)
+        except grpc.aio.AioRpcError as error:
+            told[f"{error.code().name} {reason_of(error)}"] += 1
+        else:
+            told["OK"] += 1
+
+    await asyncio.gather(*(call() for _ in range(RUSH_CALLS)))
+    assert told == {"OK": RUSH_UNITS, "FAILED_PRECONDITION INSUFFICIENT_STOCK": RUSH_CALLS - RUSH_UNITS}
+    level = await client.level("RUSH")
+    assert (level.on_hand, level.reserved, level.available) == (RUSH_UNITS, RUSH_UNITS, 0)
 
 
 async def test_one_request_from_many_callers(twins: list[Client]) -> None:

@@ -1,8 +1,10 @@
 """The embedded PostgreSQL after a bad night: stale files, half a cluster, odd paths, a server that will not start."""
 
 import asyncio
-import os
-import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -27,22 +29,33 @@ async def answers(url: str) -> bool:
     return True
 
 
+@contextmanager
+def process_of(user_id: int) -> Iterator[int]:
+    """The id of a process of this user's that has nothing to do with us."""
+    program = f"import os, time; os.setuid({user_id}); print(flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-I", "-S", "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process.pid
+        process.kill()
+
+
 async def test_stale_files_do_not_keep_it_from_starting(own_data_dir: Path) -> None:
     """After a power cut the process id in its files may be anybody's; and what was half made is made again."""
     (own_data_dir / "postgres.making").mkdir()
     (own_data_dir / "postgres.making" / "PG_VERSION").write_text("18\n")
     server = EmbeddedPostgres(own_data_dir)
     await server.start()
-    postmaster = Postmaster(own_data_dir)
-    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-        shutil.copy(own_data_dir / "postgres" / name, own_data_dir / name)
+    pgdata, postmaster = own_data_dir / "postgres", Postmaster(own_data_dir)
+    files = {pgdata / name: (pgdata / name).read_text() for name in ("postmaster.pid", ".s.PGSQL.5432.lock")}
     await postmaster.kill()
-    for name in ("postmaster.pid", ".s.PGSQL.5432.lock"):
-        _, *rest = (own_data_dir / name).read_text().splitlines()
-        (own_data_dir / "postgres" / name).write_text("\n".join([str(os.getpid()), *rest]) + "\n")
-    await server.start()
-    assert await answers(server.url)
-    assert postmaster.pid != os.getpid()
+    with process_of(pgdata.stat().st_uid) as stranger:
+        for path, text in files.items():
+            _, *rest = text.splitlines()
+            path.write_text("\n".join([str(stranger), *rest, ""]))
+        await server.start()
+        assert await answers(server.url)
+        assert postmaster.pid != stranger
     await server.stop()
     assert not postmaster.is_running
 

@@ -1,8 +1,6 @@
 """Expiry: at its time a hold is gone for everybody, whether or not it was swept; and it is freed once (R7)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from gateway.v1 import stock_pb2
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 from tests.faults.calls import batch, reason_of, reserve_of, reserves, until
+from tests.faults.locks import blocked, head_held, nobody_sweeps, somebody_sweeps
 from tests.faults.postgres import own_postgres
 from tests.merchants import schema_of_token
 
@@ -24,6 +23,7 @@ TTL_MS = 3_600_000
 HELD = stock_pb2.RESERVATION_STATE_HELD
 EXPIRED = stock_pb2.RESERVATION_STATE_EXPIRED
 MANY = 2_000
+FEW = 40
 BATCH = 1_000
 # "Within a second", on a machine that may have others to serve.
 FREED_SECONDS_MAX = 4.0
@@ -34,14 +34,6 @@ SHORT_TTL_MS = 500
 def schema(token: str) -> str:
     """The name of the merchant's schema."""
     return schema_of_token(token)
-
-
-@asynccontextmanager
-async def nobody_sweeps(owner: asyncpg.Connection, schema: str) -> AsyncIterator[None]:
-    """Until the block ends the lease is ours, and we do nothing with it."""
-    async with owner.transaction():
-        await owner.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"sweep {schema}")
-        yield
 
 
 async def count_stored(owner: asyncpg.Connection, schema: str, state: int) -> int:
@@ -112,6 +104,27 @@ async def test_who_needs_the_units_does_not_wait_for_the_sweeper(
         assert await units(twins[0]) == (BATCH, BATCH, 0)
         assert await count_stored(owner, schema, EXPIRED) == BATCH
     assert {reservation.state for reservation in taken} == {HELD}
+
+
+async def test_the_sweeper_meets_who_needs_the_units(
+    twins: list[Client], clock: Clock, owner: asyncpg.Connection, schema: str
+) -> None:
+    """The sweeper and two customers of two gateways have found the same overdue holds: each is freed once (R6)."""
+    await hold_many(twins[0], FEW)
+    async with head_held(owner, schema):
+        clock.offset += timedelta(milliseconds=TTL_MS)
+        racing = [asyncio.create_task(client.reserve("CUP", FEW // 4)) for client in twins]
+        await blocked(owner, 2)
+        await somebody_sweeps(owner, schema)
+    taken = await asyncio.gather(*racing)
+
+    async def only_those_are_held() -> bool:
+        return await count_stored(owner, schema, HELD) == len(taken)
+
+    await until(only_those_are_held, FREED_SECONDS_MAX)
+    assert await units(twins[1]) == (FEW, FEW // 2, FEW // 2)
+    expired = f'SELECT count(*) FROM "{schema}".movements WHERE kind = $1'
+    assert await owner.fetchval(expired, stock_pb2.MOVEMENT_KIND_EXPIRE) == FEW
 
 
 async def test_one_that_cannot_be_freed_stops_nobody(

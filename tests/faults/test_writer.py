@@ -21,11 +21,11 @@ from gateway.store.database import STATEMENT_TIMEOUT_SECONDS, Database
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.operations_service_pb2 import GetVersionRequest
 from tests.client import Client, new_id
-from tests.faults.calls import batch, find_detail, reason_of, reserve_of, reserves, until
+from tests.faults.calls import batch, find_detail, reason_of, reserve_of, reserves
+from tests.faults.locks import blocked, head_held
 from tests.faults.shoppers import all_reservations
 from tests.merchants import schema_of_token
 
-BLOCKED_SECONDS_MAX = 3.0
 # A quantity that the database refuses where `poisoned` says so.
 POISON = 13
 UNITS = 10_000
@@ -37,23 +37,6 @@ QUEUE_MAX = 50
 def schema(token: str) -> str:
     """The name of the merchant's schema."""
     return schema_of_token(token)
-
-
-@asynccontextmanager
-async def head_held(owner: asyncpg.Connection, schema: str) -> AsyncIterator[None]:
-    """Until the block ends, whoever wants to save has to wait."""
-    async with owner.transaction():
-        await owner.execute(f'SELECT FROM "{schema}".head FOR UPDATE')
-        yield
-
-
-async def blocked(owner: asyncpg.Connection, count: int = 1) -> None:
-    """Wait until so many wait for a lock."""
-
-    async def is_so() -> bool:
-        return bool(await owner.fetchval("SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted", count))
-
-    await until(is_so, BLOCKED_SECONDS_MAX)
 
 
 async def taken_in(client: Client) -> None:

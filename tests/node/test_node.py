@@ -24,6 +24,8 @@ SECONDS_MAX = 90
 # What npm says when it cannot reach its registry; any other failure of an installation is one of this test.
 NO_NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "network")
 
+NPM_OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
+
 pytestmark = pytest.mark.filterwarnings("default:the Node client was not tried")
 
 
@@ -56,7 +58,7 @@ async def _installed() -> tuple[str, Path]:
         shutil.copy(HERE / name, folder)
     if not (folder / "done").exists():
         try:
-            await _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+            await _run(npm, "ci", *NPM_OPTIONS, folder=folder)
         except CommandFailed as error:
             if any(word in str(error) for word in NO_NETWORK):
                 _skip("npm cannot reach its registry; go online once, and what it installs stays in build/node")

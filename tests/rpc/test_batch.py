@@ -6,6 +6,7 @@ import pytest
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from gateway.rpc.stock import BATCH_LINES_MAX
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, new_id
@@ -178,6 +179,17 @@ async def test_a_thousand_items_are_one_batch(client: Client, *, is_atomic: bool
     revisions = [result.receive.revision or result.reserve.revision for result in results]
     assert revisions == list(range(2, 1002))
     assert await units(client, "CUP") == (1000, 999, 1)
+
+
+async def test_a_batch_of_very_many_lines_is_refused(client: Client) -> None:
+    """The lines of all reservations together are bounded; one more and nothing of the batch is looked at."""
+    await client.add_sku("CUP", 10)
+    line = {"sku": "CUP", "quantity": 1}
+    full = [{"reserve": {"request_id": new_id(), "lines": [line] * 100}} for _ in range(BATCH_LINES_MAX // 100)]
+    refusal = await refused(apply(client, *full, reserve(1)))
+    assert (refusal.code, refusal.field) == (StatusCode.INVALID_ARGUMENT, "items")
+    assert outcomes(await apply(client, *full)) == ["INSUFFICIENT_STOCK"] * len(full)
+    assert await units(client, "CUP") == (10, 0, 10)
 
 
 def receive(quantity: int, group: str = "") -> Item:

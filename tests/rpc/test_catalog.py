@@ -6,10 +6,12 @@ import pytest
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from gateway.domain.errors import QueueFull
 from gateway.rpc.paging import token
 from gateway.v1 import catalog_service_pb2 as pb
 from gateway.v1.catalog_pb2 import Location, Sku
 from gateway.v1.stock_pb2 import MovementKind
+from gateway.writer import Writer
 from tests.client import Client, made
 from tests.refusals import refused
 from tests.store.history import add_location, movements, units
@@ -32,7 +34,7 @@ async def test_a_sku_is_stored_as_it_was_sent(client: Client) -> None:
     assert (created.title, created.safety_stock, list(created.substitutes)) == ("Cup, blue", 2, ["MUG"])
     assert (created.lead_time_mean_days, created.lead_time_deviation_days) == (7.5, 0.0)
     assert (created.HasField("lead_time_deviation_days"), created.frozen) == (True, False)
-    assert created.create_time == created.update_time
+    assert created.create_time.ToNanoseconds() <= created.update_time.ToNanoseconds()
 
 
 async def test_what_is_not_known_is_absent(client: Client) -> None:
@@ -137,6 +139,22 @@ async def test_a_new_safety_stock_is_in_the_journal(client: Client) -> None:
     assert await units(client, "CUP") == (14, 0, 8)
     await update(client, [], sku="CUP", safety_stock=3)
     assert len(await movements(client)) == 4
+
+
+async def test_a_refused_update_leaves_nothing_behind(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the ledger does not take the new safety stock, the other fields of the update stay as they were (R11)."""
+    before = await create(client, sku="CUP", title="Cup", safety_stock=1)
+
+    async def refuse(_writer: Writer, *_arguments: Any) -> None:
+        raise QueueFull("full", retry_after_ms=200)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "apply", refuse)
+        refusal = await refused(update(client, [], sku="CUP", title="Bowl", safety_stock=2))
+    assert refusal.reason == "QUEUE_FULL"
+    assert await get(client, "CUP") == before
+    after = await update(client, [], sku="CUP", title="Bowl", safety_stock=2)
+    assert (after.title, after.safety_stock) == ("Bowl", 2)
 
 
 async def test_freezing_says_why(client: Client) -> None:
