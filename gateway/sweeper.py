@@ -40,12 +40,28 @@ class Sweeper:
                 await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
     async def sweep(self) -> int:
-        """Free all that are overdue; returns how many."""
+        """Free all that are overdue; returns how many. One that cannot be freed stops nobody else."""
         freed = 0
+        stuck: set[int] = set()
         async with self._store.lease() as overdue:
-            while found := await overdue(LOOKED_UP_MAX):
+            while found := [one for one in await overdue(LOOKED_UP_MAX + len(stuck)) if one not in stuck]:
                 for start in range(0, len(found), CHUNK_MAX):
-                    chunk = found[start : start + CHUNK_MAX]
-                    await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
+                    stuck.update(await self._free(found[start : start + CHUNK_MAX]))
                 freed += len(found)
-        return freed
+        return freed - len(stuck)
+
+    async def _free(self, chunk: list[int]) -> list[int]:
+        """Free these together, or if the database refuses that, in halves; returns those that cannot be freed."""
+        try:
+            await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
+        except GatewayError:
+            raise
+        # Whatever the database says against one of them is not the others' fault.
+        except Exception:
+            if len(chunk) == 1:
+                log.critical("reservation %d cannot be freed", chunk[0], exc_info=True)
+                return chunk
+            middle = len(chunk) // 2
+            log.warning("%d reservations cannot be freed together", len(chunk), exc_info=True)
+            return await self._free(chunk[:middle]) + await self._free(chunk[middle:])
+        return []

@@ -32,10 +32,8 @@ GROUP_COMMANDS_MAX = 1_000
 OVERDUE_FREED_MAX = 500
 # So many answers are handed out before the loop turns to what has arrived meanwhile.
 ANSWERS_AT_ONCE = 4
-# So many of a crowd that is being refused may be on their way back to us.
-LOOSE_MAX = 24
-LOOSE_TICK_SECONDS = 0.001
-LOOSE_KEPT_PER_TICK = 0.99
+# A crowd that is refused asks again at once: between its answers there is room for those of others.
+REFUSALS_PAUSE_SECONDS = 0.001
 RETRY_AFTER_MS = 200
 # A group waits until so many turns of the loop have brought nothing new: some 5 us each when there is nothing to do.
 QUIET_TURNS = 16
@@ -76,10 +74,11 @@ class Unit:
 
 
 class Lane:
-    """Hands answers out, a few per turn of the loop, while `run` runs."""
+    """Hands answers out, a few at a time with a pause between, while `run` runs."""
 
-    def __init__(self) -> None:
-        """Have none yet."""
+    def __init__(self, pause_seconds: float) -> None:
+        """Have none yet; a pause of 0 is a turn of the loop."""
+        self._pause_seconds = pause_seconds
         self._waiting: deque[tuple[Unit, list[Outcome]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
@@ -100,41 +99,10 @@ class Lane:
             if not self._waiting:
                 self._wake.clear()
                 await self._wake.wait()
-            await self._turn()
-
-    async def _turn(self) -> None:
-        for _ in range(min(ANSWERS_AT_ONCE, len(self._waiting))):
-            self._hand_out()
-        await asyncio.sleep(0)
-
-    def _hand_out(self) -> None:
-        unit, outcomes = self._waiting.popleft()
-        unit.resolve(outcomes)
-
-
-class RefusalLane(Lane):
-    """The same for refusals, paced by those who come back.
-
-    Calls wait in one line before they reach this process, whoever they come from. A crowd at a sold-out shelf asks
-    again as soon as it is answered, and would fill that line. So only so many of it are let loose at a time, and one
-    more for each call that arrives; who does not come back is forgotten within some milliseconds.
-    """
-
-    def __init__(self) -> None:
-        """Have none yet."""
-        super().__init__()
-        self._loose = 0.0
-
-    def arrived(self) -> None:
-        """A call has come in, perhaps from one of the crowd."""
-        self._loose = max(0.0, self._loose - 1)
-
-    async def _turn(self) -> None:
-        while self._waiting and self._loose < LOOSE_MAX:
-            self._hand_out()
-            self._loose += 1
-        await asyncio.sleep(LOOSE_TICK_SECONDS)
-        self._loose *= LOOSE_KEPT_PER_TICK
+            for _ in range(min(ANSWERS_AT_ONCE, len(self._waiting))):
+                unit, outcomes = self._waiting.popleft()
+                unit.resolve(outcomes)
+            await asyncio.sleep(self._pause_seconds)
 
 
 class Writer:
@@ -148,8 +116,8 @@ class Writer:
         self._queued = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self._accepted = Lane()
-        self._refused = RefusalLane()
+        self._accepted = Lane(0)
+        self._refused = Lane(REFUSALS_PAUSE_SECONDS)
 
     async def apply(
         self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = (), deadline: float | None = None
@@ -168,7 +136,6 @@ class Writer:
             )
         self._queue.append(unit)
         self._queued += unit.weight
-        self._refused.arrived()
         self._wake.set()
         return await unit.answer
 

@@ -15,6 +15,7 @@ class ReadStatements(NamedTuple):
     """What `GroupStore` asks; `$1`... as said in each."""
 
     lock: str
+    version: str
     head: str  # $1 request ids, $2 clock offset
     locations: str
     reservations: str  # $1 ids
@@ -29,6 +30,7 @@ def read_statements(schema: str) -> ReadStatements:
     s = f'"{schema}"'
     return ReadStatements(
         lock=f"SELECT 1 FROM {s}.head FOR UPDATE",
+        version=f"SELECT version FROM {s}.head",
         # The time never runs backwards, even if the server's clock does: as-of reads rest on it.
         head=f"""
             SELECT h.version, h.revision, h.reservation_number, h.shortfall_number,

@@ -61,31 +61,17 @@ class GroupStore:
         self._known = Known()
 
     async def load(self, needs: Needs, *, exclusive: bool = False) -> Book:
-        """Everything a group needs, as of now; with `exclusive` no other gateway writes until `save` or `give_up`."""
+        """Everything a group needs, as of one moment; with `exclusive` nobody else writes until `save` or `give_up`."""
         with fence():
             connection = await self._open()
             if exclusive:
                 self._transaction = connection.transaction()
                 await self._transaction.start()
                 await connection.execute(self._sql.lock)
-            rows = await connection.fetch(self._sql.head, needs.request_ids, self._database.clock.offset)
-            head = rows[0]
-            if head["version"] != self._known.version:
-                self._known = Known(head["version"], await self._read_locations(connection))
-            reservations = await self._read_reservations(connection, needs.reservation_ids)
-            skus = needs.skus.union(line.sku for r in reservations.values() for line in r.lines)
-            await self._read_levels(connection, skus)
-            return Book(
-                now=head["now"],
-                counters=Counters(head["revision"], head["reservation_number"], head["shortfall_number"]),
-                locations=self._known.locations,
-                skus={sku: rule for sku in skus if (rule := self._known.skus.get(sku))},
-                levels=self._levels_of(skus),
-                reservations=reservations,
-                recorded={row["request_id"]: _recorded(row) for row in rows if row["request_id"] is not None},
-                changed_since=await self._changed_since(connection, needs),
-                limits=self._limits,
-            )
+            while True:
+                book, is_of_one_moment = await self._read(connection, needs)
+                if is_of_one_moment or await connection.fetchval(self._sql.version) == self._known.version:
+                    return book
 
     async def due(self, now: datetime, skus: Iterable[str], count_max: int) -> list[int]:
         """Reservations whose time has come and that hold some of these SKUs, longest due first."""
@@ -133,6 +119,33 @@ class GroupStore:
             self._connection = await self._database.connect()
         return self._connection
 
+    async def _read(self, connection: asyncpg.Connection, needs: Needs) -> tuple[Book, bool]:
+        """A book, and whether one statement was enough for it.
+
+        If it was not, another gateway may have written in between: then a request id is not known yet whose effect is
+        in the levels already, and its caller would be refused what he has.
+        """
+        rows = await connection.fetch(self._sql.head, needs.request_ids, self._database.clock.offset)
+        head = rows[0]
+        is_known = head["version"] == self._known.version
+        if not is_known:
+            self._known = Known(head["version"], await self._read_locations(connection))
+        reservations = await self._read_reservations(connection, needs.reservation_ids)
+        skus = needs.skus.union(line.sku for r in reservations.values() for line in r.lines)
+        is_complete = await self._read_levels(connection, skus)
+        book = Book(
+            now=head["now"],
+            counters=Counters(head["revision"], head["reservation_number"], head["shortfall_number"]),
+            locations=self._known.locations,
+            skus={sku: rule for sku in skus if (rule := self._known.skus.get(sku))},
+            levels=self._levels_of(skus),
+            reservations=reservations,
+            recorded={row["request_id"]: _recorded(row) for row in rows if row["request_id"] is not None},
+            changed_since=await self._changed_since(connection, needs),
+            limits=self._limits,
+        )
+        return book, is_known and is_complete and not needs.reservation_ids and not needs.counts
+
     async def _read_locations(self, connection: asyncpg.Connection) -> tuple[str, ...]:
         return tuple(row["location"] for row in await connection.fetch(self._sql.locations))
 
@@ -142,11 +155,12 @@ class GroupStore:
         rows = await connection.fetch(self._sql.reservations, list(ids))
         return {row["reservation_id"]: reservation_of(row) for row in rows}
 
-    async def _read_levels(self, connection: asyncpg.Connection, skus: Iterable[str]) -> None:
+    async def _read_levels(self, connection: asyncpg.Connection, skus: Iterable[str]) -> bool:
+        """Make sure that these SKUs' levels are known; True if they were."""
         known = self._known
         missing = [sku for sku in skus if sku not in known.skus]
         if not missing:
-            return
+            return True
         if len(known.levels) + len(missing) > LEVELS_KEPT_MAX:
             known.levels.clear()
             known.skus.clear()
@@ -155,6 +169,7 @@ class GroupStore:
             known.skus[row["sku"]] = SkuRule(row["rule_safety_stock"], row["frozen"])
             if row["location"] is not None:
                 known.levels[row["sku"], row["location"]] = Level(*row[: len(Level.__struct_fields__)])
+        return False
 
     def _levels_of(self, skus: Iterable[str]) -> dict[LevelKey, Level]:
         places = ((sku, location) for sku in skus for location in self._known.locations)

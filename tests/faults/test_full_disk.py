@@ -21,7 +21,7 @@ from tests.faults.shoppers import Crowd, compare
 DISK_MIB = 192
 LEFT_BYTES = 2 * 1024 * 1024
 CHUNK = bytes(1024 * 1024)
-FULL_SECONDS_MAX = 30.0
+FULL_SECONDS_MAX = 45.0
 BACK_SECONDS_MAX = 20.0
 FAILURES = 100
 
