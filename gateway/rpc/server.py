@@ -31,6 +31,7 @@ from gateway.rpc.status import INTERNAL, Refusal, refusal_of
 log = logging.getLogger(__name__)
 
 CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+PENDING_CALLS_MAX = 20_000
 MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
@@ -38,6 +39,9 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Beyond a thousand calls that wait to be taken in, grpc would cancel some without a reason; our queue has one.
+    ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
     ("grpc.so_reuseport", 1),
 )
 # grpc.aio takes one new call from a server's line per turn of the loop, and a crowd on one connection fills that line.

@@ -19,7 +19,7 @@ from tests.domain.views import levels_of_book, levels_of_model, said_by_book, sa
 pytestmark = pytest.mark.timeout(SHRINKING_TIMEOUT)
 
 
-@bounded(max_examples=600)
+@bounded(max_examples=500)
 @given(histories(moments_max=20, parts_max=2))
 def test_the_book_says_and_does_what_the_model_does(history: list[Moment]) -> None:
     """R1-R18: every outcome (the answer, or what was wrong) and every level equals the model's, after every step."""
@@ -33,7 +33,7 @@ def test_the_book_says_and_does_what_the_model_does(history: list[Moment]) -> No
             assert levels_of_book(book) == levels_of_model(model)
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=150)
 @given(histories(moments_max=20, parts_max=2))
 def test_the_book_adds_up(history: list[Moment]) -> None:
     """R18: levels equal the sums of movements, reserved equals the open reservations, revisions are gapless; always."""
@@ -45,7 +45,7 @@ def test_the_book_adds_up(history: list[Moment]) -> None:
             audit(book._levels, book._reservations, book.movements, book.revision)
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=150)
 @given(histories(moments_max=20, parts_max=2))
 def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
     """R11: a refusal, of a command or of an atomic span, leaves the whole book as it was, its request ids included."""
@@ -60,7 +60,7 @@ def test_a_refusal_leaves_nothing_behind(history: list[Moment]) -> None:
                 assert len(part) == 1 or all(isinstance(outcome, GatewayError) for outcome in outcomes)
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=150)
 @given(histories(moments_max=20, parts_max=2))
 def test_goods_that_are_gone_are_never_silent(history: list[Moment]) -> None:
     """R14: what is promised and not there is covered by shortfalls.
@@ -81,7 +81,7 @@ def test_goods_that_are_gone_are_never_silent(history: list[Moment]) -> None:
     assert below <= {MovementKind.COMMIT, MovementKind.COUNT}
 
 
-@bounded(max_examples=200)
+@bounded(max_examples=150)
 @given(histories(moments_max=12, parts_max=2))
 def test_the_same_request_again_is_the_same_answer(history: list[Moment]) -> None:
     """R10: same id, same content: the first answer again, with its first time, whatever has happened; and no effect."""
