@@ -236,12 +236,12 @@ class Writer:
         raise AssertionError("the head's row is locked, and its version still changed")
 
     async def _overdue(self, book: Book, outcomes: list[list[Outcome]]) -> set[int]:
-        """Reservations that keep units from someone although their time has come, and that are not in the book yet."""
+        """Reservations that keep units from someone although their time has come, and that the book has not freed."""
         short = short_skus(outcome for answers in outcomes for outcome in answers)
         if not short:
             return set()
         due = await self._store.due(book.now, short, OVERDUE_FREED_MAX)
-        return {reservation_id for reservation_id in due if not book.knows(reservation_id)}
+        return {reservation_id for reservation_id in due if not book.has_resolved(reservation_id)}
 
 
 def _decide_units(book: Book, units: list[Unit]) -> list[list[Outcome]]:

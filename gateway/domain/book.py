@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.errors import LocationUnknown, QuantityOverflow, RequestIdReused, ReservationUnknown, SkuUnknown
-from gateway.domain.reservations import Reservation
+from gateway.domain.reservations import Reservation, ReservationState
 from gateway.domain.stock import UNITS_MAX, Level, Movement, MovementKind, Shortfall, ShortfallCause, SkuRule
 
 LevelKey = tuple[str, str]
@@ -119,9 +119,10 @@ class Book:
             )
         return reservation
 
-    def knows(self, reservation_id: int) -> bool:
-        """True if the reservation was loaded."""
-        return reservation_id in self._reservations
+    def has_resolved(self, reservation_id: int) -> bool:
+        """True if the reservation is here, and open no more."""
+        reservation = self._reservations.get(reservation_id)
+        return reservation is not None and reservation.state is not ReservationState.HELD
 
     def first_answer(self, command: AnyCommand) -> AnyAnswer | None:
         """The answer this request id got before, if it did; raises `RequestIdReused` for other content (R10)."""

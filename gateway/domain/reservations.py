@@ -6,7 +6,8 @@
     RELEASED     -            -           -          -                -
     EXPIRED      -            -           -          -                -
 
-"-" is an error that changes nothing and says what came first (R6). A HELD reservation whose time has come counts as
+"-" is an error that changes nothing and says what came first (R6); an expiry alone, which nobody asked for, then does
+nothing and says nothing. A HELD reservation whose time has come counts as
 EXPIRED from that instant on, whether or not the sweeper has been there (R7). `held` keeps what was promised when the
 reservation was resolved; only that of HELD reservations counts as reserved.
 """

@@ -218,7 +218,8 @@ async def test_a_gateway_that_hangs_with_the_head_in_its_hands(client: Client, s
         request = reserve_of("CUP", 5)
         async with asyncio.timeout(3 * STATEMENT_TIMEOUT_SECONDS):
             while not await reserved(client, request):
-                assert (await client.level("CUP")).reserved == 0
+                # What timed out may have been done all the same: UNAVAILABLE says that nobody knows.
+                assert (await client.level("CUP")).reserved in {0, 5}
     finally:
         frozen.terminate()
         await database.close()

@@ -73,7 +73,7 @@ async def test_an_adjustment_below_what_is_reserved_is_refused(client: Client) -
     await client.reserve("CUP", 6)
     refusal = await refused(adjust(client, "CUP", -5))
     assert (refusal.code, refusal.reason) == (StatusCode.FAILED_PRECONDITION, "BELOW_RESERVED")
-    assert refusal.facts == {"on_hand": "10", "reserved": "6", "change": "-5"}
+    assert refusal.facts == {"sku": "CUP", "on_hand": "10", "reserved": "6", "change": "-5"}
     assert (await adjust(client, "CUP", -4)).level.available == 0
 
 
