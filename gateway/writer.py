@@ -195,8 +195,11 @@ class Writer:
             outcomes = await self._apply_group(units)
         except DatabaseUnavailable as error:
             await self._store.close()
-            for unit in units:
+            # Those in the queue have waited as long already, and would only learn the same one after the other.
+            for unit in (*units, *self._queue):
                 unit.fail(error)
+            self._queue.clear()
+            self._queued = 0
         # Whatever else the database says is about one of these units: find it, and let the others go on.
         except Exception as error:
             log.warning("a group of %d units was refused by the database", len(units), exc_info=True)

@@ -124,7 +124,7 @@ async def test_many_may_migrate_at_once(settings: Settings, owner: asyncpg.Conne
     name = new_merchant_name()
     url = str(settings.database_url)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             done = await asyncio.gather(*(schema.migrate(url, create=name) for _ in range(4)))
         seen = [one.from_revision for migrated in done for one in migrated if one.merchant == name]
         newest = await schema.newest_revision()
@@ -146,7 +146,7 @@ async def test_two_gateways_may_start_at_once(settings: Settings, owner: asyncpg
             await both_up.wait()
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(start(), start())
         assert await owner.fetchval(f"SELECT count(*) FROM {schema_of(name)}.head") == 1
         diagnosis = {(found.check, found.ok) for found in await app.doctor(settings) if found.merchant == name}

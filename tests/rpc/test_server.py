@@ -49,7 +49,7 @@ async def test_a_stopping_gateway_is_not_serving(settings: Settings, monkeypatch
     """Who watches the health is told NOT_SERVING before the connection goes, so that no new call is sent here."""
     # The streams of the health service end with the grace and not before.
     monkeypatch.setattr(app, "GRACE_SECONDS", 0.5)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async with app.running_gateway(replace(settings, listen="127.0.0.1:0")) as address:
             channel = grpc.aio.insecure_channel(address)
             stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -146,7 +146,7 @@ async def test_beyond_loopback_a_token_is_needed(settings: Settings, token: str)
 async def test_a_gateway_that_fails_still_ends_its_streams(settings: Settings, token: str) -> None:
     """Whatever ends a gateway, its callers are told, and its address is free again."""
     gateway = _gateway(settings)
-    async with asyncio.timeout(30), AsyncExitStack() as stack:
+    async with asyncio.timeout(60), AsyncExitStack() as stack:
         address = await stack.enter_async_context(gateway)
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
         stream = Stream(Client(channel, token), live_only=True)

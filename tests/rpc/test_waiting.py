@@ -114,9 +114,13 @@ async def test_who_left_too_late_has_done_it_whole(client: Client, jam: Jam) -> 
     """A group that has started is never half-applied: the caller has gone, the effect stands, the id knows (R10)."""
     await client.add_sku("CUP", 10)
     await jam.begin()
-    left = _task(_reserve(client, "left", timeout=1.0))
+    left = _reserve(client, "left", timeout=20)
+    sent = _task(left)
     await jam.felt()
-    assert (await refused(left)).code is StatusCode.DEADLINE_EXCEEDED
+    left.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sent
+    await _arrived(client)
     await jam.end()
     held = (await _reserve(client, "left", timeout=20)).reservation
     assert held.reservation_id == "1"
@@ -153,7 +157,7 @@ async def test_a_full_queue_says_so_at_once(small_gateway: Client, jam: Jam) -> 
     calls += [_task(_reserve(client, str(number), timeout=20)) for number in range(1, 30)]
     refused_calls = await _first_refused(calls)
     refusal = await refused(refused_calls[0])
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4, "what is jammed fails after five seconds: it did not say so at once"
     assert (refusal.code, refusal.reason) == (StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
     assert (refusal.retry_ms, refusal.facts["retry_after_ms"]) == (200, "200")
     assert await units(client, "CUP") == (100, 0, 100)

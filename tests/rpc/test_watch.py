@@ -220,7 +220,7 @@ async def test_a_resume_point_in_the_future_is_refused(client: Client) -> None:
 
 async def test_a_stopping_gateway_says_goodbye(settings: Settings, token: str) -> None:
     """Before it stops the gateway tells every stream from where to resume, and ends it with OK, without delay."""
-    async with asyncio.timeout(10), gateway(settings, token) as client:
+    async with asyncio.timeout(60), gateway(settings, token) as client:
         await client.add_sku("CUP", 10)
         streams = [Stream(client, **start) for start in ({}, {"live_only": True}, {"skus": ["CUP"]})]
         for stream in streams:

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -162,9 +162,10 @@ async def test_readers_that_vanish_leave_nothing_behind(
             vanishing.stock.WatchStockLevels(request, **{**vanishing.options, "timeout": timeout}) for _ in range(10)
         ]
         if way != "cancel at once":
-            for call in calls:
-                await call.read()
-            assert _subscribers(token) >= (0 if way == "deadline" else 10)
+            with suppress(grpc.aio.AioRpcError):
+                for call in calls:
+                    await call.read()
+            assert way == "deadline" or _subscribers(token) == 10
         if way.startswith("cancel"):
             for call in calls:
                 call.cancel()
