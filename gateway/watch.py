@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.domain.errors import EpochMismatch, GatewayError, ReaderTooSlow, RevisionFromFuture
 from gateway.store import journal, levels
-from gateway.store.database import MerchantDatabase, ReadConnection, take_snapshot
+from gateway.store.database import MerchantDatabase, ReadConnection, fence, take_snapshot
 from gateway.store.levels import Head, SkuLevels
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ GAP_MOVEMENTS_MAX = 50_000
 # Changes gather for so long before they are read once for all subscribers.
 GATHER_SECONDS = 0.02
 LOOK_ANYWAY_SECONDS = 1.0
+# So long a new subscriber waits for the hub and the database together.
+SUBSCRIBE_SECONDS_MAX = 5.0
 CATCH_UP_TIMEOUT_SECONDS = 60.0
 _PAGE = 1_000
 
@@ -132,11 +134,16 @@ class LevelHub:
     async def subscribe(self, skus: frozenset[str] | None) -> AsyncIterator[tuple[Subscriber, Head]]:
         """A box that fills from now on, and the journal's head at this moment."""
         subscriber = Subscriber(skus)
-        async with self._reading, self._database.transaction() as connection:
-            head = await levels.read_head(connection)
-            if not self._subscribers:
-                self._revision = head.revision
-            self._subscribers.add(subscriber)
+        with fence():
+            async with (
+                asyncio.timeout(SUBSCRIBE_SECONDS_MAX),
+                self._reading,
+                self._database.transaction() as connection,
+            ):
+                head = await levels.read_head(connection)
+                if not self._subscribers:
+                    self._revision = head.revision
+                self._subscribers.add(subscriber)
         if self._closing:
             subscriber.close()
         try:

@@ -2,9 +2,9 @@
 
     available = on hand - reserved - safety stock, shown as 0 when negative; the deficit is shown beside it.
 
-On hand may pass below zero in two ways: a reservation whose goods turned out to be gone (R14) is committed all the same
-(R1), where `deficit` moves from reserved to on hand and stays until goods come; and a count that arrives late finds less
-than what has left since. Either way a shortfall has been opened.
+On hand may pass below zero in two ways: a reservation whose goods turned out to be gone (R14) is committed all the
+same (R1), where `deficit` moves from reserved to on hand and stays until goods come; and a count that arrives late
+finds less than what has left since. Either way a shortfall has been opened.
 """
 
 from datetime import datetime
