@@ -40,7 +40,8 @@ REASONED = re.compile(
 
 # Written with brackets so that the patterns do not find themselves.
 UNFINISHED = re.compile(
-    r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK|NotImplemented[E]rror|for [n]ow(?!,)|place[h]older|in a [r]eal|simplified [v]ersion)\b",
+    r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK|NotImplemented[E]rror|for [n]ow(?!,)|place[h]older|in a [r]eal"
+    r"|simplified [v]ersion)\b",
     re.IGNORECASE,
 )
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|root|home|Users|opt/pypi)/")
