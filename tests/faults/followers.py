@@ -9,7 +9,8 @@ from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.stock_pb2 import StockLevel
 from tests.client import Client
 
-ARRIVE_SECONDS_MAX = 5.0
+# A look that was under way when the database froze holds on for its own five seconds, and so may the next.
+ARRIVE_SECONDS_MAX = 15.0
 
 
 @dataclass
