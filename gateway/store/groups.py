@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from gateway.domain.book import Book, Changes, Counters, LevelKey, Limits
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.domain.groups import Needs
 from gateway.domain.reservations import Line, Reservation, ReservationState
 from gateway.domain.stock import Level, SkuRule
@@ -61,7 +62,20 @@ class GroupStore:
         self._known = Known()
 
     async def load(self, needs: Needs, *, exclusive: bool = False) -> Book:
-        """Everything a group needs, as of one moment; with `exclusive` nobody else writes until `save` or `give_up`."""
+        """Everything a group needs, as of one moment; with `exclusive` nobody else writes until `save` or `give_up`.
+
+        A session that has ended while nobody looked is replaced unnoticed: reading again changes nothing.
+        """
+        kept = self._connection
+        try:
+            return await self._load(needs, exclusive)
+        except DatabaseUnavailable:
+            if kept is None or kept is not self._connection or not kept.is_closed():
+                raise
+        await self.close()
+        return await self._load(needs, exclusive)
+
+    async def _load(self, needs: Needs, exclusive: bool) -> Book:
         with fence():
             connection = await self._open()
             if exclusive:
