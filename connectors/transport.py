@@ -1,0 +1,239 @@
+"""The only way out: HTTP with a deadline, a rate, few tries and a breaker.
+
+What a failure means is decided by how far the call got. A connection that was never made carried nothing
+(`Transient`); a request that was sent and not answered may have been applied (`OutcomeUnknown`), unless it only reads.
+A call is tried again here only if it certainly did nothing, or is safe to repeat; minutes and hours are the gateway's.
+"""
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TypeVar
+
+import httpx
+import tenacity
+
+from connectors.errors import ConnectorError, OutcomeUnknown, Throttled, Transient
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Nothing of the request has left this machine.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+THROTTLE_SECONDS = 1.0
+RATE_MIN = 0.5
+# Most urgent first; see `Limiter.turn`.
+TO_ZERO, LOWERING, RAISING, ORDERS, READING = 0, 2, 3, 1, 4
+
+
+@dataclass(frozen=True)
+class TransportLimits:
+    """Bounds of one channel's calls."""
+
+    calls_per_second: float = 20.0
+    deadline_seconds: float = 5.0
+    tries_max: int = 3
+    # So many failures in a row open the breaker; it lets one call through after a while.
+    breaker_failures: int = 8
+    breaker_seconds: float = 5.0
+
+
+class Limiter:
+    """A token bucket that serves the most urgent caller first, and learns: it halves when the platform throttles."""
+
+    def __init__(self, calls_per_second: float) -> None:
+        """Begin full; a burst is one second's calls."""
+        self.rate = self._rate_max = calls_per_second
+        self._tokens = calls_per_second
+        self._filled = time.monotonic()
+        self._banned_until = 0.0
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._number = itertools.count()
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def banned_seconds(self) -> float:
+        """How long no call may be made; 0 if none is banned."""
+        return max(0.0, self._banned_until - time.monotonic())
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._waiting)
+
+    async def turn(self, priority: float) -> None:
+        """Wait until a call may be made; the lowest `priority` goes first."""
+        if not self._waiting and self._take():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._number), future))
+        if self._serving is None or self._serving.done():
+            self._serving = asyncio.create_task(self._serve())
+        await future
+
+    def throttled(self, retry_after_seconds: float | None) -> None:
+        """The platform wants fewer calls."""
+        self.rate = max(RATE_MIN, self.rate / 2)
+        self._tokens = 0.0
+        seconds = THROTTLE_SECONDS if retry_after_seconds is None else retry_after_seconds
+        self._banned_until = max(self._banned_until, time.monotonic() + seconds)
+
+    def answered(self) -> None:
+        """A call went well: grow again, slowly."""
+        self.rate = min(self._rate_max, self.rate * 1.02)
+
+    def _take(self) -> bool:
+        now = time.monotonic()
+        if now < self._banned_until:
+            return False
+        self._tokens = min(max(1.0, self.rate), self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    async def _serve(self) -> None:
+        while self._waiting:
+            if self._waiting[0][2].done():  # who waited has gone
+                heapq.heappop(self._waiting)
+            elif self._take():
+                heapq.heappop(self._waiting)[2].set_result(None)
+            else:
+                await asyncio.sleep(max(self.banned_seconds, (1 - self._tokens) / self.rate, 0.001))
+
+
+class Breaker:
+    """Open while a platform is away, so that nobody waits for it; one call at a time finds out whether it is back."""
+
+    def __init__(self, failures: int, seconds: float) -> None:
+        """Begin closed."""
+        self._failures_max, self._seconds = failures, seconds
+        self._failures = 0
+        self._closed_again = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """True while calls are refused here."""
+        return self._failures >= self._failures_max and time.monotonic() < self._closed_again
+
+    def require_closed(self) -> None:
+        """Raise `Transient` while open; the first caller after the pause passes, the next one waits for its news."""
+        if self.is_open:
+            raise Transient("the platform has been away; it is asked again in a moment", code="BREAKER_OPEN")
+        if self._failures >= self._failures_max:
+            self._closed_again = time.monotonic() + self._seconds
+
+    def succeeded(self) -> None:
+        """The platform has answered."""
+        self._failures = 0
+
+    def failed(self) -> None:
+        """The platform has not answered."""
+        self._failures += 1
+        if self._failures >= self._failures_max:
+            self._closed_again = time.monotonic() + self._seconds
+
+
+class Transport:
+    """One channel's calls to its platform."""
+
+    def __init__(self, client: httpx.AsyncClient, limits: TransportLimits | None = None) -> None:
+        """Use the client's connections."""
+        self.limits = limits or TransportLimits()
+        self.limiter = Limiter(self.limits.calls_per_second)
+        self.breaker = Breaker(self.limits.breaker_failures, self.limits.breaker_seconds)
+        self.calls = 0
+        self.retries = 0
+        self._client = client
+        self._offset = timedelta()
+
+    def platform_now(self) -> datetime:
+        """The platform's clock, as far as its answers tell it (to the second)."""
+        return datetime.now(UTC) + self._offset
+
+    async def call(
+        self,
+        build: Callable[[], httpx.Request],
+        read: Callable[[httpx.Response], T],
+        *,
+        priority: float,
+        repeatable: bool,
+    ) -> T:
+        """Send what `build` makes (anew for each try, so that its timestamp is fresh) and `read` the answer.
+
+        `read` raises what the platform's words mean. `repeatable` says that a second time does no harm: the call only
+        reads, is absolute, or carries an id. Then an unknown outcome is tried again here, and is `Transient` if it only
+        reads; otherwise it is raised as `OutcomeUnknown` at once.
+        """
+        again = (Transient, OutcomeUnknown) if repeatable else (Transient,)
+        tries = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception_type(again),
+            wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
+            stop=tenacity.stop_after_attempt(self.limits.tries_max),
+            reraise=True,
+        )
+        async for attempt in tries:
+            with attempt:
+                self.retries += attempt.retry_state.attempt_number > 1
+                return await self._once(build, read, priority)
+        raise AssertionError("tenacity ends with a result or an error")
+
+    async def _once(
+        self, build: Callable[[], httpx.Request], read: Callable[[httpx.Response], T], priority: float
+    ) -> T:
+        self.breaker.require_closed()
+        await self.limiter.turn(priority)
+        self.calls += 1
+        async with self._watched():
+            response = await self._send(build())
+            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise OutcomeUnknown(f"HTTP {response.status_code} from the platform's front")
+            return read(response)
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            async with asyncio.timeout(self.limits.deadline_seconds):
+                response = await self._client.send(request)
+        except _NEVER_SENT as error:
+            raise Transient(f"no connection to the platform: {type(error).__name__}") from error
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise OutcomeUnknown(f"no answer from the platform: {type(error).__name__}") from error
+        self._hear_time(response)
+        return response
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except Throttled as error:
+            self.limiter.throttled(error.retry_after_seconds)
+            self.breaker.succeeded()
+            raise
+        except (Transient, OutcomeUnknown):
+            self.breaker.failed()
+            raise
+        except ConnectorError:
+            self.breaker.succeeded()
+            raise
+        else:
+            self.breaker.succeeded()
+            self.limiter.answered()
+
+    def _hear_time(self, response: httpx.Response) -> None:
+        try:
+            stated = parsedate_to_datetime(response.headers["date"])
+        except (KeyError, ValueError):
+            return
+        offset = stated - datetime.now(UTC)
+        # A second's granularity: keep to the old reading while the new one agrees with it.
+        if abs(offset - self._offset) > timedelta(seconds=1.5):
+            self._offset = offset
