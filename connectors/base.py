@@ -61,7 +61,7 @@ class OrderSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What a listing shows: `shown` units the platform would still sell, `withheld` units it keeps for unpaid orders."""
+    """What a listing shows: `shown` units it would still sell, `withheld` units it keeps for unpaid orders."""
 
     key: ListingKey
     shown: int

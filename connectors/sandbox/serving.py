@@ -33,7 +33,7 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
     server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]  # uvicorn has no setting for it
     running = asyncio.create_task(server.serve([listener]))
     try:
-        while not server.started and not running.done():
+        while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn says it by a flag
             await asyncio.sleep(0.005)
         yield f"{host}:{listener.getsockname()[1]}"
     finally:
