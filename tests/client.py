@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from gateway.v1.channel_service_pb2_grpc import ChannelServiceStub
 from gateway.v1.operations_service_pb2_grpc import OperationsServiceStub
 from gateway.v1.stock_pb2 import Reservation, StockLevel
 from gateway.v1.stock_service_pb2_grpc import StockServiceStub
@@ -33,7 +34,7 @@ def made(kind: type[M], **content: Any) -> M:
 
 
 class Client:
-    """The three services over one channel, acting for one merchant."""
+    """The services over one channel, acting for one merchant."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
         """Use the channel; it stays the caller's."""
@@ -44,6 +45,7 @@ class Client:
         }
         self.stock = StockServiceStub(channel)
         self.catalog = CatalogServiceStub(channel)
+        self.selling = ChannelServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
 
     async def ask(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:

@@ -98,6 +98,7 @@ class Caller:
         self.as_json = as_json
         self.stock = stock_service_pb2_grpc.StockServiceStub(channel)
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
+        self.selling = channel_service_pb2_grpc.ChannelServiceStub(channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
 
     def ask(

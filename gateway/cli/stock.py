@@ -241,8 +241,8 @@ def shortfalls(
     limit: Limit = 100,
 ) -> None:
     """Show units that were sold and cannot be served, newest first."""
-    request = stock_service_pb2.ListShortfallsRequest(include_resolved=resolved)
-    response = gathered(caller, caller.stock.ListShortfalls, request, "shortfalls", limit)
+    request = channel_service_pb2.ListShortfallsRequest(include_resolved=resolved)
+    response = gathered(caller, caller.selling.ListShortfalls, request, "shortfalls", limit)
     if caller.as_json:
         print_document(document(response))
         return

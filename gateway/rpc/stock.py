@@ -167,20 +167,6 @@ async def list_reservations(call: Call, request: pb.ListReservationsRequest) -> 
     return response
 
 
-async def list_shortfalls(call: Call, request: pb.ListShortfallsRequest) -> pb.ListShortfallsResponse:
-    """List shortfalls, newest first."""
-    size = page_size(request)
-    found = await call.merchant.ledger.list_shortfalls(
-        before=page_token(request, NUMBER, NO_LIMIT), include_resolved=request.include_resolved, count_max=size
-    )
-    response = pb.ListShortfallsResponse()
-    for shortfall in found:
-        rendering.fill_shortfall(response.shortfalls.add(), shortfall)
-    if len(found) == size:
-        response.next_page_token = token(found[-1].shortfall_id)
-    return response
-
-
 def _parse_item(item: pb.BatchItem, name: str, place: int) -> AnyCommand | GatewayError:
     """The item's command, or what is wrong with it, its field named from the batch's point of view."""
     at = f"items[{place}]"
@@ -252,6 +238,5 @@ METHODS: dict[str, Unary | Streaming] = {
     "ListStockLevels": list_stock_levels,
     "ListMovements": list_movements,
     "ListReservations": list_reservations,
-    "ListShortfalls": list_shortfalls,
     "WatchStockLevels": watch_stock_levels,
 }

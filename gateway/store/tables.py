@@ -39,6 +39,9 @@ head = Table(
     Column("record_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
     Column("audited_revision", BigInteger, nullable=False, server_default=text("0")),
     Column("epoch", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("listing_number", BigInteger, nullable=False, server_default=text("0")),
+    Column("push_number", BigInteger, nullable=False, server_default=text("0")),
+    Column("drift_number", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("singleton", name="head_singleton"),
 )
 
@@ -78,6 +81,8 @@ levels = Table(
     Column("last_count_time", TIME),
     Column("last_count_revision", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    # Units that listings may still sell by themselves: the sum over `listings`, kept here for the hot path.
+    Column("exposed", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("reserved >= 0", name="levels_reserved"),
     postgresql_with={"fillfactor": "50"},
 )
@@ -156,4 +161,107 @@ access_tokens = Table(
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),
     Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+# Who writes here or to `listings` and `policies` from outside a group raises `head.version` in the same transaction.
+# Credentials and tokens are encrypted with a key from the environment.
+channels = Table(
+    "channels",
+    metadata,
+    Column("channel", CODE, primary_key=True),
+    Column("platform", SmallInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("locations", ARRAY(CODE), nullable=False),
+    Column("facts", JSONB, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=text("false")),
+    Column("pause_reason", Text, nullable=False, server_default=text("''")),
+    Column("many_to_zero_time", TIME),
+    Column("watermark", TIME),
+    Column("connector", JSONB),
+    Column("heartbeat_time", TIME),
+    Column("credentials", LargeBinary),
+    Column("tokens", LargeBinary),
+    Column("token_version", BigInteger, nullable=False, server_default=text("0")),
+    Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+)
+
+# What the catalog says of a listing, and `state`: what the ledger knows of it (`domain/listings.py`). `version` is that
+# of the head when the state was last saved: streams follow it.
+listings = Table(
+    "listings",
+    metadata,
+    Column("listing_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("channel", CODE, nullable=False),
+    Column("item_id", CODE, nullable=False),
+    Column("platform_sku_id", CODE, nullable=False),
+    Column("components", JSONB, nullable=False),
+    Column("skus", ARRAY(CODE), nullable=False),
+    Column("takes_on", SmallInteger),
+    Column("state", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("version", BigInteger, nullable=False, server_default=text("0")),
+    Column("create_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
+    Index("listings_by_key", "channel", "item_id", "platform_sku_id", unique=True),
+    Index("listings_by_sku", "skus", postgresql_using="gin"),
+    Index("listings_by_version", "channel", "version"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# `lines` is an array of `domain/orders.py: KnownLine`.
+orders = Table(
+    "orders",
+    metadata,
+    Column("channel", CODE, primary_key=True),
+    Column("order_id", CODE, primary_key=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("update_time", TIME, nullable=False),
+    Column("placed_time", TIME, nullable=False),
+    Column("paid_time", TIME),
+    Column("lines", JSONB, nullable=False),
+    Column("unlinked", Boolean, nullable=False),
+    Index("orders_by_update", "channel", "update_time"),
+    Index("orders_unlinked", "channel", "order_id", postgresql_where=text("unlinked")),
+    postgresql_with={"fillfactor": "70"},
+)
+
+# Every change of a listing's number that was ever decided, and what became of it.
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("push_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("listing_id", BigInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("sales", BigInteger, nullable=False),
+    Column("create_time", TIME, nullable=False),
+    Column("settle_time", TIME),
+    Column("result", SmallInteger),
+    Column("applied", BigInteger),
+    Column("attempts", Integer),
+    Column("duration_ms", BigInteger),
+    Column("error", Text),
+    Index("pushes_by_listing", "listing_id", "push_id"),
+    postgresql_with={"fillfactor": "70"},
+)
+
+drifts = Table(
+    "drifts",
+    metadata,
+    Column("drift_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("listing_id", BigInteger, nullable=False),
+    Column("channel", CODE, nullable=False),
+    Column("shown", BigInteger, nullable=False),
+    Column("exposure_before", BigInteger, nullable=False),
+    Column("exposure_least", BigInteger, nullable=False),
+    Column("exposure_most", BigInteger, nullable=False),
+    Column("read_time", TIME, nullable=False),
+    Column("judge_time", TIME, nullable=False),
+    Column("action", Text, nullable=False),
+    Index("drifts_by_channel", "channel", "drift_id"),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("sku", CODE, primary_key=True),
+    Column("policy", JSONB, nullable=False),
+    Column("update_time", TIME, nullable=False, server_default=text("clock_timestamp()")),
 )

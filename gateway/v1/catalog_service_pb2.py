@@ -23,56 +23,110 @@ _sym_db = _symbol_database.Default()
 
 
 from gateway.v1 import catalog_pb2 as gateway_dot_v1_dot_catalog__pb2
+from gateway.v1 import channel_pb2 as gateway_dot_v1_dot_channel__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/catalog_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/catalog.proto\x1a google/protobuf/field_mask.proto\"0\n\x10\x43reateSkuRequest\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"1\n\x11\x43reateSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"a\n\x10UpdateSkuRequest\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"1\n\x11UpdateSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"\x1c\n\rGetSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\".\n\x0eGetSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"L\n\x0fListSkusRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsku_prefix\x18\x03 \x01(\t\"J\n\x10ListSkusResponse\x12\x1d\n\x04skus\x18\x01 \x03(\x0b\x32\x0f.gateway.v1.Sku\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x10\x46reezeSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"1\n\x11\x46reezeSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"!\n\x12UnfreezeSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\"3\n\x13UnfreezeSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"?\n\x15\x43reateLocationRequest\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"@\n\x16\x43reateLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"p\n\x15UpdateLocationRequest\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x16UpdateLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"&\n\x12GetLocationRequest\x12\x10\n\x08location\x18\x01 \x01(\t\"=\n\x13GetLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"=\n\x14ListLocationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListLocationsResponse\x12\'\n\tlocations\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Location\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9e\x06\n\x0e\x43\x61talogService\x12H\n\tCreateSku\x12\x1c.gateway.v1.CreateSkuRequest\x1a\x1d.gateway.v1.CreateSkuResponse\x12H\n\tUpdateSku\x12\x1c.gateway.v1.UpdateSkuRequest\x1a\x1d.gateway.v1.UpdateSkuResponse\x12?\n\x06GetSku\x12\x19.gateway.v1.GetSkuRequest\x1a\x1a.gateway.v1.GetSkuResponse\x12\x45\n\x08ListSkus\x12\x1b.gateway.v1.ListSkusRequest\x1a\x1c.gateway.v1.ListSkusResponse\x12H\n\tFreezeSku\x12\x1c.gateway.v1.FreezeSkuRequest\x1a\x1d.gateway.v1.FreezeSkuResponse\x12N\n\x0bUnfreezeSku\x12\x1e.gateway.v1.UnfreezeSkuRequest\x1a\x1f.gateway.v1.UnfreezeSkuResponse\x12W\n\x0e\x43reateLocation\x12!.gateway.v1.CreateLocationRequest\x1a\".gateway.v1.CreateLocationResponse\x12W\n\x0eUpdateLocation\x12!.gateway.v1.UpdateLocationRequest\x1a\".gateway.v1.UpdateLocationResponse\x12N\n\x0bGetLocation\x12\x1e.gateway.v1.GetLocationRequest\x1a\x1f.gateway.v1.GetLocationResponse\x12T\n\rListLocations\x12 .gateway.v1.ListLocationsRequest\x1a!.gateway.v1.ListLocationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gateway/v1/catalog_service.proto\x12\ngateway.v1\x1a\x18gateway/v1/catalog.proto\x1a\x18gateway/v1/channel.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"0\n\x10\x43reateSkuRequest\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"1\n\x11\x43reateSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"a\n\x10UpdateSkuRequest\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"1\n\x11UpdateSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"\x1c\n\rGetSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\".\n\x0eGetSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"L\n\x0fListSkusRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\nsku_prefix\x18\x03 \x01(\t\"J\n\x10ListSkusResponse\x12\x1d\n\x04skus\x18\x01 \x03(\x0b\x32\x0f.gateway.v1.Sku\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"/\n\x10\x46reezeSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"1\n\x11\x46reezeSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"!\n\x12UnfreezeSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\"3\n\x13UnfreezeSkuResponse\x12\x1c\n\x03sku\x18\x01 \x01(\x0b\x32\x0f.gateway.v1.Sku\"?\n\x15\x43reateLocationRequest\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"@\n\x16\x43reateLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"p\n\x15UpdateLocationRequest\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"@\n\x16UpdateLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"&\n\x12GetLocationRequest\x12\x10\n\x08location\x18\x01 \x01(\t\"=\n\x13GetLocationResponse\x12&\n\x08location\x18\x01 \x01(\x0b\x32\x14.gateway.v1.Location\"=\n\x14ListLocationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Y\n\x15ListLocationsResponse\x12\'\n\tlocations\x18\x01 \x03(\x0b\x32\x14.gateway.v1.Location\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x14\x43reateChannelRequest\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\"=\n\x15\x43reateChannelResponse\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\"m\n\x14UpdateChannelRequest\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"=\n\x15UpdateChannelResponse\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\"$\n\x11GetChannelRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\":\n\x12GetChannelResponse\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\"<\n\x13ListChannelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListChannelsResponse\x12%\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x13.gateway.v1.Channel\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa0\x01\n\x15SetCredentialsRequest\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x18\n\x10\x63redentials_json\x18\x02 \x01(\t\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x03 \x01(\t\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\x16SetCredentialsResponse\x12$\n\x07\x63hannel\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Channel\":\n\x12LinkListingRequest\x12$\n\x07listing\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Listing\";\n\x13LinkListingResponse\x12$\n\x07listing\x18\x01 \x01(\x0b\x32\x13.gateway.v1.Listing\"*\n\x14UnlinkListingRequest\x12\x12\n\nlisting_id\x18\x01 \x01(\x03\"\x17\n\x15UnlinkListingResponse\";\n\x10SetPolicyRequest\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.gateway.v1.StockPolicy\"<\n\x11SetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.gateway.v1.StockPolicy\"\x1f\n\x10GetPolicyRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\"<\n\x11GetPolicyResponse\x12\'\n\x06policy\x18\x01 \x01(\x0b\x32\x17.gateway.v1.StockPolicy\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x14ListPoliciesResponse\x12)\n\x08policies\x18\x01 \x03(\x0b\x32\x17.gateway.v1.StockPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"]\n\x14ImportCatalogRequest\x12\'\n\x05table\x18\x01 \x01(\x0e\x32\x18.gateway.v1.CatalogTable\x12\x0b\n\x03\x63sv\x18\x02 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\"W\n\nImportLine\x12\x0c\n\x04line\x18\x01 \x01(\x05\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0e\n\x06result\x18\x03 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"O\n\x15ImportCatalogResponse\x12%\n\x05lines\x18\x01 \x03(\x0b\x32\x16.gateway.v1.ImportLine\x12\x0f\n\x07\x61pplied\x18\x02 \x01(\x08\"?\n\x14\x45xportCatalogRequest\x12\'\n\x05table\x18\x01 \x01(\x0e\x32\x18.gateway.v1.CatalogTable\"$\n\x15\x45xportCatalogResponse\x12\x0b\n\x03\x63sv\x18\x01 \x01(\t*a\n\x0c\x43\x61talogTable\x12\x1d\n\x19\x43\x41TALOG_TABLE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41TALOG_TABLE_SKUS\x10\x01\x12\x1a\n\x16\x43\x41TALOG_TABLE_LISTINGS\x10\x02\x32\xfe\r\n\x0e\x43\x61talogService\x12H\n\tCreateSku\x12\x1c.gateway.v1.CreateSkuRequest\x1a\x1d.gateway.v1.CreateSkuResponse\x12H\n\tUpdateSku\x12\x1c.gateway.v1.UpdateSkuRequest\x1a\x1d.gateway.v1.UpdateSkuResponse\x12?\n\x06GetSku\x12\x19.gateway.v1.GetSkuRequest\x1a\x1a.gateway.v1.GetSkuResponse\x12\x45\n\x08ListSkus\x12\x1b.gateway.v1.ListSkusRequest\x1a\x1c.gateway.v1.ListSkusResponse\x12H\n\tFreezeSku\x12\x1c.gateway.v1.FreezeSkuRequest\x1a\x1d.gateway.v1.FreezeSkuResponse\x12N\n\x0bUnfreezeSku\x12\x1e.gateway.v1.UnfreezeSkuRequest\x1a\x1f.gateway.v1.UnfreezeSkuResponse\x12W\n\x0e\x43reateLocation\x12!.gateway.v1.CreateLocationRequest\x1a\".gateway.v1.CreateLocationResponse\x12W\n\x0eUpdateLocation\x12!.gateway.v1.UpdateLocationRequest\x1a\".gateway.v1.UpdateLocationResponse\x12N\n\x0bGetLocation\x12\x1e.gateway.v1.GetLocationRequest\x1a\x1f.gateway.v1.GetLocationResponse\x12T\n\rListLocations\x12 .gateway.v1.ListLocationsRequest\x1a!.gateway.v1.ListLocationsResponse\x12T\n\rCreateChannel\x12 .gateway.v1.CreateChannelRequest\x1a!.gateway.v1.CreateChannelResponse\x12T\n\rUpdateChannel\x12 .gateway.v1.UpdateChannelRequest\x1a!.gateway.v1.UpdateChannelResponse\x12K\n\nGetChannel\x12\x1d.gateway.v1.GetChannelRequest\x1a\x1e.gateway.v1.GetChannelResponse\x12Q\n\x0cListChannels\x12\x1f.gateway.v1.ListChannelsRequest\x1a .gateway.v1.ListChannelsResponse\x12W\n\x0eSetCredentials\x12!.gateway.v1.SetCredentialsRequest\x1a\".gateway.v1.SetCredentialsResponse\x12N\n\x0bLinkListing\x12\x1e.gateway.v1.LinkListingRequest\x1a\x1f.gateway.v1.LinkListingResponse\x12T\n\rUnlinkListing\x12 .gateway.v1.UnlinkListingRequest\x1a!.gateway.v1.UnlinkListingResponse\x12H\n\tSetPolicy\x12\x1c.gateway.v1.SetPolicyRequest\x1a\x1d.gateway.v1.SetPolicyResponse\x12H\n\tGetPolicy\x12\x1c.gateway.v1.GetPolicyRequest\x1a\x1d.gateway.v1.GetPolicyResponse\x12Q\n\x0cListPolicies\x12\x1f.gateway.v1.ListPoliciesRequest\x1a .gateway.v1.ListPoliciesResponse\x12T\n\rImportCatalog\x12 .gateway.v1.ImportCatalogRequest\x1a!.gateway.v1.ImportCatalogResponse\x12V\n\rExportCatalog\x12 .gateway.v1.ExportCatalogRequest\x1a!.gateway.v1.ExportCatalogResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.catalog_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATESKUREQUEST']._serialized_start=108
-  _globals['_CREATESKUREQUEST']._serialized_end=156
-  _globals['_CREATESKURESPONSE']._serialized_start=158
-  _globals['_CREATESKURESPONSE']._serialized_end=207
-  _globals['_UPDATESKUREQUEST']._serialized_start=209
-  _globals['_UPDATESKUREQUEST']._serialized_end=306
-  _globals['_UPDATESKURESPONSE']._serialized_start=308
-  _globals['_UPDATESKURESPONSE']._serialized_end=357
-  _globals['_GETSKUREQUEST']._serialized_start=359
-  _globals['_GETSKUREQUEST']._serialized_end=387
-  _globals['_GETSKURESPONSE']._serialized_start=389
-  _globals['_GETSKURESPONSE']._serialized_end=435
-  _globals['_LISTSKUSREQUEST']._serialized_start=437
-  _globals['_LISTSKUSREQUEST']._serialized_end=513
-  _globals['_LISTSKUSRESPONSE']._serialized_start=515
-  _globals['_LISTSKUSRESPONSE']._serialized_end=589
-  _globals['_FREEZESKUREQUEST']._serialized_start=591
-  _globals['_FREEZESKUREQUEST']._serialized_end=638
-  _globals['_FREEZESKURESPONSE']._serialized_start=640
-  _globals['_FREEZESKURESPONSE']._serialized_end=689
-  _globals['_UNFREEZESKUREQUEST']._serialized_start=691
-  _globals['_UNFREEZESKUREQUEST']._serialized_end=724
-  _globals['_UNFREEZESKURESPONSE']._serialized_start=726
-  _globals['_UNFREEZESKURESPONSE']._serialized_end=777
-  _globals['_CREATELOCATIONREQUEST']._serialized_start=779
-  _globals['_CREATELOCATIONREQUEST']._serialized_end=842
-  _globals['_CREATELOCATIONRESPONSE']._serialized_start=844
-  _globals['_CREATELOCATIONRESPONSE']._serialized_end=908
-  _globals['_UPDATELOCATIONREQUEST']._serialized_start=910
-  _globals['_UPDATELOCATIONREQUEST']._serialized_end=1022
-  _globals['_UPDATELOCATIONRESPONSE']._serialized_start=1024
-  _globals['_UPDATELOCATIONRESPONSE']._serialized_end=1088
-  _globals['_GETLOCATIONREQUEST']._serialized_start=1090
-  _globals['_GETLOCATIONREQUEST']._serialized_end=1128
-  _globals['_GETLOCATIONRESPONSE']._serialized_start=1130
-  _globals['_GETLOCATIONRESPONSE']._serialized_end=1191
-  _globals['_LISTLOCATIONSREQUEST']._serialized_start=1193
-  _globals['_LISTLOCATIONSREQUEST']._serialized_end=1254
-  _globals['_LISTLOCATIONSRESPONSE']._serialized_start=1256
-  _globals['_LISTLOCATIONSRESPONSE']._serialized_end=1345
-  _globals['_CATALOGSERVICE']._serialized_start=1348
-  _globals['_CATALOGSERVICE']._serialized_end=2146
+  _globals['_CATALOGTABLE']._serialized_start=3110
+  _globals['_CATALOGTABLE']._serialized_end=3207
+  _globals['_CREATESKUREQUEST']._serialized_start=167
+  _globals['_CREATESKUREQUEST']._serialized_end=215
+  _globals['_CREATESKURESPONSE']._serialized_start=217
+  _globals['_CREATESKURESPONSE']._serialized_end=266
+  _globals['_UPDATESKUREQUEST']._serialized_start=268
+  _globals['_UPDATESKUREQUEST']._serialized_end=365
+  _globals['_UPDATESKURESPONSE']._serialized_start=367
+  _globals['_UPDATESKURESPONSE']._serialized_end=416
+  _globals['_GETSKUREQUEST']._serialized_start=418
+  _globals['_GETSKUREQUEST']._serialized_end=446
+  _globals['_GETSKURESPONSE']._serialized_start=448
+  _globals['_GETSKURESPONSE']._serialized_end=494
+  _globals['_LISTSKUSREQUEST']._serialized_start=496
+  _globals['_LISTSKUSREQUEST']._serialized_end=572
+  _globals['_LISTSKUSRESPONSE']._serialized_start=574
+  _globals['_LISTSKUSRESPONSE']._serialized_end=648
+  _globals['_FREEZESKUREQUEST']._serialized_start=650
+  _globals['_FREEZESKUREQUEST']._serialized_end=697
+  _globals['_FREEZESKURESPONSE']._serialized_start=699
+  _globals['_FREEZESKURESPONSE']._serialized_end=748
+  _globals['_UNFREEZESKUREQUEST']._serialized_start=750
+  _globals['_UNFREEZESKUREQUEST']._serialized_end=783
+  _globals['_UNFREEZESKURESPONSE']._serialized_start=785
+  _globals['_UNFREEZESKURESPONSE']._serialized_end=836
+  _globals['_CREATELOCATIONREQUEST']._serialized_start=838
+  _globals['_CREATELOCATIONREQUEST']._serialized_end=901
+  _globals['_CREATELOCATIONRESPONSE']._serialized_start=903
+  _globals['_CREATELOCATIONRESPONSE']._serialized_end=967
+  _globals['_UPDATELOCATIONREQUEST']._serialized_start=969
+  _globals['_UPDATELOCATIONREQUEST']._serialized_end=1081
+  _globals['_UPDATELOCATIONRESPONSE']._serialized_start=1083
+  _globals['_UPDATELOCATIONRESPONSE']._serialized_end=1147
+  _globals['_GETLOCATIONREQUEST']._serialized_start=1149
+  _globals['_GETLOCATIONREQUEST']._serialized_end=1187
+  _globals['_GETLOCATIONRESPONSE']._serialized_start=1189
+  _globals['_GETLOCATIONRESPONSE']._serialized_end=1250
+  _globals['_LISTLOCATIONSREQUEST']._serialized_start=1252
+  _globals['_LISTLOCATIONSREQUEST']._serialized_end=1313
+  _globals['_LISTLOCATIONSRESPONSE']._serialized_start=1315
+  _globals['_LISTLOCATIONSRESPONSE']._serialized_end=1404
+  _globals['_CREATECHANNELREQUEST']._serialized_start=1406
+  _globals['_CREATECHANNELREQUEST']._serialized_end=1466
+  _globals['_CREATECHANNELRESPONSE']._serialized_start=1468
+  _globals['_CREATECHANNELRESPONSE']._serialized_end=1529
+  _globals['_UPDATECHANNELREQUEST']._serialized_start=1531
+  _globals['_UPDATECHANNELREQUEST']._serialized_end=1640
+  _globals['_UPDATECHANNELRESPONSE']._serialized_start=1642
+  _globals['_UPDATECHANNELRESPONSE']._serialized_end=1703
+  _globals['_GETCHANNELREQUEST']._serialized_start=1705
+  _globals['_GETCHANNELREQUEST']._serialized_end=1741
+  _globals['_GETCHANNELRESPONSE']._serialized_start=1743
+  _globals['_GETCHANNELRESPONSE']._serialized_end=1801
+  _globals['_LISTCHANNELSREQUEST']._serialized_start=1803
+  _globals['_LISTCHANNELSREQUEST']._serialized_end=1863
+  _globals['_LISTCHANNELSRESPONSE']._serialized_start=1865
+  _globals['_LISTCHANNELSRESPONSE']._serialized_end=1951
+  _globals['_SETCREDENTIALSREQUEST']._serialized_start=1954
+  _globals['_SETCREDENTIALSREQUEST']._serialized_end=2114
+  _globals['_SETCREDENTIALSRESPONSE']._serialized_start=2116
+  _globals['_SETCREDENTIALSRESPONSE']._serialized_end=2178
+  _globals['_LINKLISTINGREQUEST']._serialized_start=2180
+  _globals['_LINKLISTINGREQUEST']._serialized_end=2238
+  _globals['_LINKLISTINGRESPONSE']._serialized_start=2240
+  _globals['_LINKLISTINGRESPONSE']._serialized_end=2299
+  _globals['_UNLINKLISTINGREQUEST']._serialized_start=2301
+  _globals['_UNLINKLISTINGREQUEST']._serialized_end=2343
+  _globals['_UNLINKLISTINGRESPONSE']._serialized_start=2345
+  _globals['_UNLINKLISTINGRESPONSE']._serialized_end=2368
+  _globals['_SETPOLICYREQUEST']._serialized_start=2370
+  _globals['_SETPOLICYREQUEST']._serialized_end=2429
+  _globals['_SETPOLICYRESPONSE']._serialized_start=2431
+  _globals['_SETPOLICYRESPONSE']._serialized_end=2491
+  _globals['_GETPOLICYREQUEST']._serialized_start=2493
+  _globals['_GETPOLICYREQUEST']._serialized_end=2524
+  _globals['_GETPOLICYRESPONSE']._serialized_start=2526
+  _globals['_GETPOLICYRESPONSE']._serialized_end=2586
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=2588
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=2648
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=2650
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=2740
+  _globals['_IMPORTCATALOGREQUEST']._serialized_start=2742
+  _globals['_IMPORTCATALOGREQUEST']._serialized_end=2835
+  _globals['_IMPORTLINE']._serialized_start=2837
+  _globals['_IMPORTLINE']._serialized_end=2924
+  _globals['_IMPORTCATALOGRESPONSE']._serialized_start=2926
+  _globals['_IMPORTCATALOGRESPONSE']._serialized_end=3005
+  _globals['_EXPORTCATALOGREQUEST']._serialized_start=3007
+  _globals['_EXPORTCATALOGREQUEST']._serialized_end=3070
+  _globals['_EXPORTCATALOGRESPONSE']._serialized_start=3072
+  _globals['_EXPORTCATALOGRESPONSE']._serialized_end=3108
+  _globals['_CATALOGSERVICE']._serialized_start=3210
+  _globals['_CATALOGSERVICE']._serialized_end=5000
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """SKUs and locations of the caller's merchant.
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
     """
 
     def __init__(self, channel):
@@ -85,10 +85,70 @@ class CatalogServiceStub:
                 request_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListLocationsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListLocationsResponse.FromString,
                 _registered_method=True)
+        self.CreateChannel = channel.unary_unary(
+                '/gateway.v1.CatalogService/CreateChannel',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.CreateChannelRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.CreateChannelResponse.FromString,
+                _registered_method=True)
+        self.UpdateChannel = channel.unary_unary(
+                '/gateway.v1.CatalogService/UpdateChannel',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelResponse.FromString,
+                _registered_method=True)
+        self.GetChannel = channel.unary_unary(
+                '/gateway.v1.CatalogService/GetChannel',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.GetChannelRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.GetChannelResponse.FromString,
+                _registered_method=True)
+        self.ListChannels = channel.unary_unary(
+                '/gateway.v1.CatalogService/ListChannels',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListChannelsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListChannelsResponse.FromString,
+                _registered_method=True)
+        self.SetCredentials = channel.unary_unary(
+                '/gateway.v1.CatalogService/SetCredentials',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsResponse.FromString,
+                _registered_method=True)
+        self.LinkListing = channel.unary_unary(
+                '/gateway.v1.CatalogService/LinkListing',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.LinkListingRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.LinkListingResponse.FromString,
+                _registered_method=True)
+        self.UnlinkListing = channel.unary_unary(
+                '/gateway.v1.CatalogService/UnlinkListing',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingResponse.FromString,
+                _registered_method=True)
+        self.SetPolicy = channel.unary_unary(
+                '/gateway.v1.CatalogService/SetPolicy',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.SetPolicyRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.SetPolicyResponse.FromString,
+                _registered_method=True)
+        self.GetPolicy = channel.unary_unary(
+                '/gateway.v1.CatalogService/GetPolicy',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.GetPolicyRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.GetPolicyResponse.FromString,
+                _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/gateway.v1.CatalogService/ListPolicies',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.ImportCatalog = channel.unary_unary(
+                '/gateway.v1.CatalogService/ImportCatalog',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogResponse.FromString,
+                _registered_method=True)
+        self.ExportCatalog = channel.unary_stream(
+                '/gateway.v1.CatalogService/ExportCatalog',
+                request_serializer=gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
-    """SKUs and locations of the caller's merchant.
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
     """
 
     def CreateSku(self, request, context):
@@ -161,6 +221,91 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateChannel(self, request, context):
+        """Creates a channel. Creating the same one again, with the same content, answers with it as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateChannel(self, request, context):
+        """Changes the named fields of a channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChannel(self, request, context):
+        """Reads one channel.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannels(self, request, context):
+        """Lists channels by code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCredentials(self, request, context):
+        """Stores a channel's credentials, encrypted. They are handed out to its connector only.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LinkListing(self, request, context):
+        """Says what a channel's item is made of. Linking the same again answers with it as it is; its components can be
+        changed only while it shows nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnlinkListing(self, request, context):
+        """Ends the gateway's care for a listing; only while it shows nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetPolicy(self, request, context):
+        """Says how a SKU is divided among its listings.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPolicy(self, request, context):
+        """Reads how a SKU is divided; the default if nobody has said.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPolicies(self, request, context):
+        """Lists the policies that were set, by SKU.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCatalog(self, request, context):
+        """Creates and updates SKUs or links listings from CSV: all lines or, if one is wrong, none; with a report by line.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCatalog(self, request, context):
+        """Writes SKUs or listings as CSV, in the form ImportCatalog reads.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +359,66 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListLocationsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListLocationsResponse.SerializeToString,
             ),
+            'CreateChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateChannel,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.CreateChannelRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.CreateChannelResponse.SerializeToString,
+            ),
+            'UpdateChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateChannel,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelResponse.SerializeToString,
+            ),
+            'GetChannel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChannel,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.GetChannelRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.GetChannelResponse.SerializeToString,
+            ),
+            'ListChannels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannels,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListChannelsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListChannelsResponse.SerializeToString,
+            ),
+            'SetCredentials': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCredentials,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsResponse.SerializeToString,
+            ),
+            'LinkListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.LinkListing,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.LinkListingRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.LinkListingResponse.SerializeToString,
+            ),
+            'UnlinkListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnlinkListing,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingResponse.SerializeToString,
+            ),
+            'SetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPolicy,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.SetPolicyRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.SetPolicyResponse.SerializeToString,
+            ),
+            'GetPolicy': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPolicy,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.GetPolicyRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'ImportCatalog': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportCatalog,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogResponse.SerializeToString,
+            ),
+            'ExportCatalog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCatalog,
+                    request_deserializer=gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'gateway.v1.CatalogService', rpc_method_handlers)
@@ -223,7 +428,7 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """SKUs and locations of the caller's merchant.
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
     """
 
     @staticmethod
@@ -486,6 +691,330 @@ class CatalogService:
             '/gateway.v1.CatalogService/ListLocations',
             gateway_dot_v1_dot_catalog__service__pb2.ListLocationsRequest.SerializeToString,
             gateway_dot_v1_dot_catalog__service__pb2.ListLocationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/CreateChannel',
+            gateway_dot_v1_dot_catalog__service__pb2.CreateChannelRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.CreateChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/UpdateChannel',
+            gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.UpdateChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChannel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/GetChannel',
+            gateway_dot_v1_dot_catalog__service__pb2.GetChannelRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.GetChannelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/ListChannels',
+            gateway_dot_v1_dot_catalog__service__pb2.ListChannelsRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.ListChannelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCredentials(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/SetCredentials',
+            gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.SetCredentialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LinkListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/LinkListing',
+            gateway_dot_v1_dot_catalog__service__pb2.LinkListingRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.LinkListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnlinkListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/UnlinkListing',
+            gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.UnlinkListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/SetPolicy',
+            gateway_dot_v1_dot_catalog__service__pb2.SetPolicyRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.SetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPolicy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/GetPolicy',
+            gateway_dot_v1_dot_catalog__service__pb2.GetPolicyRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/ListPolicies',
+            gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.CatalogService/ImportCatalog',
+            gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.ImportCatalogResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCatalog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/gateway.v1.CatalogService/ExportCatalog',
+            gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogRequest.SerializeToString,
+            gateway_dot_v1_dot_catalog__service__pb2.ExportCatalogResponse.FromString,
             options,
             channel_credentials,
             insecure,

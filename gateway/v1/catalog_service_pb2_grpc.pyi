@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """SKUs and locations of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -53,10 +53,36 @@ class CatalogServiceStub:
     """Reads one location."""
     ListLocations: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListLocationsRequest, _catalog_service_pb2.ListLocationsResponse]
     """Lists locations in the order in which they serve."""
+    CreateChannel: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.CreateChannelRequest, _catalog_service_pb2.CreateChannelResponse]
+    """Creates a channel. Creating the same one again, with the same content, answers with it as it is."""
+    UpdateChannel: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.UpdateChannelRequest, _catalog_service_pb2.UpdateChannelResponse]
+    """Changes the named fields of a channel."""
+    GetChannel: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetChannelRequest, _catalog_service_pb2.GetChannelResponse]
+    """Reads one channel."""
+    ListChannels: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListChannelsRequest, _catalog_service_pb2.ListChannelsResponse]
+    """Lists channels by code."""
+    SetCredentials: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.SetCredentialsRequest, _catalog_service_pb2.SetCredentialsResponse]
+    """Stores a channel's credentials, encrypted. They are handed out to its connector only."""
+    LinkListing: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.LinkListingRequest, _catalog_service_pb2.LinkListingResponse]
+    """Says what a channel's item is made of. Linking the same again answers with it as it is; its components can be
+    changed only while it shows nothing.
+    """
+    UnlinkListing: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.UnlinkListingRequest, _catalog_service_pb2.UnlinkListingResponse]
+    """Ends the gateway's care for a listing; only while it shows nothing."""
+    SetPolicy: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.SetPolicyRequest, _catalog_service_pb2.SetPolicyResponse]
+    """Says how a SKU is divided among its listings."""
+    GetPolicy: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.GetPolicyRequest, _catalog_service_pb2.GetPolicyResponse]
+    """Reads how a SKU is divided; the default if nobody has said."""
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPoliciesRequest, _catalog_service_pb2.ListPoliciesResponse]
+    """Lists the policies that were set, by SKU."""
+    ImportCatalog: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ImportCatalogRequest, _catalog_service_pb2.ImportCatalogResponse]
+    """Creates and updates SKUs or links listings from CSV: all lines or, if one is wrong, none; with a report by line."""
+    ExportCatalog: _grpc.UnaryStreamMultiCallable[_catalog_service_pb2.ExportCatalogRequest, _catalog_service_pb2.ExportCatalogResponse]
+    """Writes SKUs or listings as CSV, in the form ImportCatalog reads."""
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """SKUs and locations of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSku: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.CreateSkuRequest, _catalog_service_pb2.CreateSkuResponse]  # type: ignore[assignment]
@@ -79,9 +105,35 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Reads one location."""
     ListLocations: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListLocationsRequest, _catalog_service_pb2.ListLocationsResponse]  # type: ignore[assignment]
     """Lists locations in the order in which they serve."""
+    CreateChannel: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.CreateChannelRequest, _catalog_service_pb2.CreateChannelResponse]  # type: ignore[assignment]
+    """Creates a channel. Creating the same one again, with the same content, answers with it as it is."""
+    UpdateChannel: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UpdateChannelRequest, _catalog_service_pb2.UpdateChannelResponse]  # type: ignore[assignment]
+    """Changes the named fields of a channel."""
+    GetChannel: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetChannelRequest, _catalog_service_pb2.GetChannelResponse]  # type: ignore[assignment]
+    """Reads one channel."""
+    ListChannels: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListChannelsRequest, _catalog_service_pb2.ListChannelsResponse]  # type: ignore[assignment]
+    """Lists channels by code."""
+    SetCredentials: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.SetCredentialsRequest, _catalog_service_pb2.SetCredentialsResponse]  # type: ignore[assignment]
+    """Stores a channel's credentials, encrypted. They are handed out to its connector only."""
+    LinkListing: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.LinkListingRequest, _catalog_service_pb2.LinkListingResponse]  # type: ignore[assignment]
+    """Says what a channel's item is made of. Linking the same again answers with it as it is; its components can be
+    changed only while it shows nothing.
+    """
+    UnlinkListing: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.UnlinkListingRequest, _catalog_service_pb2.UnlinkListingResponse]  # type: ignore[assignment]
+    """Ends the gateway's care for a listing; only while it shows nothing."""
+    SetPolicy: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.SetPolicyRequest, _catalog_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
+    """Says how a SKU is divided among its listings."""
+    GetPolicy: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.GetPolicyRequest, _catalog_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
+    """Reads how a SKU is divided; the default if nobody has said."""
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListPoliciesRequest, _catalog_service_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """Lists the policies that were set, by SKU."""
+    ImportCatalog: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ImportCatalogRequest, _catalog_service_pb2.ImportCatalogResponse]  # type: ignore[assignment]
+    """Creates and updates SKUs or links listings from CSV: all lines or, if one is wrong, none; with a report by line."""
+    ExportCatalog: _aio.UnaryStreamMultiCallable[_catalog_service_pb2.ExportCatalogRequest, _catalog_service_pb2.ExportCatalogResponse]  # type: ignore[assignment]
+    """Writes SKUs or listings as CSV, in the form ImportCatalog reads."""
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """SKUs and locations of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant."""
 
     @_abc_1.abstractmethod
     def CreateSku(
@@ -162,5 +214,103 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_service_pb2.ListLocationsResponse, _abc.Awaitable[_catalog_service_pb2.ListLocationsResponse]]:
         """Lists locations in the order in which they serve."""
+
+    @_abc_1.abstractmethod
+    def CreateChannel(
+        self,
+        request: _catalog_service_pb2.CreateChannelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.CreateChannelResponse, _abc.Awaitable[_catalog_service_pb2.CreateChannelResponse]]:
+        """Creates a channel. Creating the same one again, with the same content, answers with it as it is."""
+
+    @_abc_1.abstractmethod
+    def UpdateChannel(
+        self,
+        request: _catalog_service_pb2.UpdateChannelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.UpdateChannelResponse, _abc.Awaitable[_catalog_service_pb2.UpdateChannelResponse]]:
+        """Changes the named fields of a channel."""
+
+    @_abc_1.abstractmethod
+    def GetChannel(
+        self,
+        request: _catalog_service_pb2.GetChannelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.GetChannelResponse, _abc.Awaitable[_catalog_service_pb2.GetChannelResponse]]:
+        """Reads one channel."""
+
+    @_abc_1.abstractmethod
+    def ListChannels(
+        self,
+        request: _catalog_service_pb2.ListChannelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ListChannelsResponse, _abc.Awaitable[_catalog_service_pb2.ListChannelsResponse]]:
+        """Lists channels by code."""
+
+    @_abc_1.abstractmethod
+    def SetCredentials(
+        self,
+        request: _catalog_service_pb2.SetCredentialsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.SetCredentialsResponse, _abc.Awaitable[_catalog_service_pb2.SetCredentialsResponse]]:
+        """Stores a channel's credentials, encrypted. They are handed out to its connector only."""
+
+    @_abc_1.abstractmethod
+    def LinkListing(
+        self,
+        request: _catalog_service_pb2.LinkListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.LinkListingResponse, _abc.Awaitable[_catalog_service_pb2.LinkListingResponse]]:
+        """Says what a channel's item is made of. Linking the same again answers with it as it is; its components can be
+        changed only while it shows nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def UnlinkListing(
+        self,
+        request: _catalog_service_pb2.UnlinkListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.UnlinkListingResponse, _abc.Awaitable[_catalog_service_pb2.UnlinkListingResponse]]:
+        """Ends the gateway's care for a listing; only while it shows nothing."""
+
+    @_abc_1.abstractmethod
+    def SetPolicy(
+        self,
+        request: _catalog_service_pb2.SetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.SetPolicyResponse, _abc.Awaitable[_catalog_service_pb2.SetPolicyResponse]]:
+        """Says how a SKU is divided among its listings."""
+
+    @_abc_1.abstractmethod
+    def GetPolicy(
+        self,
+        request: _catalog_service_pb2.GetPolicyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.GetPolicyResponse, _abc.Awaitable[_catalog_service_pb2.GetPolicyResponse]]:
+        """Reads how a SKU is divided; the default if nobody has said."""
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _catalog_service_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ListPoliciesResponse, _abc.Awaitable[_catalog_service_pb2.ListPoliciesResponse]]:
+        """Lists the policies that were set, by SKU."""
+
+    @_abc_1.abstractmethod
+    def ImportCatalog(
+        self,
+        request: _catalog_service_pb2.ImportCatalogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ImportCatalogResponse, _abc.Awaitable[_catalog_service_pb2.ImportCatalogResponse]]:
+        """Creates and updates SKUs or links listings from CSV: all lines or, if one is wrong, none; with a report by line."""
+
+    @_abc_1.abstractmethod
+    def ExportCatalog(
+        self,
+        request: _catalog_service_pb2.ExportCatalogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.ExportCatalogResponse], _abc.AsyncIterator[_catalog_service_pb2.ExportCatalogResponse]]:
+        """Writes SKUs or listings as CSV, in the form ImportCatalog reads."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

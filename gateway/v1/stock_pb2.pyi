@@ -128,6 +128,10 @@ class _ShortfallCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Shortf
     """Goods promised to reservations turned out to be gone."""
     SHORTFALL_CAUSE_PAID_TOO_LATE: _ShortfallCause.ValueType  # 2
     """Payment came after the reservation expired and nothing was left."""
+    SHORTFALL_CAUSE_SOLD_BEYOND: _ShortfallCause.ValueType  # 3
+    """A platform sold more than we had let it show, or a person had put more up for sale there by hand."""
+    SHORTFALL_CAUSE_POLICY: _ShortfallCause.ValueType  # 4
+    """The policy had permitted it: shared, or a shown minimum."""
 
 class ShortfallCause(_ShortfallCause, metaclass=_ShortfallCauseEnumTypeWrapper):
     """Why units were sold that cannot be served."""
@@ -138,6 +142,10 @@ SHORTFALL_CAUSE_GOODS_GONE: ShortfallCause.ValueType  # 1
 """Goods promised to reservations turned out to be gone."""
 SHORTFALL_CAUSE_PAID_TOO_LATE: ShortfallCause.ValueType  # 2
 """Payment came after the reservation expired and nothing was left."""
+SHORTFALL_CAUSE_SOLD_BEYOND: ShortfallCause.ValueType  # 3
+"""A platform sold more than we had let it show, or a person had put more up for sale there by hand."""
+SHORTFALL_CAUSE_POLICY: ShortfallCause.ValueType  # 4
+"""The policy had permitted it: shared, or a shown minimum."""
 Global___ShortfallCause: _TypeAlias = ShortfallCause  # noqa: Y015
 
 @_typing.final
@@ -153,6 +161,8 @@ class LocationLevel(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     DEFICIT_FIELD_NUMBER: _builtins.int
     LAST_COUNT_TIME_FIELD_NUMBER: _builtins.int
+    EXPOSED_FIELD_NUMBER: _builtins.int
+    UNALLOCATED_FIELD_NUMBER: _builtins.int
     location: _builtins.str
     """The location's code."""
     on_hand: _builtins.int
@@ -165,6 +175,10 @@ class LocationLevel(_message.Message):
     """on_hand - reserved - safety_stock, 0 when that is negative."""
     deficit: _builtins.int
     """How far that sum is below zero, else 0."""
+    exposed: _builtins.int
+    """Units that listings may still sell by themselves."""
+    unallocated: _builtins.int
+    """What nothing promises and no listing shows: balance - exposed, 0 when negative. New reservations take from this."""
     @_builtins.property
     def last_count_time(self) -> _timestamp_pb2.Timestamp:
         """When a count was last taken there; absent if never."""
@@ -179,10 +193,12 @@ class LocationLevel(_message.Message):
         available: _builtins.int = ...,
         deficit: _builtins.int = ...,
         last_count_time: _timestamp_pb2.Timestamp | None = ...,
+        exposed: _builtins.int = ...,
+        unallocated: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_count_time", b"last_count_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "deficit", b"deficit", "last_count_time", b"last_count_time", "location", b"location", "on_hand", b"on_hand", "reserved", b"reserved", "safety_stock", b"safety_stock"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "deficit", b"deficit", "exposed", b"exposed", "last_count_time", b"last_count_time", "location", b"location", "on_hand", b"on_hand", "reserved", b"reserved", "safety_stock", b"safety_stock", "unallocated", b"unallocated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -203,6 +219,8 @@ class StockLevel(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     FROZEN_FIELD_NUMBER: _builtins.int
     LOCATIONS_FIELD_NUMBER: _builtins.int
+    EXPOSED_FIELD_NUMBER: _builtins.int
+    UNALLOCATED_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The SKU's code."""
     on_hand: _builtins.int
@@ -219,6 +237,10 @@ class StockLevel(_message.Message):
     """The last revision of the journal that moved this SKU; 0 if none did."""
     frozen: _builtins.bool
     """True while the SKU is frozen: nothing new may be reserved."""
+    exposed: _builtins.int
+    """Units that listings may still sell by themselves."""
+    unallocated: _builtins.int
+    """What nothing promises and no listing shows. New reservations take from this."""
     @_builtins.property
     def locations(self) -> _containers.RepeatedCompositeFieldContainer[Global___LocationLevel]:
         """Each location that ever held the SKU, in the order in which locations serve."""
@@ -235,10 +257,12 @@ class StockLevel(_message.Message):
         revision: _builtins.int = ...,
         frozen: _builtins.bool = ...,
         locations: _abc.Iterable[Global___LocationLevel] | None = ...,
+        exposed: _builtins.int = ...,
+        unallocated: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "deficit", b"deficit", "frozen", b"frozen", "locations", b"locations", "on_hand", b"on_hand", "reserved", b"reserved", "revision", b"revision", "safety_stock", b"safety_stock", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "deficit", b"deficit", "exposed", b"exposed", "frozen", b"frozen", "locations", b"locations", "on_hand", b"on_hand", "reserved", b"reserved", "revision", b"revision", "safety_stock", b"safety_stock", "sku", b"sku", "unallocated", b"unallocated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1440,64 +1440,6 @@ class ListReservationsResponse(_message.Message):
 Global___ListReservationsResponse: _TypeAlias = ListReservationsResponse  # noqa: Y015
 
 @_typing.final
-class ListShortfallsRequest(_message.Message):
-    """Request of ListShortfalls."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    INCLUDE_RESOLVED_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
-    """At most so many; 0: 100; at most 1,000."""
-    page_token: _builtins.str
-    """From the last response; empty: the first page."""
-    include_resolved: _builtins.bool
-    """Resolved ones too."""
-    def __init__(
-        self,
-        *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
-        include_resolved: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_resolved", b"include_resolved", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListShortfallsRequest: _TypeAlias = ListShortfallsRequest  # noqa: Y015
-
-@_typing.final
-class ListShortfallsResponse(_message.Message):
-    """Response of ListShortfalls."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SHORTFALLS_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
-    """For the next page; empty on the last."""
-    @_builtins.property
-    def shortfalls(self) -> _containers.RepeatedCompositeFieldContainer[_stock_pb2.Shortfall]:
-        """Shortfalls, newest first."""
-
-    def __init__(
-        self,
-        *,
-        shortfalls: _abc.Iterable[_stock_pb2.Shortfall] | None = ...,
-        next_page_token: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "shortfalls", b"shortfalls"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ListShortfallsResponse: _TypeAlias = ListShortfallsResponse  # noqa: Y015
-
-@_typing.final
 class ResumePoint(_message.Message):
     """Where a resumed stream goes on."""
 

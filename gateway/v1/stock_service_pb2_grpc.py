@@ -124,11 +124,6 @@ class StockServiceStub:
                 request_serializer=gateway_dot_v1_dot_stock__service__pb2.ListReservationsRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_stock__service__pb2.ListReservationsResponse.FromString,
                 _registered_method=True)
-        self.ListShortfalls = channel.unary_unary(
-                '/gateway.v1.StockService/ListShortfalls',
-                request_serializer=gateway_dot_v1_dot_stock__service__pb2.ListShortfallsRequest.SerializeToString,
-                response_deserializer=gateway_dot_v1_dot_stock__service__pb2.ListShortfallsResponse.FromString,
-                _registered_method=True)
         self.WatchStockLevels = channel.unary_stream(
                 '/gateway.v1.StockService/WatchStockLevels',
                 request_serializer=gateway_dot_v1_dot_stock__service__pb2.WatchStockLevelsRequest.SerializeToString,
@@ -263,13 +258,6 @@ class StockServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListShortfalls(self, request, context):
-        """Lists shortfalls, newest first.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def WatchStockLevels(self, request, context):
         """Streams level changes, coalesced per SKU, resumable by revision.
         """
@@ -364,11 +352,6 @@ def add_StockServiceServicer_to_server(servicer, server):
                     servicer.ListReservations,
                     request_deserializer=gateway_dot_v1_dot_stock__service__pb2.ListReservationsRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_stock__service__pb2.ListReservationsResponse.SerializeToString,
-            ),
-            'ListShortfalls': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListShortfalls,
-                    request_deserializer=gateway_dot_v1_dot_stock__service__pb2.ListShortfallsRequest.FromString,
-                    response_serializer=gateway_dot_v1_dot_stock__service__pb2.ListShortfallsResponse.SerializeToString,
             ),
             'WatchStockLevels': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchStockLevels,
@@ -840,33 +823,6 @@ class StockService:
             '/gateway.v1.StockService/ListReservations',
             gateway_dot_v1_dot_stock__service__pb2.ListReservationsRequest.SerializeToString,
             gateway_dot_v1_dot_stock__service__pb2.ListReservationsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListShortfalls(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/gateway.v1.StockService/ListShortfalls',
-            gateway_dot_v1_dot_stock__service__pb2.ListShortfallsRequest.SerializeToString,
-            gateway_dot_v1_dot_stock__service__pb2.ListShortfallsResponse.FromString,
             options,
             channel_credentials,
             insecure,

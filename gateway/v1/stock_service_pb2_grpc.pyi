@@ -72,8 +72,6 @@ class StockServiceStub:
     """Lists movements, newest first."""
     ListReservations: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]
     """Lists reservations, newest first."""
-    ListShortfalls: _grpc.UnaryUnaryMultiCallable[_stock_service_pb2.ListShortfallsRequest, _stock_service_pb2.ListShortfallsResponse]
-    """Lists shortfalls, newest first."""
     WatchStockLevels: _grpc.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockLevelsRequest, _stock_service_pb2.WatchStockLevelsResponse]
     """Streams level changes, coalesced per SKU, resumable by revision."""
 
@@ -121,8 +119,6 @@ class StockServiceAsyncStub(StockServiceStub):
     """Lists movements, newest first."""
     ListReservations: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListReservationsRequest, _stock_service_pb2.ListReservationsResponse]  # type: ignore[assignment]
     """Lists reservations, newest first."""
-    ListShortfalls: _aio.UnaryUnaryMultiCallable[_stock_service_pb2.ListShortfallsRequest, _stock_service_pb2.ListShortfallsResponse]  # type: ignore[assignment]
-    """Lists shortfalls, newest first."""
     WatchStockLevels: _aio.UnaryStreamMultiCallable[_stock_service_pb2.WatchStockLevelsRequest, _stock_service_pb2.WatchStockLevelsResponse]  # type: ignore[assignment]
     """Streams level changes, coalesced per SKU, resumable by revision."""
 
@@ -269,14 +265,6 @@ class StockServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_stock_service_pb2.ListReservationsResponse, _abc.Awaitable[_stock_service_pb2.ListReservationsResponse]]:
         """Lists reservations, newest first."""
-
-    @_abc_1.abstractmethod
-    def ListShortfalls(
-        self,
-        request: _stock_service_pb2.ListShortfallsRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_stock_service_pb2.ListShortfallsResponse, _abc.Awaitable[_stock_service_pb2.ListShortfallsResponse]]:
-        """Lists shortfalls, newest first."""
 
     @_abc_1.abstractmethod
     def WatchStockLevels(

@@ -7,6 +7,7 @@ from grpc import StatusCode
 
 from gateway.store.database import Clock
 from gateway.v1 import catalog_service_pb2 as catalog
+from gateway.v1 import channel_service_pb2 as channel_pb
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.stock_pb2 import Reservation, ReservationState, ShortfallCause
 from tests.client import Client
@@ -238,7 +239,7 @@ async def test_a_late_payment_for_what_is_gone_is_a_shortfall(client: Client, cl
     assert missing.reservation_id == response.reservation.reservation_id
     assert allotted(response.reservation) == [{"main": 2}]
     assert await units(client, "CUP") == (3, 3, 0)
-    listed = await client.ask(client.stock.ListShortfalls, pb.ListShortfallsRequest)
+    listed = await client.ask(client.selling.ListShortfalls, channel_pb.ListShortfallsRequest)
     assert list(listed.shortfalls) == [missing]
 
 

@@ -9,6 +9,7 @@ import pytest
 from gateway.rpc.paging import token
 from gateway.store.database import Clock
 from gateway.v1 import catalog_service_pb2 as catalog
+from gateway.v1 import channel_service_pb2 as channel_pb
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.stock_pb2 import Movement, MovementKind, Shortfall
 from tests.client import Client
@@ -135,7 +136,7 @@ async def test_a_token_of_another_list_is_refused(client: Client) -> None:
     of_journal, of_skus = token(7), token("CUP")
     for method, kind, wrong in (
         (client.stock.ListMovements, pb.ListMovementsRequest, of_skus),
-        (client.stock.ListShortfalls, pb.ListShortfallsRequest, of_skus),
+        (client.selling.ListShortfalls, channel_pb.ListShortfallsRequest, of_skus),
         (client.stock.ListReservations, pb.ListReservationsRequest, of_skus),
         (client.stock.ListStockLevels, pb.ListStockLevelsRequest, of_journal),
         (client.catalog.ListSkus, catalog.ListSkusRequest, of_journal),
@@ -156,7 +157,7 @@ async def test_shortfalls_are_listed_newest_first(client: Client) -> None:
     page_token = ""
     for _ in range(2):
         asked = {"page_size": 2, "page_token": page_token}
-        page = await client.ask(client.stock.ListShortfalls, pb.ListShortfallsRequest, **asked)
+        page = await client.ask(client.selling.ListShortfalls, channel_pb.ListShortfallsRequest, **asked)
         found += page.shortfalls
         page_token = page.next_page_token
     assert found == opened[::-1]
