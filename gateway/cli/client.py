@@ -16,7 +16,12 @@ import typer
 
 from gateway.cli.errors import EXIT_USAGE, Failure, failure
 from gateway.cli.refusals import problem_of_call
-from gateway.v1 import catalog_service_pb2_grpc, operations_service_pb2_grpc, stock_service_pb2_grpc
+from gateway.v1 import (
+    catalog_service_pb2_grpc,
+    channel_service_pb2_grpc,
+    operations_service_pb2_grpc,
+    stock_service_pb2_grpc,
+)
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 PORT_MAX = 65_535

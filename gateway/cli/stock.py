@@ -12,7 +12,7 @@ from gateway.cli import arguments, views
 from gateway.cli.client import Caller, RequestId, gateway_command
 from gateway.cli.output import document, local, local_time, number, print_document, say
 from gateway.cli.pages import Limit, gathered
-from gateway.v1 import stock_pb2, stock_service_pb2
+from gateway.v1 import channel_service_pb2, stock_pb2, stock_service_pb2
 
 app = typer.Typer()
 

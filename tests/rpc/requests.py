@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from gateway.v1 import catalog_service_pb2 as catalog
+from gateway.v1 import channel_service_pb2 as channel
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as stock
 from tests.client import Client, made, new_id
@@ -142,7 +143,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
             end_time=past,
         ),
         "ListReservations": made(stock.ListReservationsRequest, **page, sku=sku, state=1, order_id="order"),
-        "ListShortfalls": made(stock.ListShortfallsRequest, **page),
+        "ListShortfalls": made(channel.ListShortfallsRequest, **page),
         "WatchStockLevels": made(stock.WatchStockLevelsRequest, skus=[sku], after=after, progress_interval_ms=1000),
         "CreateSku": made(catalog.CreateSkuRequest, sku=content),
         "UpdateSku": made(
