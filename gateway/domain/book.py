@@ -21,6 +21,8 @@ from gateway.domain.stock import UNITS_MAX, Level, Movement, MovementKind, Short
 
 LevelKey = tuple[str, str]
 _ABSENT: Any = object()
+# The field of the command whose number is at fault when a level would hold too much; elsewhere it is `quantity`.
+_QUANTITY_FIELD = {MovementKind.ADJUST: "change", MovementKind.COUNT: "counted", MovementKind.RETURN: ""}
 
 
 class Limits(Struct, frozen=True):
@@ -156,7 +158,7 @@ class Book:
         if on_hand > UNITS_MAX:
             raise QuantityOverflow(
                 f"{level.sku} at {level.location} would hold {on_hand} units; a level holds at most {UNITS_MAX}",
-                field="quantity",
+                field=_QUANTITY_FIELD.get(kind, "quantity"),
                 units_max=UNITS_MAX,
             )
         self.revision = revision = self.revision + 1

@@ -32,6 +32,18 @@ class LocationUnknown(GatewayError):
     """No location has this code."""
 
 
+class ChannelUnknown(GatewayError):
+    """No channel has this code."""
+
+
+class ListingUnknown(GatewayError):
+    """No listing has this number."""
+
+
+class ShortfallUnknown(GatewayError):
+    """No shortfall has this id."""
+
+
 class ReservationUnknown(GatewayError):
     """No reservation has this id."""
 

@@ -123,19 +123,14 @@ class Reading(Struct, frozen=True, array_like=True, gc=False):
     lowered: int = 0
 
 
-class Listing(Struct, frozen=True, gc=False):
-    """What a channel sells, and what it may still sell by itself.
+class ListingState(Struct, frozen=True, array_like=True, gc=False):
+    """What the ledger knows of a listing; stored as a JSON array, so new fields go to the END with a default.
 
     `exposure` is None until the listing was read for the first time. `read_id` is not 0 while a reading is asked for.
-    `below_zero_time` is the platform's time of the order that made the exposure negative, None if none has.
+    `below_zero_time` is the platform's time of the order that made the exposure negative, None if none has. `permitted`
+    says that its policy lets it show units that others show too; then no level counts them as exposed.
     """
 
-    listing_id: int
-    channel: str
-    item_id: str
-    platform_sku_id: str
-    components: tuple[Component, ...]
-    takes_on: TakesOn | None = None
     exposure: tuple[Share, ...] | None = None
     push: Push | None = None
     reading: Reading | None = None
@@ -144,14 +139,10 @@ class Listing(Struct, frozen=True, gc=False):
     shown: int | None = None
     read_time: datetime | None = None
     below_zero_time: datetime | None = None
+    permitted: bool = False
     pace: float = 0.0
     pace_time: datetime | None = None
     parked_reason: str = ""
-
-    @property
-    def key(self) -> ListingKey:
-        """The channel's code and the platform's ids."""
-        return self.channel, self.item_id, self.platform_sku_id
 
     @property
     def sales_left(self) -> int:
@@ -162,7 +153,7 @@ class Listing(Struct, frozen=True, gc=False):
         """The sales one location serves."""
         return sum(share.sales for share in self.exposure or () if share.location == location)
 
-    def moved(self, location: str, sales: int) -> "Listing":
+    def moved(self, location: str, sales: int) -> "ListingState":
         """The same with so many sales more (or, negative, fewer) at a location."""
         shares = {share.location: share.sales for share in self.exposure or ()}
         shares[location] = shares.get(location, 0) + sales
@@ -175,7 +166,24 @@ class Listing(Struct, frozen=True, gc=False):
         age = max(0.0, (now - self.pace_time).total_seconds())
         return float(self.pace * 0.5 ** (age / PACE_HALF_LIFE_SECONDS))
 
-    def sold(self, now: datetime, sales: int) -> "Listing":
+    def sold(self, now: datetime, sales: int) -> "ListingState":
         """The same after so many sales."""
         pace = self.pace_at(now) + sales * _LN2 / PACE_HALF_LIFE_SECONDS
         return replace(self, pace=pace, pace_time=now)
+
+
+class Listing(Struct, frozen=True, gc=False):
+    """What a channel sells; `takes_on` None means as the channel does."""
+
+    listing_id: int
+    channel: str
+    item_id: str
+    platform_sku_id: str
+    components: tuple[Component, ...]
+    takes_on: TakesOn | None = None
+    state: ListingState = ListingState()
+
+    @property
+    def key(self) -> ListingKey:
+        """The channel's code and the platform's ids."""
+        return self.channel, self.item_id, self.platform_sku_id

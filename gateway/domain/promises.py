@@ -76,6 +76,7 @@ def commit(book: Book, command: CommitReservation) -> ReservationChanged:
         return _retake(book, command, reservation)
     reservation.require_open(book.now)
     wanted = _quantities(command.lines, reservation)
+    _require_at_most(command.lines, [line.held for line in reservation.lines], "held")
     lines = tuple(
         _sell(book, line, wanted.get(line.line_number, 0) if wanted else line.held, reservation, command.request_id)
         for line in reservation.lines
@@ -124,7 +125,8 @@ def resize(book: Book, command: ResizeReservation) -> ReservationChanged:
             lines[place] = _shrink(book, line, less, reservation, command.request_id)
     for place, line in enumerate(lines):
         if (more := wanted.get(line.line_number, line.held) - line.held) > 0:
-            lines[place] = _grow(book, line, more, reservation, command.request_id)
+            number = 1 + list(wanted).index(line.line_number)
+            lines[place] = _grow(book, line, more, number, reservation, command.request_id)
     if not any(line.held for line in lines):
         raise InvalidArgument("a resize keeps at least one unit; release the reservation instead", field="lines")
     return ReservationChanged(book.keep(replace(reservation, lines=tuple(lines))), book.revision, book.now)
@@ -137,10 +139,12 @@ def return_(book: Book, command: ReturnStock) -> ReservationChanged:
     if command.location:
         book.require_location(command.location, "location")
     wanted = _quantities(command.lines, reservation)
+    if wanted and not any(wanted.values()):
+        raise InvalidArgument("a return books at least one unit", field="lines")
+    _require_at_most(command.lines, [line.returnable for line in reservation.lines], "sold and not back yet")
     lines = []
     for line in reservation.lines:
         back = wanted.get(line.line_number, 0) if wanted else line.returnable
-        _require_at_most(line, back, line.returnable, "sold and not back yet")
         lines.append(_take_back(book, line, back, reservation, command))
     if tuple(lines) == reservation.lines:
         raise AboveHeld(
@@ -169,9 +173,9 @@ def _hold(
         if not missing:
             break
         level = book.find_level(line.sku, location)
-        if level is None or level.balance <= 0:
+        if level is None or level.unallocated <= 0:
             continue
-        taken = min(missing, level.balance)
+        taken = min(missing, level.unallocated)
         book.move(kind, level, taken, 0, taken, reservation_id=reservation_id, request_id=request_id)
         held = allotments[location].held if location in allotments else 0
         allotments[location] = Allotment(location, held + taken)
@@ -179,7 +183,7 @@ def _hold(
     return Line(line.line_number, line.sku, line.location, line.requested, tuple(allotments.values())), missing
 
 
-def _grow(book: Book, line: Line, more: int, reservation: Reservation, request_id: str) -> Line:
+def _grow(book: Book, line: Line, more: int, number: int, reservation: Reservation, request_id: str) -> Line:
     if book.rule(line.sku).frozen:
         raise SkuFrozen(f"SKU {line.sku} is frozen: nothing new may be reserved", field="lines", sku=line.sku)
     grown, missing = _hold(
@@ -192,7 +196,7 @@ def _grow(book: Book, line: Line, more: int, reservation: Reservation, request_i
         kind=MovementKind.RESIZE,
     )
     if missing:
-        raise _insufficient(line, more, more - missing, line.line_number)
+        raise _insufficient(line, more, more - missing, number)
     return replace(grown, requested=max(line.requested, grown.held))
 
 
@@ -238,7 +242,6 @@ def _free(book: Book, reservation: Reservation, kind: MovementKind, request_id: 
 
 def _sell(book: Book, line: Line, quantity: int, reservation: Reservation, request_id: str) -> Line:
     """Sell `quantity` of what the line holds; the rest returns at once (R4)."""
-    _require_at_most(line, quantity, line.held, "held")
     sold_lines = []
     for allotment in line.allotments:
         sold = min(quantity, allotment.held)
@@ -275,11 +278,11 @@ def _retake(book: Book, command: CommitReservation, expired: Reservation) -> Res
     )
     book.keep(replace(expired, replaced_by_reservation_id=reservation.reservation_id))
     wanted = _quantities(command.lines, expired)
+    _require_at_most(command.lines, [line.held for line in expired.lines], "held before it expired")
     lines = []
     shortfalls = []
     for old in expired.lines:
         quantity = wanted.get(old.line_number, 0) if wanted else old.held
-        _require_at_most(old, quantity, old.held, "held before it expired")
         line = Line(old.line_number, old.sku, old.location, quantity, ())
         line, missing = _hold(
             book,
@@ -355,15 +358,18 @@ def _quantities(asked: tuple[LineQuantity, ...], reservation: Reservation) -> di
     return quantities
 
 
-def _require_at_most(line: Line, asked: int, limit: int, words: str) -> None:
-    if asked > limit:
-        raise AboveHeld(
-            f"line {line.line_number}: {asked} units asked, {limit} {words}",
-            field=f"lines[{line.line_number - 1}].quantity",
-            line_number=line.line_number,
-            held=limit,
-            asked=asked,
-        )
+def _require_at_most(asked: tuple[LineQuantity, ...], limits: list[int], words: str) -> None:
+    """Raise `AboveHeld` for a line of which more is asked than its limit; `limits` has one for each line there is."""
+    for place, one in enumerate(asked):
+        limit = limits[one.line_number - 1]
+        if one.quantity > limit:
+            raise AboveHeld(
+                f"line {one.line_number}: {one.quantity} units asked, {limit} {words}",
+                field=f"lines[{place}].quantity",
+                line_number=one.line_number,
+                held=limit,
+                asked=one.quantity,
+            )
 
 
 def _sells_nothing() -> InvalidArgument:

@@ -100,10 +100,10 @@ def transfer(book: Book, command: TransferStock) -> StockMoved:
         raise InvalidArgument("from_location and to_location are the same", field="to_location")
     source = book.level(command.sku, command.from_location, "from_location")
     target = book.level(command.sku, command.to_location, "to_location")
-    free = max(0, source.on_hand - source.reserved)
+    free = max(0, source.on_hand - source.reserved - source.exposed)
     if command.quantity > free:
         raise InsufficientStock(
-            f"{command.quantity} units of {command.sku} asked from {source.location}, {free} there are not reserved",
+            f"{command.quantity} units of {command.sku} asked from {source.location}, {free} there are neither reserved nor shown by a listing",
             field="quantity",
             sku=command.sku,
             location=source.location,

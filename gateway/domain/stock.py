@@ -1,6 +1,7 @@
 """Levels and movements: what lies where, and why it changed.
 
-    available = on hand - reserved - safety stock, shown as 0 when negative; the deficit is shown beside it.
+    available   = on hand - reserved - safety stock, shown as 0 when negative; the deficit is shown beside it.
+    unallocated = available - exposed: what nothing promises and no listing shows. New promises take from this (R20).
 
 On hand may pass below zero in two ways: a reservation whose goods turned out to be gone (R14) is committed all the
 same (R1), where `deficit` moves from reserved to on hand and stays until goods come; and a count that arrives late
@@ -38,6 +39,8 @@ class ShortfallCause(IntEnum):
 
     GOODS_GONE = 1
     PAID_TOO_LATE = 2
+    SOLD_BEYOND = 3
+    POLICY = 4
 
 
 class Level(Struct, frozen=True, array_like=True, gc=False):
@@ -51,6 +54,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
     last_count_time: datetime | None = None
     last_count_revision: int = 0
     revision: int = 0
+    exposed: int = 0
 
     @property
     def balance(self) -> int:
@@ -61,6 +65,11 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
     def available(self) -> int:
         """What can be sold now, 0 or more."""
         return max(0, self.on_hand - self.reserved - self.safety_stock)
+
+    @property
+    def unallocated(self) -> int:
+        """What nothing promises and no listing shows; may be negative where reality or a platform took more."""
+        return self.on_hand - self.reserved - self.safety_stock - self.exposed
 
     @property
     def deficit(self) -> int:
