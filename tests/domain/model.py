@@ -139,6 +139,8 @@ class Model(Facts):
             raise e.ReservationNotCommitted("")
         self._place(None, command.location)
         wanted = _quantities(command.lines, promise)
+        if wanted and not any(wanted.values()):
+            raise e.InvalidArgument("")
         before = deepcopy(promise.lines)
         for number, line in enumerate(promise.lines, start=1):
             back = wanted.get(number, 0) if wanted else line.returnable

@@ -3,7 +3,15 @@
 import pytest
 
 from gateway.domain import commands as c
-from gateway.domain.errors import AboveHeld, LocationUnknown, QuantityOverflow, ReservationExpired, ReservationResolved
+from gateway.domain.errors import (
+    AboveHeld,
+    InsufficientStock,
+    InvalidArgument,
+    LocationUnknown,
+    QuantityOverflow,
+    ReservationExpired,
+    ReservationResolved,
+)
 from gateway.domain.reservations import Allotment, Reservation, ReservationState
 from gateway.domain.stock import UNITS_MAX, MovementKind, ShortfallCause
 from tests.domain.desk import Desk, line, some
@@ -139,6 +147,32 @@ def test_sold_goods_come_back_where_they_had_left() -> None:
     desk.refused(AboveHeld, c.ReturnStock("", 1, some(1)))
 
 
+def test_a_return_of_nothing_is_malformed() -> None:
+    """Zero units are no return, whether something could still come back or not."""
+    desk = Desk(east=5)
+    desk.reserve(line(3), line(2))
+    desk.changed(c.CommitReservation("", 1))
+    assert desk.refused(InvalidArgument, c.ReturnStock("", 1, some(0, 0))).field == "lines"
+    desk.changed(c.ReturnStock("", 1, some(3, 0)))
+    assert desk.refused(InvalidArgument, c.ReturnStock("", 1, some(0))).field == "lines"
+
+
+def test_what_is_too_much_is_named_by_its_place_in_the_request() -> None:
+    """The field is where the caller wrote it, not the number of the line."""
+    desk = Desk(east=9)
+    desk.reserve(line(3), line(2))
+    second = (c.LineQuantity(2, 6),)
+    for refusal in (
+        desk.refused(AboveHeld, c.CommitReservation("", 1, second)),
+        desk.refused(InsufficientStock, c.ResizeReservation("", 1, (c.LineQuantity(2, 7),))),
+    ):
+        assert refusal.field == "lines[0].quantity"
+    desk.changed(c.CommitReservation("", 1))
+    turned = (c.LineQuantity(2, 1), c.LineQuantity(1, 4))
+    refusal = desk.refused(AboveHeld, c.ReturnStock("", 1, turned))
+    assert (refusal.field, refusal.facts["line_number"]) == ("lines[1].quantity", 1)
+
+
 def test_sold_goods_come_back_elsewhere() -> None:
     """A return may name where the goods arrived; on hand rises there."""
     desk = Desk(east=5)
@@ -163,5 +197,5 @@ def test_a_full_shelf_takes_nothing_back() -> None:
     desk.reserve(line(2))
     desk.changed(c.CommitReservation("", 1))
     desk.moved(c.ReceiveStock("", "A", "east", UNITS_MAX - 1))
-    desk.refused(QuantityOverflow, c.ReturnStock("", 1))
+    assert not desk.refused(QuantityOverflow, c.ReturnStock("", 1)).field
     desk.changed(c.ReturnStock("", 1, some(1)))

@@ -264,18 +264,19 @@ def test_the_future_is_refused_but_for_a_clock_that_runs_ahead(at_second: object
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "field"),
     [
-        c.ReceiveStock("", "A", "east", 1),
-        c.AdjustStock("", "A", "east", 1),
-        c.CountStock("", "A", "east", UNITS_MAX + 1),
-        c.TransferStock("", "A", "west", "east", 1),
+        (c.ReceiveStock("", "A", "east", 1), "quantity"),
+        (c.AdjustStock("", "A", "east", 1), "change"),
+        (c.CountStock("", "A", "east", UNITS_MAX + 1), "counted"),
+        (c.TransferStock("", "A", "west", "east", 1), "quantity"),
     ],
 )
-def test_overflow_is_refused(command: c.AnyCommand) -> None:
-    """R13: 64-bit, overflow refused: a level holds the largest quantity and not one more."""
+def test_overflow_is_refused(command: c.AnyCommand, field: str) -> None:
+    """R13: 64-bit, overflow refused: a level holds the largest quantity and not one more. The number asked is named."""
     desk = Desk(east=UNITS_MAX, west=1)
-    assert desk.refused(QuantityOverflow, command).facts == {"units_max": UNITS_MAX}
+    refusal = desk.refused(QuantityOverflow, command)
+    assert (refusal.facts, refusal.field) == ({"units_max": UNITS_MAX}, field)
     desk.reserve(line(UNITS_MAX, "east"))
     desk.refused(QuantityOverflow, command)
 

@@ -253,7 +253,7 @@ MUTATIONS: dict[str, Fields] = {
         "reason": wrong.TEXT,
         "lines": times(100),
         "lines[0].line_number": wrong.LINE,
-        "lines[0].quantity": wrong.OF_LINE,
+        "lines[0].quantity": (*wrong.OF_LINE, Spoil("zero", 0, field="lines")),
     },
 }
 
