@@ -126,7 +126,7 @@ def resize(book: Book, command: ResizeReservation) -> ReservationChanged:
     for place, line in enumerate(lines):
         if (more := wanted.get(line.line_number, line.held) - line.held) > 0:
             number = 1 + list(wanted).index(line.line_number)
-            lines[place] = _grow(book, line, more, number, reservation, command.request_id)
+            lines[place] = _grow(book, line, more, reservation, command.request_id, number=number)
     if not any(line.held for line in lines):
         raise InvalidArgument("a resize keeps at least one unit; release the reservation instead", field="lines")
     return ReservationChanged(book.keep(replace(reservation, lines=tuple(lines))), book.revision, book.now)
@@ -183,7 +183,7 @@ def _hold(
     return Line(line.line_number, line.sku, line.location, line.requested, tuple(allotments.values())), missing
 
 
-def _grow(book: Book, line: Line, more: int, number: int, reservation: Reservation, request_id: str) -> Line:
+def _grow(book: Book, line: Line, more: int, reservation: Reservation, request_id: str, *, number: int) -> Line:
     if book.rule(line.sku).frozen:
         raise SkuFrozen(f"SKU {line.sku} is frozen: nothing new may be reserved", field="lines", sku=line.sku)
     grown, missing = _hold(
