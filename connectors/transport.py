@@ -181,10 +181,21 @@ class Transport:
             stop=tenacity.stop_after_attempt(self.limits.tries_max),
             reraise=True,
         )
-        async for attempt in tries:
-            with attempt:
-                self.retries += attempt.retry_state.attempt_number > 1
-                return await self._once(build, read, priority)
+        may_be_applied = False
+        try:
+            async for attempt in tries:
+                with attempt:
+                    self.retries += attempt.retry_state.attempt_number > 1
+                    try:
+                        return await self._once(build, read, priority)
+                    except OutcomeUnknown:
+                        may_be_applied = True
+                        raise
+        except (Transient, Throttled) as error:
+            # "Not applied" is true of this try alone.
+            if may_be_applied:
+                raise OutcomeUnknown(error.message, code=error.code) from error
+            raise
         raise AssertionError("tenacity ends with a result or an error")
 
     async def _once(
