@@ -26,6 +26,7 @@ async def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> Async
         access_log=False,
         lifespan="off",
         server_header=False,
+        date_header=False,  # a server that states one states its shop's clock, which may be wrong
         timeout_graceful_shutdown=_STOP_SECONDS,
     )
     server = uvicorn.Server(config)
