@@ -1,0 +1,88 @@
+"""A shop on the sandbox's Taobao over real HTTP, and the connector before it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import httpx
+
+from connectors.base import ListingKey, Tokens
+from connectors.sandbox.faults import Faults, Weather
+from connectors.sandbox.serving import serving
+from connectors.sandbox.shop import Shop, ShopFacts
+from connectors.sandbox.taobao import Settings, TaobaoSandbox
+from connectors.taobao import Credentials, Pace, Taobao
+from connectors.transport import Transport, TransportLimits
+
+# Ids beyond 2^53: a float would spoil them.
+MUG_RED = ListingKey("9007199254740993001", "9007199254740993101")
+MUG_BLUE = ListingKey("9007199254740993001", "9007199254740993103")
+CUP = ListingKey("9007199254740993003", "")
+SHOWN = 10
+
+STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=0)
+LIMITS = TransportLimits(calls_per_second=1000, deadline_seconds=0.3, breaker_failures=1000)
+PACE = Pace(pull_seconds=0.05, reconnect_seconds=0.01, after_error_seconds=0.02, consume_seconds=0.02)
+
+
+class HandClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.time = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def pass_by(self, **units: float) -> None:
+        self.time += timedelta(**units)
+
+
+@dataclass
+class Stand:
+    """Both sides of the wire."""
+
+    shop: Shop
+    faults: Faults
+    sandbox: TaobaoSandbox
+    platform: Taobao
+    transport: Transport
+    credentials: Credentials
+    tokens: Tokens
+    client: httpx.AsyncClient
+
+    @property
+    def url(self) -> str:
+        return self.credentials.base_url + "/router/rest"
+
+    def another(self, tokens: Tokens | None = None, **changes: object) -> Taobao:
+        """Another connector to the same sandbox, with other credentials."""
+        credentials = replace(self.credentials, **changes)  # type: ignore[arg-type]  # a test names real fields
+        return Taobao(Transport(self.client, LIMITS), credentials, tokens or self.tokens, PACE)
+
+    def shown(self, key: ListingKey) -> int:
+        return self.shop.displays[key].shown
+
+
+@asynccontextmanager
+async def a_stand(
+    facts: ShopFacts | None = None, settings: Settings | None = None, shop: Shop | None = None
+) -> AsyncIterator[Stand]:
+    """A shop that sells two mugs of one item and a cup that has no SKUs, ten of each."""
+    shop = shop or Shop(facts or ShopFacts())
+    shop.put_on_sale(MUG_RED, title="mug", outer_id="MUG-R", shown=SHOWN)
+    shop.put_on_sale(MUG_BLUE, title="mug", outer_id="MUG-B", shown=SHOWN)
+    shop.put_on_sale(CUP, title="cup", outer_id="CUP", shown=SHOWN)
+    faults = Faults(seed=1, weather=STILL)
+    sandbox = TaobaoSandbox(shop, faults, settings)
+    running = asyncio.create_task(sandbox.run())
+    async with serving(sandbox.app) as address, httpx.AsyncClient() as client:
+        known = sandbox.settings
+        credentials = Credentials(known.app_key, known.app_secret, f"http://{address}", f"ws://{address}/")
+        tokens, transport = sandbox.issue_tokens(), Transport(client, LIMITS)
+        platform = Taobao(transport, credentials, tokens, PACE)
+        yield Stand(shop, faults, sandbox, platform, transport, credentials, tokens, client)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
