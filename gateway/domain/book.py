@@ -8,46 +8,31 @@ Every change goes through `_put` or an append, so that `rollback` can take back 
 command leaves nothing behind (R11), and neither does the half of an atomic group.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
+from msgspec.structs import replace
 
+from gateway.domain.changes import Changes, Counters, LevelKey, Limits, Mark, OrderKey
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
-from gateway.domain.errors import LocationUnknown, QuantityOverflow, RequestIdReused, ReservationUnknown, SkuUnknown
+from gateway.domain.errors import (
+    ChannelUnknown,
+    ListingUnknown,
+    LocationUnknown,
+    QuantityOverflow,
+    RequestIdReused,
+    ReservationUnknown,
+    SkuUnknown,
+)
+from gateway.domain.listings import ChannelRule, Listing, ListingKey
 from gateway.domain.reservations import Reservation, ReservationState
+from gateway.domain.selling import Drift, KnownOrder, PushRecord
 from gateway.domain.stock import UNITS_MAX, Level, Movement, MovementKind, Shortfall, ShortfallCause, SkuRule
 
-LevelKey = tuple[str, str]
 _ABSENT: Any = object()
 # The field of the command whose number is at fault when a level would hold too much; elsewhere it is `quantity`.
 _QUANTITY_FIELD = {MovementKind.ADJUST: "change", MovementKind.COUNT: "counted", MovementKind.RETURN: ""}
-
-
-class Limits(Struct, frozen=True):
-    """Bounds on a reservation's time to live, in milliseconds (R7)."""
-
-    ttl_default_ms: int = 15 * 60 * 1000
-    ttl_max_ms: int = 7 * 24 * 3600 * 1000
-
-
-class Counters(Struct, frozen=True):
-    """The last numbers given out."""
-
-    revision: int = 0
-    reservation: int = 0
-    shortfall: int = 0
-
-
-class Mark(NamedTuple):
-    """A point to roll back to."""
-
-    undo: int
-    movements: int
-    recorded: int
-    shortfalls: int
-    counters: tuple[int, int, int]
 
 
 class Book:
@@ -65,8 +50,14 @@ class Book:
         recorded: Mapping[str, Recorded] | None = None,
         changed_since: Mapping[CountNeed, int] | None = None,
         limits: Limits | None = None,
+        channels: Mapping[str, ChannelRule] | None = None,
+        listings: Mapping[int, Listing] | None = None,
+        orders: Mapping[OrderKey, KnownOrder] | None = None,
+        recent_orders: Mapping[int, Sequence[KnownOrder]] | None = None,
     ) -> None:
-        """Take over what was loaded. `changed_since` is what movements did after a count (R15)."""
+        """Take over what was loaded. `changed_since` is what movements did after a count (R15); `recent_orders` has, by
+        listing, the orders of its channel that may have changed since its reading began (R22).
+        """
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()
@@ -75,8 +66,17 @@ class Book:
         self.movements: list[Movement] = []
         self.newly_recorded: list[Recorded] = []
         self.shortfalls: list[Shortfall] = []
+        self.pushes: list[PushRecord] = []
+        self.drifts: list[Drift] = []
+        self.recent_orders = recent_orders or {}
         self._reservation_number = self._first_reservation_number = counters.reservation
         self._shortfall_number = counters.shortfall
+        self._push_number = counters.push
+        self._drift_number = counters.drift
+        self._channels = dict(channels or {})
+        self._listings = dict(listings or {})
+        self._listing_ids = {listing.key: number for number, listing in self._listings.items()}
+        self._orders = dict(orders or {})
         self._skus = dict(skus)
         self._levels = dict(levels)
         self._reservations = dict(reservations or {})
@@ -120,6 +120,33 @@ class Book:
                 f"no reservation has the id {reservation_id}", field="reservation_id", reservation_id=reservation_id
             )
         return reservation
+
+    def channel(self, channel: str) -> ChannelRule:
+        """The channel's rule; raises `ChannelUnknown`."""
+        rule = self._channels.get(channel)
+        if rule is None:
+            raise ChannelUnknown(f"no channel has the code {channel!r}", field="channel", channel=channel)
+        return rule
+
+    def serving(self, rule: ChannelRule) -> tuple[str, ...]:
+        """The locations that serve a channel, in order."""
+        return tuple(at for at in rule.locations if at in self.locations) or self.locations
+
+    def listing(self, listing_id: int) -> Listing:
+        """The listing; raises `ListingUnknown`."""
+        listing = self._listings.get(listing_id)
+        if listing is None:
+            raise ListingUnknown(f"no listing has the number {listing_id}", field="listing_id", listing_id=listing_id)
+        return listing
+
+    def find_listing(self, key: ListingKey) -> Listing | None:
+        """The listing with these ids, if it is linked."""
+        number = self._listing_ids.get(key)
+        return None if number is None else self._listings[number]
+
+    def order(self, channel: str, order_id: str) -> KnownOrder | None:
+        """The order as we know it, if we do."""
+        return self._orders.get((channel, order_id))
 
     def has_resolved(self, reservation_id: int) -> bool:
         """True if the reservation is here, and open no more."""
@@ -175,6 +202,7 @@ class Book:
             happened if is_count else level.last_count_time,
             revision if is_count else level.last_count_revision,
             revision,
+            level.exposed,
         )
         self._put(self._levels, (level.sku, level.location), after)
         self.movements.append(
@@ -210,12 +238,53 @@ class Book:
         self._put(self._reservations, reservation.reservation_id, reservation)
         return reservation
 
+    def next_push_id(self) -> int:
+        """A number no push has, and no reading was asked for under."""
+        self._push_number += 1
+        return self._push_number
+
+    def keep_channel(self, rule: ChannelRule) -> None:
+        """Remember the channel's rule as it is now."""
+        self._put(self._channels, rule.channel, rule)
+
+    def keep_order(self, order: KnownOrder) -> None:
+        """Remember the order as we know it now."""
+        self._put(self._orders, (order.channel, order.order_id), order)
+
+    def keep_listing(self, listing: Listing) -> Listing:
+        """Remember the listing as it is now; the levels behind it expose what it may sell, and no more."""
+        self._expose(self._listings[listing.listing_id], -1)
+        self._put(self._listings, listing.listing_id, listing)
+        self._expose(listing, 1)
+        return listing
+
+    def _expose(self, listing: Listing, sign: int) -> None:
+        if listing.state.permitted:
+            return
+        for share in listing.state.exposure or ():
+            for component in listing.components:
+                level = self.level(component.sku, share.location)
+                exposed = level.exposed + sign * share.sales * component.units
+                self._put(self._levels, (level.sku, level.location), replace(level, exposed=exposed))
+
+    def record_drift(self, drift: Drift) -> None:
+        """Keep a reading that does not fit, under a number of its own."""
+        self._drift_number += 1
+        self.drifts.append(replace(drift, drift_id=self._drift_number))
+
     def keep_rule(self, sku: str, rule: SkuRule) -> None:
         """Remember the SKU's rule as it is now."""
         self._put(self._skus, sku, rule)
 
     def open_shortfall(
-        self, cause: ShortfallCause, sku: str, location: str, quantity: int, reservation: Reservation | None = None
+        self,
+        cause: ShortfallCause,
+        sku: str,
+        location: str,
+        quantity: int,
+        reservation: Reservation | None = None,
+        *,
+        order_id: str = "",
     ) -> Shortfall:
         """Record units sold that cannot be served."""
         self._shortfall_number += 1
@@ -227,7 +296,7 @@ class Book:
             quantity,
             self.now,
             reservation.reservation_id if reservation else None,
-            reservation.order_id if reservation else "",
+            reservation.order_id if reservation else order_id,
         )
         self.shortfalls.append(shortfall)
         return shortfall
@@ -248,7 +317,9 @@ class Book:
             len(self.movements),
             len(self.newly_recorded),
             len(self.shortfalls),
-            (self.revision, self._reservation_number, self._shortfall_number),
+            len(self.pushes),
+            len(self.drifts),
+            self.counters,
         )
 
     def rollback(self, mark: Mark) -> None:
@@ -262,25 +333,38 @@ class Book:
         del self.movements[mark.movements :]
         del self.newly_recorded[mark.recorded :]
         del self.shortfalls[mark.shortfalls :]
-        self.revision, self._reservation_number, self._shortfall_number = mark.counters
+        del self.pushes[mark.pushes :]
+        del self.drifts[mark.drifts :]
+        self.revision = mark.counters.revision
+        self._reservation_number, self._shortfall_number = mark.counters.reservation, mark.counters.shortfall
+        self._push_number, self._drift_number = mark.counters.push, mark.counters.drift
 
     @property
     def counters(self) -> Counters:
         """The last numbers given out."""
-        return Counters(self.revision, self._reservation_number, self._shortfall_number)
+        return Counters(
+            self.revision, self._reservation_number, self._shortfall_number, self._push_number, self._drift_number
+        )
 
-    def changed(self) -> "Changes":
+    def changed(self) -> Changes:
         """What is to be saved: each level, reservation and rule once, as it is at the end."""
         levels: dict[LevelKey, Level] = {}
         reservations: dict[int, Reservation] = {}
         skus: dict[str, SkuRule] = {}
+        channels: dict[str, ChannelRule] = {}
+        listings: dict[int, Listing] = {}
+        orders: dict[OrderKey, KnownOrder] = {}
+        places: dict[int, dict[Any, Any]] = {
+            id(self._levels): levels,
+            id(self._reservations): reservations,
+            id(self._skus): skus,
+            id(self._channels): channels,
+            id(self._listings): listings,
+            id(self._orders): orders,
+        }
         for table, key, _ in self._undo:
-            if table is self._levels:
-                levels[key] = table[key]
-            elif table is self._reservations:
-                reservations[key] = table[key]
-            elif table is self._skus:
-                skus[key] = table[key]
+            if (place := places.get(id(table))) is not None:
+                place[key] = table[key]
         first = self._first_reservation_number
         return Changes(
             counters=self.counters,
@@ -292,30 +376,16 @@ class Book:
             reservations_new=[r for key, r in reservations.items() if key > first],
             reservations_changed=[r for key, r in reservations.items() if key <= first],
             skus=skus,
+            channels=channels,
+            listings=listings,
+            orders=orders,
+            pushes=self.pushes,
+            drifts=self.drifts,
         )
 
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         self._undo.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
-
-
-class Changes(Struct, frozen=True):
-    """What one group changed, ready to be saved; empty if `is_empty`."""
-
-    counters: Counters
-    now: datetime
-    movements: list[Movement]
-    recorded: list[Recorded]
-    shortfalls: list[Shortfall]
-    levels: dict[LevelKey, Level]
-    reservations_new: list[Reservation]
-    reservations_changed: list[Reservation]
-    skus: dict[str, SkuRule]
-
-    @property
-    def is_empty(self) -> bool:
-        """True if there is nothing to save: every command was refused or had been answered before."""
-        return not (self.movements or self.recorded or self.reservations_changed or self.skus)
 
 
 def _reused(known: AnyCommand, command: AnyCommand) -> RequestIdReused:

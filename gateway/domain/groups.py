@@ -10,8 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from gateway.domain import promises, shelves
+from gateway.domain import exposure, orders, promises, shelves
 from gateway.domain.book import Book
+from gateway.domain.changes import OrderKey
 from gateway.domain.commands import (
     AdjustStock,
     AnyAnswer,
@@ -33,11 +34,28 @@ from gateway.domain.commands import (
     TransferStock,
 )
 from gateway.domain.errors import AtomicGroupFailed, BelowReserved, GatewayError, InsufficientStock
+from gateway.domain.listings import ListingKey
+from gateway.domain.selling import (
+    AnySelling,
+    AnySellingAnswer,
+    AskReading,
+    JudgeReading,
+    LinkOrders,
+    MoveWatermark,
+    PlanPush,
+    ReportPush,
+    SellingCommand,
+    SettleBelowZero,
+    TakeOrder,
+    TakeReading,
+    WithdrawPush,
+)
 from gateway.domain.stock import Shortfall
 
-Outcome = AnyAnswer | GatewayError
+Wish = AnyCommand | AnySelling
+Outcome = AnyAnswer | AnySellingAnswer | GatewayError
 
-_VERBS: dict[type, Callable[[Book, Any], AnyAnswer]] = {
+_VERBS: dict[type, Callable[[Book, Any], AnyAnswer | AnySellingAnswer]] = {
     ReceiveStock: shelves.receive,
     AdjustStock: shelves.adjust,
     CountStock: shelves.count,
@@ -51,6 +69,16 @@ _VERBS: dict[type, Callable[[Book, Any], AnyAnswer]] = {
     ExtendReservation: promises.extend,
     ResizeReservation: promises.resize,
     ReturnStock: promises.return_,
+    TakeOrder: orders.take_order,
+    LinkOrders: orders.link_orders,
+    MoveWatermark: orders.move_watermark,
+    PlanPush: exposure.plan_push,
+    WithdrawPush: exposure.withdraw_push,
+    ReportPush: exposure.report_push,
+    AskReading: exposure.ask_reading,
+    TakeReading: exposure.take_reading,
+    JudgeReading: exposure.judge_reading,
+    SettleBelowZero: exposure.settle_below_zero,
 }
 
 Span = tuple[int, int]
@@ -63,12 +91,19 @@ class Needs(Struct, frozen=True):
     skus: set[str]
     reservation_ids: set[int]
     counts: list[CountNeed]
+    listing_ids: set[int]
+    listing_keys: set[ListingKey]
+    orders: set[OrderKey]
+    readings: set[int]
 
 
-def needs(commands: Iterable[AnyCommand]) -> Needs:
+def needs(commands: Iterable[Wish]) -> Needs:
     """What these commands touch, as far as they say; the SKUs of reservations are known only once those are loaded."""
-    found = Needs([], set(), set(), [])
+    found = Needs([], set(), set(), [], set(), set(), set(), set())
     for command in commands:
+        if isinstance(command, SellingCommand):
+            _selling_needs(found, command)
+            continue
         if command.request_id:
             found.request_ids.append(command.request_id)
         match command:
@@ -85,7 +120,23 @@ def needs(commands: Iterable[AnyCommand]) -> Needs:
     return found
 
 
-def decide(book: Book, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = ()) -> list[Outcome]:
+def _selling_needs(found: Needs, command: AnySelling) -> None:
+    match command:
+        case TakeOrder(channel=channel, order_id=order_id, lines=lines):
+            found.orders.add((channel, order_id))
+            found.listing_keys.update([(channel, line.item_id, line.platform_sku_id) for line in lines])
+        case LinkOrders(channel=channel, order_ids=order_ids):
+            found.orders.update([(channel, order_id) for order_id in order_ids])
+        case MoveWatermark():
+            pass
+        case JudgeReading(listing_id=listing_id):
+            found.listing_ids.add(listing_id)
+            found.readings.add(listing_id)
+        case _:
+            found.listing_ids.add(command.listing_id)
+
+
+def decide(book: Book, commands: Sequence[Wish], atomic_spans: Sequence[Span] = ()) -> list[Outcome]:
     """Apply the commands in order; one outcome each. Spans are [start, stop) places, in order, not overlapping."""
     if not atomic_spans:
         return [_decide_one(book, command) for command in commands]
@@ -110,13 +161,15 @@ def short_skus(outcomes: Iterable[Outcome]) -> set[str]:
     return short
 
 
-def _decide_one(book: Book, command: AnyCommand) -> Outcome:
+def _decide_one(book: Book, command: Wish) -> Outcome:
     mark = book.mark()
     try:
+        if isinstance(command, SellingCommand):
+            return _VERBS[type(command)](book, command)
         known = book.first_answer(command)
         if known is not None:
             return known
-        answer = _VERBS[type(command)](book, command)
+        answer: Any = _VERBS[type(command)](book, command)
     except GatewayError as error:
         book.rollback(mark)
         # Its traceback would keep the whole book alive.
@@ -125,7 +178,7 @@ def _decide_one(book: Book, command: AnyCommand) -> Outcome:
     return answer
 
 
-def _decide_together(book: Book, commands: Sequence[AnyCommand]) -> list[Outcome]:
+def _decide_together(book: Book, commands: Sequence[Wish]) -> list[Outcome]:
     mark = book.mark()
     outcomes = [_decide_one(book, command) for command in commands]
     refused = next((place for place, o in enumerate(outcomes) if isinstance(o, GatewayError)), None)

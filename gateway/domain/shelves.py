@@ -103,7 +103,7 @@ def transfer(book: Book, command: TransferStock) -> StockMoved:
     free = max(0, source.on_hand - source.reserved - source.exposed)
     if command.quantity > free:
         raise InsufficientStock(
-            f"{command.quantity} units of {command.sku} asked from {source.location}, {free} there are neither reserved nor shown by a listing",
+            f"{command.quantity} units of {command.sku} asked from {source.location}, {free} there are free",
             field="quantity",
             sku=command.sku,
             location=source.location,

@@ -81,6 +81,11 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
         """Promised units that are not there, whatever the safety stock; 0 or more."""
         return max(0, self.reserved - self.on_hand)
 
+    @property
+    def overdrawn(self) -> int:
+        """Promised units that are not there although no cancel is on its way (that makes `exposed` smaller)."""
+        return min(self.promised_but_gone, max(0, self.reserved + self.exposed - self.on_hand))
+
 
 class Movement(Struct, frozen=True, gc=False):
     """One immutable row of the journal; quantities in units."""

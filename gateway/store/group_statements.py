@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import astuple
 
-from gateway.domain.book import Changes
+from gateway.domain.changes import Changes
 from gateway.domain.reservations import Reservation
 from gateway.domain.stock import Movement
 

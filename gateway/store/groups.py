@@ -19,7 +19,8 @@ import msgspec
 from asyncpg.transaction import Transaction
 from msgspec import Struct
 
-from gateway.domain.book import Book, Changes, Counters, LevelKey, Limits
+from gateway.domain.book import Book
+from gateway.domain.changes import Changes, Counters, LevelKey, Limits
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.errors import DatabaseUnavailable
 from gateway.domain.groups import Needs

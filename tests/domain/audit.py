@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from gateway.domain.book import Book, LevelKey
+from gateway.domain.book import Book
+from gateway.domain.changes import LevelKey
 from gateway.domain.reservations import Reservation, ReservationState
 from gateway.domain.stock import Level, Movement, MovementKind
 

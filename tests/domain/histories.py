@@ -17,7 +17,8 @@ from hypothesis.strategies import SearchStrategy
 from msgspec.structs import replace
 
 from gateway.domain import commands as c
-from gateway.domain.book import Book, Counters, Limits
+from gateway.domain.book import Book
+from gateway.domain.changes import Counters, Limits
 from gateway.domain.stock import UNITS_MAX, SkuRule
 
 START = datetime(2025, 11, 11, tzinfo=UTC)

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.domain.book import Book, Changes, Counters, LevelKey
+from gateway.domain.book import Book
+from gateway.domain.changes import Changes, Counters, LevelKey
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.groups import Needs, Outcome, Span, decide, needs
 from gateway.domain.reservations import Line, Reservation

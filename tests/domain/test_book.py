@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from gateway.domain.book import Book, LevelKey
+from gateway.domain.book import Book
+from gateway.domain.changes import LevelKey
 from gateway.domain.commands import AnyCommand, ExpireReservation
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import decide

@@ -1,6 +1,7 @@
 """What the book says, in the model's words, so that the two can be compared."""
 
-from gateway.domain.book import Book, LevelKey
+from gateway.domain.book import Book
+from gateway.domain.changes import LevelKey
 from gateway.domain.commands import ReservationChanged, StockMoved
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import Outcome

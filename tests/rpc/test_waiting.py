@@ -13,7 +13,7 @@ import pytest
 from grpc import StatusCode
 
 from gateway import app
-from gateway.domain.book import Limits
+from gateway.domain.changes import Limits
 from gateway.domain.commands import ReceiveStock
 from gateway.domain.errors import DeadlinePassed
 from gateway.settings import Settings
