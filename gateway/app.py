@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.domain.book import Limits
+from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.merchants import MerchantLimits, Merchants, require_name
 from gateway.rpc.auth import DEFAULT_MERCHANT, Callers
@@ -21,6 +21,7 @@ from gateway.store.database import Clock, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.schema import Migrated
 from gateway.store.tokens import keep_token
+from gateway.vault import Vault
 
 CHECK_TIMEOUT_SECONDS = 600.0
 # Open calls get so long to end, and streams to take their GoAway.
@@ -64,7 +65,7 @@ async def running_gateway(settings: Settings, clock: Clock | None = None) -> Asy
     async with _database_url(settings) as url:
         await schema.migrate(url, create=DEFAULT_MERCHANT)
         database = Database(url, clock)
-        merchants = Merchants(database, _limits(settings))
+        merchants = Merchants(database, _limits(settings), Vault(settings.credentials_key))
         merchants.start(await _merchant_names(database))
         try:
             server = build_server(Callers(merchants, anonymous=settings.listens_on_loopback))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
-from gateway.domain.book import Limits
+from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.ledger import Ledger
+from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
 from gateway.store.groups import GroupStore
 from gateway.store.listening import listen
@@ -18,6 +19,7 @@ from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
 from gateway.sweeper import Sweeper
+from gateway.vault import Vault
 from gateway.watch import LevelHub
 from gateway.writer import Writer
 
@@ -39,7 +41,7 @@ class MerchantLimits:
 class Merchant:
     """Everything one merchant has in this gateway."""
 
-    def __init__(self, database: MerchantDatabase, limits: MerchantLimits) -> None:
+    def __init__(self, database: MerchantDatabase, limits: MerchantLimits, vault: Vault) -> None:
         """Build the parts; `start` brings them to life."""
         self.name = database.merchant
         self._database = database
@@ -47,6 +49,7 @@ class Merchant:
         self._writer = Writer(store, limits.queue_commands_max)
         self.ledger = Ledger(database, self._writer)
         self.catalog = Catalog(database, self._writer)
+        self.shops = Shops(database, vault)
         self.hub = LevelHub(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
@@ -81,10 +84,11 @@ class Merchant:
 class Merchants:
     """The merchants by name, and the one ear that all of them have in the database."""
 
-    def __init__(self, database: Database, limits: MerchantLimits) -> None:
-        """Know none yet."""
+    def __init__(self, database: Database, limits: MerchantLimits, vault: Vault) -> None:
+        """Know none yet; the vault keeps the secrets of all."""
         self._database = database
         self._limits = limits
+        self._vault = vault
         self._merchants: dict[str, Merchant] = {}
         self._listening: asyncio.Task[None] | None = None
 
@@ -92,7 +96,7 @@ class Merchants:
         """Bring these merchants to life."""
         for name in names:
             if name not in self._merchants:
-                merchant = Merchant(self._database.of(name), self._limits)
+                merchant = Merchant(self._database.of(name), self._limits, self._vault)
                 self._merchants[name] = merchant
                 merchant.start()
         if self._listening is None:

@@ -1,9 +1,11 @@
 """The gateway's settings, from the environment. Every bad variable is reported at once."""
 
+import base64
 import os
+from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +17,7 @@ PORT_MAX = 65_535
 DAY_MS = 24 * 3600 * 1000
 # Far beyond any order's patience, and near enough for every calendar.
 TTL_MS_MAX = 3650 * DAY_MS
+CREDENTIALS_KEY_BYTES = 32
 
 
 class SettingsError(Exception):
@@ -33,6 +36,7 @@ class Settings:
     reservation_ttl_default_ms: int = 15 * 60 * 1000
     reservation_ttl_max_ms: int = 7 * DAY_MS
     queue_commands_max: int = 20_000
+    credentials_key: str | None = field(default=None, repr=False)
 
     @property
     def listens_on_loopback(self) -> bool:
@@ -60,6 +64,7 @@ class Settings:
                 "STOCKGATE_RESERVATION_TTL_MAX_MS", _milliseconds, cls.reservation_ttl_max_ms
             ),
             queue_commands_max=reader.read("STOCKGATE_QUEUE_COMMANDS_MAX", _positive, cls.queue_commands_max),
+            credentials_key=reader.read("STOCKGATE_CREDENTIALS_KEY", _keys, None),
         )
         reader.finish(settings)
         return settings
@@ -95,6 +100,16 @@ def _database_url(raw: str) -> str:
         if urlsplit(raw).scheme in {"postgresql", "postgres"}:
             return raw
     raise ValueError("should look like postgresql://user:password@host/name")
+
+
+def _keys(raw: str) -> str:
+    # Secret, and never repeated.
+    for key in raw.split(","):
+        with suppress(Base64Error, ValueError):
+            if len(base64.urlsafe_b64decode(key.strip().encode("ascii"))) == CREDENTIALS_KEY_BYTES:
+                continue
+        raise ValueError("should be a key that 'stockgate channel key' made, or several joined by commas")
+    return raw
 
 
 def _address(raw: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import grpc.aio
 import pytest
+from cryptography.fernet import Fernet
 
 from gateway import app
 from gateway.settings import Settings
@@ -33,7 +34,12 @@ def settings(data_dir: Path) -> Iterator[Settings]:
     """Settings of a gateway on a free port, with a database that runs as long as the tests."""
     postgres = EmbeddedPostgres(data_dir)
     asyncio.run(postgres.start())
-    yield Settings(database_url=postgres.url, data_dir=data_dir, listen="127.0.0.1:0")
+    yield Settings(
+        database_url=postgres.url,
+        data_dir=data_dir,
+        listen="127.0.0.1:0",
+        credentials_key=Fernet.generate_key().decode(),
+    )
     asyncio.run(postgres.stop())
 
 

@@ -23,6 +23,15 @@ NEXT_STEPS: Mapping[str, str] = {
     "INVALID_ARGUMENT": "Correct the fields named above; `--help` says what each one takes.",
     "SKU_UNKNOWN": "`stockgate sku list` shows the SKUs; `stockgate sku add CODE` makes one.",
     "LOCATION_UNKNOWN": "`stockgate location list` shows the locations; `stockgate location add CODE` makes one.",
+    "CHANNEL_UNKNOWN": "`stockgate channel list` shows the channels; `stockgate channel add CODE --platform "
+    "PLATFORM` makes one.",
+    "LISTING_UNKNOWN": "`stockgate listing list` shows the listings with their numbers.",
+    "LISTING_IN_USE": "Have it lowered to zero first: `stockgate policy set SKU` with a cap of 0 for its channel. "
+    "Once it shows nothing, try again.",
+    "CREDENTIALS_MISSING": "`stockgate channel credentials CODE --file FILE` stores them.",
+    "CREDENTIALS_LOCKED": "`stockgate channel key` makes a key; give it to the gateway in STOCKGATE_CREDENTIALS_KEY.",
+    "TOKENS_CHANGED": "Somebody stored newer tokens (version {version}). Read the credentials again, and use those.",
+    "SHORTFALL_UNKNOWN": "`stockgate stock shortfalls` shows them with their ids.",
     "RESERVATION_UNKNOWN": "`stockgate stock reservations` shows them with their ids.",
     "MOVEMENT_UNKNOWN": "`stockgate stock movements` shows the journal with its revisions.",
     "INSUFFICIENT_STOCK": "Asked {asked}, available {available}. Ask for less, take what there is (--allow-partial), "

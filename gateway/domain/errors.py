@@ -40,6 +40,22 @@ class ListingUnknown(GatewayError):
     """No listing has this number."""
 
 
+class ListingInUse(GatewayError):
+    """The listing may still sell, so what it is made of stays (R20). Facts: listing_id, exposure."""
+
+
+class CredentialsMissing(GatewayError):
+    """The channel has no credentials yet. Facts: channel."""
+
+
+class CredentialsLocked(GatewayError):
+    """The gateway has no key for credentials, or not the one they were encrypted with."""
+
+
+class TokensChanged(GatewayError):
+    """Somebody else has stored tokens since the caller read them. Facts: version."""
+
+
 class ShortfallUnknown(GatewayError):
     """No shortfall has this id."""
 

@@ -30,7 +30,7 @@ async def create_sku(call: Call, request: pb.CreateSkuRequest) -> pb.CreateSkuRe
 
 async def update_sku(call: Call, request: pb.UpdateSkuRequest) -> pb.UpdateSkuResponse:
     """Change the named fields of a SKU."""
-    fields = _fields(request, request.sku, _SKU_FIELDS)
+    fields = fields_to_change(request, request.sku, _SKU_FIELDS)
     return _with_sku(pb.UpdateSkuResponse(), await call.merchant.catalog.update_sku(_sku(request.sku), fields))
 
 
@@ -75,7 +75,7 @@ async def create_location(call: Call, request: pb.CreateLocationRequest) -> pb.C
 
 async def update_location(call: Call, request: pb.UpdateLocationRequest) -> pb.UpdateLocationResponse:
     """Change the named fields of a location."""
-    fields = _fields(request, request.location, _LOCATION_FIELDS)
+    fields = fields_to_change(request, request.location, _LOCATION_FIELDS)
     updated = await call.merchant.catalog.update_location(_location(request.location), fields)
     return _with_location(pb.UpdateLocationResponse(), updated)
 
@@ -128,7 +128,7 @@ def _days(m: catalog_pb2.Sku, name: str) -> float | None:
     return days
 
 
-def _fields(request: Any, message: Message, allowed: Collection[str]) -> set[str]:
+def fields_to_change(request: Any, message: Message, allowed: Collection[str]) -> set[str]:
     """The fields to change: those of the mask, or all that are set."""
     named = list(request.update_mask.paths)
     for path in named:

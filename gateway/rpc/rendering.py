@@ -5,15 +5,19 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain.commands import AnyAnswer, ReservationChanged, StockMoved
+from gateway.domain.listings import ChannelFacts, Listing, Push
+from gateway.domain.policies import Policy
 from gateway.domain.reservations import Reservation
 from gateway.domain.stock import Level, Movement, Shortfall
 from gateway.store.catalog import Location, Sku
 from gateway.store.consistency import Verdict
 from gateway.store.levels import SkuLevels
-from gateway.v1 import catalog_pb2, operations_service_pb2, stock_pb2
+from gateway.store.shops import Channel
+from gateway.v1 import catalog_pb2, channel_pb2, operations_service_pb2, stock_pb2
 from gateway.v1 import stock_service_pb2 as pb
 
 
@@ -167,6 +171,82 @@ def fill_location(m: catalog_pb2.Location, location: Location) -> None:
     m.position = location.position
     if location.create_time is not None:
         m.create_time.CopyFrom(timestamp(location.create_time))
+
+
+def fill_channel(m: channel_pb2.Channel, channel: Channel) -> None:
+    """Fill a channel; what is secret of it is not in what we are given."""
+    m.channel = channel.channel
+    m.platform = channel_pb2.Platform.ValueType(channel.platform)
+    m.title = channel.title
+    m.locations.extend(channel.locations)
+    _fill_facts(m.facts, channel.facts)
+    m.paused = channel.paused
+    m.pause_reason = channel.pause_reason
+    if channel.connector:
+        # Another release may know more of its connectors.
+        json_format.Parse(channel.connector, m.connector, ignore_unknown_fields=True)
+    if channel.heartbeat_time is not None:
+        m.connector.heartbeat_time.CopyFrom(timestamp(channel.heartbeat_time))
+    if channel.watermark is not None:
+        m.watermark.CopyFrom(timestamp(channel.watermark))
+    m.has_credentials = channel.has_credentials
+    if channel.create_time is not None:
+        m.create_time.CopyFrom(timestamp(channel.create_time))
+
+
+def _fill_facts(m: channel_pb2.ChannelFacts, facts: ChannelFacts) -> None:
+    m.takes_on = channel_pb2.TakesOn.ValueType(facts.takes_on)
+    m.close_keeps = not facts.close_restores
+    m.refund_keeps = not facts.refund_restores
+    m.payment_limit.FromMilliseconds(facts.payment_limit_ms)
+    m.apply_late_limit.FromMilliseconds(facts.apply_late_ms)
+    m.clock_margin.FromMilliseconds(facts.clock_margin_ms)
+
+
+def fill_listing(m: channel_pb2.Listing, listing: Listing, now: datetime) -> None:
+    """Fill a listing; its pace is that of `now`, the ledger's time."""
+    m.listing_id = listing.listing_id
+    m.channel = listing.channel
+    m.item_id = listing.item_id
+    m.platform_sku_id = listing.platform_sku_id
+    for component in listing.components:
+        m.components.add(sku=component.sku, units=component.units)
+    if listing.takes_on is not None:
+        m.takes_on = channel_pb2.TakesOn.ValueType(listing.takes_on)
+    state = listing.state
+    if state.exposure is not None:
+        m.exposure = state.sales_left
+    if state.shown is not None:
+        m.shown = state.shown
+    if state.read_time is not None:
+        m.read_time.CopyFrom(timestamp(state.read_time))
+    if state.push is not None:
+        fill_push(m.push, state.push)
+    m.sales_per_minute = 60 * state.pace_at(now)
+    m.parked_reason = state.parked_reason
+
+
+def fill_push(m: channel_pb2.Push, push: Push) -> None:
+    """Fill a change that is under way."""
+    m.push_id = push.push_id
+    m.kind = channel_pb2.PushKind.ValueType(push.kind)
+    m.sales = push.sales
+    m.withdrawn = push.withdrawn
+    m.create_time.CopyFrom(timestamp(push.create_time))
+    m.urgency = push.urgency
+    m.unknown = push.unknown_since is not None
+
+
+def fill_policy(m: channel_pb2.StockPolicy, policy: Policy) -> None:
+    """Fill how a SKU is divided."""
+    m.sku = policy.sku
+    m.kind = channel_pb2.PolicyKind.ValueType(policy.kind)
+    for share in policy.shares:
+        m.shares.add(channel=share.channel, share=share.share, cap=share.cap)
+    m.stop_at = policy.stop_at
+    m.shown_min = policy.shown_min
+    m.buffer = policy.buffer
+    m.escrow_below = policy.escrow_below
 
 
 def fill_verdict(m: operations_service_pb2.CheckConsistencyResponse, verdict: Verdict) -> None:

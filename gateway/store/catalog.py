@@ -4,16 +4,17 @@ What the ledger's decisions rest on (safety stock, frozen, which locations there
 writer or raises the head's version here, so that no writer goes on with what it knew before.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import RowMapping, any_, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.store.tables import head, locations, skus
+from gateway.store.tables import CODE, head, locations, skus
 
 # As the value of a column: the database's own time.
 NOW = func.clock_timestamp()
@@ -76,9 +77,17 @@ async def list_skus(connection: AsyncConnection, *, prefix: str, after: str, cou
     return [_sku(row) for row in rows.mappings()]
 
 
-async def known_skus(connection: AsyncConnection, codes: tuple[str, ...]) -> set[str]:
+async def known_skus(connection: AsyncConnection, codes: Collection[str]) -> set[str]:
     """Those of the codes that are SKUs."""
-    return set(await connection.scalars(select(skus.c.sku).where(skus.c.sku.in_(codes))))
+    # One array, whatever its length: a statement takes no more than 32,767 values.
+    is_named = skus.c.sku == any_(literal(list(codes), ARRAY(CODE)))
+    return set(await connection.scalars(select(skus.c.sku).where(is_named)))
+
+
+async def known_locations(connection: AsyncConnection, codes: Collection[str]) -> set[str]:
+    """Those of the codes that are locations."""
+    is_named = locations.c.location == any_(literal(list(codes), ARRAY(CODE)))
+    return set(await connection.scalars(select(locations.c.location).where(is_named)))
 
 
 async def create_location(connection: AsyncConnection, location: Location) -> bool:
