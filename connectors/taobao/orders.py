@@ -88,10 +88,12 @@ class Orders:
         """The orders modified in [start, end]; the bounds are whole seconds and both belong to it."""
         seen: set[tuple[str, str]] = set()
         for _ in range(WALKS_MAX):
-            is_settled = self._requests.transport.platform_now() - end > SETTLED_AFTER
             before = len(seen)
+            first = await self._page(start, end, 1, count=True)
+            # By the clock that this very answer has told.
+            is_settled = self._requests.transport.platform_now() - end > SETTLED_AFTER
             pages = 0
-            async for trades in self._walk(start, end):
+            async for trades in self._walk(start, end, first):
                 pages += 1
                 new = {(identity(trade.tid), trade.modified): trade for trade in trades}
                 new = {name: trade for name, trade in new.items() if name not in seen}
@@ -103,9 +105,8 @@ class Orders:
                 return
         raise Transient("orders move faster than their pages can be read")
 
-    async def _walk(self, start: datetime, end: datetime) -> AsyncIterator[list[Trade]]:
-        """The pages of a window, last one first."""
-        first = await self._page(start, end, 1, count=True)
+    async def _walk(self, start: datetime, end: datetime, first: TradesAnswer) -> AsyncIterator[list[Trade]]:
+        """The pages of a window, last one first; `first` is the first one, with their number."""
         if first.total_results is None:
             raise Misunderstood("taobao.trades.sold.increment.get: neither a number of results nor an error")
         if first.total_results <= PAGE_SIZE:

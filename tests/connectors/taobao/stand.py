@@ -1,7 +1,8 @@
 """A shop on the sandbox's Taobao over real HTTP, and the connector before it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,8 +24,14 @@ CUP = ListingKey("9007199254740993003", "")
 SHOWN = 10
 
 STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=0)
-LIMITS = TransportLimits(calls_per_second=1000, deadline_seconds=0.3, breaker_failures=1000)
+LIMITS = TransportLimits(calls_per_second=1000, deadline_seconds=5, breaker_failures=1000)
+# Gives up on an answer that never comes.
+HASTY = replace(LIMITS, deadline_seconds=0.2)
 PACE = Pace(pull_seconds=0.05, reconnect_seconds=0.01, after_error_seconds=0.02, consume_seconds=0.02)
+
+
+# Reading the machine's certificates takes longer than most tests, and nothing here is encrypted.
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class HandClock:
@@ -57,13 +64,25 @@ class Stand:
     def url(self) -> str:
         return self.credentials.base_url + "/router/rest"
 
-    def another(self, tokens: Tokens | None = None, **changes: object) -> Taobao:
-        """Another connector to the same sandbox, with other credentials."""
-        credentials = replace(self.credentials, **changes)  # type: ignore[arg-type]  # a test names real fields
-        return Taobao(Transport(self.client, LIMITS), credentials, tokens or self.tokens, PACE)
+    def another(
+        self,
+        credentials: Credentials | None = None,
+        tokens: Tokens | None = None,
+        limits: TransportLimits = LIMITS,
+    ) -> Taobao:
+        """Another connector to the same sandbox."""
+        transport = Transport(self.client, limits)
+        return Taobao(transport, credentials or self.credentials, tokens or self.tokens, PACE)
 
     def shown(self, key: ListingKey) -> int:
         return self.shop.displays[key].shown
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what is about to happen; fail if it does not."""
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110 - what is waited for is a plain value
+            await asyncio.sleep(0.002)
 
 
 @asynccontextmanager
@@ -78,7 +97,7 @@ async def a_stand(
     faults = Faults(seed=1, weather=STILL)
     sandbox = TaobaoSandbox(shop, faults, settings)
     running = asyncio.create_task(sandbox.run())
-    async with serving(sandbox.app) as address, httpx.AsyncClient() as client:
+    async with serving(sandbox.app) as address, httpx.AsyncClient(verify=PLAIN) as client:
         known = sandbox.settings
         credentials = Credentials(known.app_key, known.app_secret, f"http://{address}", f"ws://{address}/")
         tokens, transport = sandbox.issue_tokens(), Transport(client, LIMITS)
