@@ -1,7 +1,8 @@
 """The server: a method's path is its name with `/` for `.`, on GET and POST; answers are HTTP 200 and an envelope."""
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,6 +23,8 @@ from connectors.sandbox.kuaishou.settings import KuaishouSettings
 from connectors.sandbox.kuaishou.shelves import Shelves
 from connectors.sandbox.serving import through_weather
 from connectors.sandbox.shop import Event, EventKind, Shop
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 INJECTED_WORDS = "the platform is not itself"
 
@@ -46,10 +49,10 @@ class KuaishouSandbox:
         shop.heard.append(self._hear)
         self.app = Starlette(
             routes=[
-                Route("/oauth/authorize", through_weather(self._authorize), methods=["GET"]),
-                Route("/oauth2/access_token", through_weather(self._access_token), methods=["GET", "POST"]),
-                Route("/oauth2/refresh_token", through_weather(self._refresh_token), methods=["GET", "POST"]),
-                Route("/{path:path}", through_weather(self._call), methods=["GET", "POST"]),
+                Route("/oauth/authorize", self._dated(self._authorize), methods=["GET"]),
+                Route("/oauth2/access_token", self._dated(self._access_token), methods=["GET", "POST"]),
+                Route("/oauth2/refresh_token", self._dated(self._refresh_token), methods=["GET", "POST"]),
+                Route("/{path:path}", self._dated(self._call), methods=["GET", "POST"]),
             ]
         )
 
@@ -73,6 +76,17 @@ class KuaishouSandbox:
     async def run(self) -> None:
         """Send pushes until cancelled."""
         await self.pushes.run()
+
+    def _dated(self, handle: Endpoint) -> Endpoint:
+        """Even a broken front states the platform's clock."""
+        through = through_weather(handle)
+
+        async def endpoint(request: Request) -> Response:
+            response = await through(request)
+            response.headers["date"] = format_datetime(self.shop.time, usegmt=True)
+            return response
+
+        return endpoint
 
     # ---- methods
 

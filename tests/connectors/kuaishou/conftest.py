@@ -1,13 +1,17 @@
-"""A Kuaishou sandbox on a free port, and a connector that calls it over real HTTP."""
+"""Kuaishou sandboxes on a free port, and connectors that call them over real HTTP.
+
+One server serves whichever sandbox is on, since starting and stopping one takes longer than most tests; so all of them
+run on one loop.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import httpx
-import pytest
+import pytest_asyncio
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import ListingKey, OrderSnapshot, Tokens
 from connectors.kuaishou import Credentials, Kuaishou
@@ -83,36 +87,56 @@ class OpenBench(Protocol):
     ) -> Awaitable[Bench]: ...
 
 
-@pytest.fixture
-async def open_bench() -> AsyncIterator[OpenBench]:
-    """Benches that end with the test."""
-    async with AsyncExitStack() as stack:
+class Stage:
+    """The one server's app: the sandbox that was put on last."""
 
-        async def make(
-            settings: KuaishouSettings = KuaishouSettings(),
-            *,
-            weather: Weather = STILL,
-            seed: int = 1,
-            facts: ShopFacts = ShopFacts(),
-            limits: TransportLimits = TransportLimits(calls_per_second=1000, deadline_seconds=0.3),
-            clock: Callable[[], datetime] = Clock(),
-        ) -> Bench:
-            print(f"seed {seed}")
-            shop = Shop(facts, now=clock)
-            for key, shown in ((CUP, 10), (LID, 5), (BOX, 100)):
-                shop.put_on_sale(key, title=f"title {key.platform_sku_id}", outer_id=key.platform_sku_id, shown=shown)
-            sandbox = KuaishouSandbox(shop, Faults(seed, weather), settings)
-            address = await stack.enter_async_context(serving(sandbox.app))
-            client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-            credentials = credentials_of(settings, f"http://{address}")
-            transport, tokens = Transport(client, limits), sandbox.issue_tokens()
-            kuaishou = Kuaishou(transport, credentials, tokens)
-            return Bench(sandbox, kuaishou, transport, client, credentials, tokens, f"http://{address}")
+    def __init__(self) -> None:
+        self.url = ""
+        self.on: ASGIApp | None = None
+        self.client = httpx.AsyncClient(trust_env=False, verify=False)  # making one takes longer than most tests
 
-        yield make
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.on is not None, "no sandbox is on"
+        await self.on(scope, receive, send)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    """The server of all benches."""
+    stage = Stage()
+    async with serving(stage) as address, stage.client:
+        stage.url = f"http://{address}"
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_bench(stage: Stage) -> OpenBench:
+    """Makes benches; the one opened last is on."""
+
+    async def make(
+        settings: KuaishouSettings = KuaishouSettings(),
+        *,
+        weather: Weather = STILL,
+        seed: int = 1,
+        facts: ShopFacts = ShopFacts(),
+        limits: TransportLimits = TransportLimits(calls_per_second=1000, deadline_seconds=0.3),
+        clock: Callable[[], datetime] = Clock(),
+    ) -> Bench:
+        print(f"seed {seed}")
+        shop = Shop(facts, now=clock)
+        for key, shown in ((CUP, 10), (LID, 5), (BOX, 100)):
+            shop.put_on_sale(key, title=f"title {key.platform_sku_id}", outer_id=key.platform_sku_id, shown=shown)
+        sandbox = KuaishouSandbox(shop, Faults(seed, weather), settings)
+        stage.on = sandbox.app
+        credentials = credentials_of(settings, stage.url)
+        transport, tokens = Transport(stage.client, limits), sandbox.issue_tokens()
+        kuaishou = Kuaishou(transport, credentials, tokens)
+        return Bench(sandbox, kuaishou, transport, stage.client, credentials, tokens, stage.url)
+
+    return make
+
+
+@pytest_asyncio.fixture(loop_scope="session")
 async def bench(open_bench: OpenBench) -> Bench:
     """A shop in calm weather."""
     return await open_bench()
@@ -127,8 +151,3 @@ def credentials_of(settings: KuaishouSettings, url: str) -> Credentials:
         message_secret=settings.message_secret,
         base_url=url,
     )
-
-
-def stock(settings: KuaishouSettings, **changes: object) -> KuaishouSettings:
-    """The same settings but for these."""
-    return replace(settings, **changes)  # type: ignore[arg-type]  # a test's own words
