@@ -36,9 +36,9 @@ is taken in, and nothing of ours was under way when it was read, so
     S + U + P now  <=  s + raises since - lowerings since - sales since, taken in + givings back since, taken in
 
 A sale counts as "since" for the upper bound only if it is certainly later than the reading (after e + m), a giving back
-if it may be (after b - m); the other way round for the lower bound. E falls to the upper bound if that is lower. Only if
-the lower bound is above E has something happened that we do not know of: then E becomes the upper bound, and the drift
-is kept.
+if it may be (after b - m); the other way round for the lower bound. E falls to the upper bound if that is lower. Only
+if the lower bound is above E has something happened that we do not know of: then E becomes the upper bound, and the
+drift is kept.
 
 **Unknown outcomes.** A reading asked for later than the platform may still apply the call says it all: judged as above,
 it bounds E whether the call was applied or not. Nothing else is sent to that listing meanwhile.

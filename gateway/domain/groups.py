@@ -55,7 +55,7 @@ from gateway.domain.stock import Shortfall
 Wish = AnyCommand | AnySelling
 Outcome = AnyAnswer | AnySellingAnswer | GatewayError
 
-_VERBS: dict[type, Callable[[Book, Any], AnyAnswer | AnySellingAnswer]] = {
+_VERBS: dict[type, Callable[[Book, Any], AnyAnswer]] = {
     ReceiveStock: shelves.receive,
     AdjustStock: shelves.adjust,
     CountStock: shelves.count,
@@ -69,6 +69,8 @@ _VERBS: dict[type, Callable[[Book, Any], AnyAnswer | AnySellingAnswer]] = {
     ExtendReservation: promises.extend,
     ResizeReservation: promises.resize,
     ReturnStock: promises.return_,
+}
+_SELLING_VERBS: dict[type, Callable[[Book, Any], AnySellingAnswer]] = {
     TakeOrder: orders.take_order,
     LinkOrders: orders.link_orders,
     MoveWatermark: orders.move_watermark,
@@ -84,7 +86,7 @@ _VERBS: dict[type, Callable[[Book, Any], AnyAnswer | AnySellingAnswer]] = {
 Span = tuple[int, int]
 
 
-class Needs(Struct, frozen=True):
+class Needs(Struct):
     """What must be loaded before a group can be decided."""
 
     request_ids: list[str]
@@ -95,6 +97,12 @@ class Needs(Struct, frozen=True):
     listing_keys: set[ListingKey]
     orders: set[OrderKey]
     readings: set[int]
+    moves_watermark: bool = False
+
+    @property
+    def is_selling(self) -> bool:
+        """True if channels or listings are touched."""
+        return self.moves_watermark or bool(self.listing_ids or self.listing_keys or self.orders)
 
 
 def needs(commands: Iterable[Wish]) -> Needs:
@@ -128,7 +136,7 @@ def _selling_needs(found: Needs, command: AnySelling) -> None:
         case LinkOrders(channel=channel, order_ids=order_ids):
             found.orders.update([(channel, order_id) for order_id in order_ids])
         case MoveWatermark():
-            pass
+            found.moves_watermark = True
         case JudgeReading(listing_id=listing_id):
             found.listing_ids.add(listing_id)
             found.readings.add(listing_id)
@@ -165,11 +173,11 @@ def _decide_one(book: Book, command: Wish) -> Outcome:
     mark = book.mark()
     try:
         if isinstance(command, SellingCommand):
-            return _VERBS[type(command)](book, command)
+            return _SELLING_VERBS[type(command)](book, command)
         known = book.first_answer(command)
         if known is not None:
             return known
-        answer: Any = _VERBS[type(command)](book, command)
+        answer = _VERBS[type(command)](book, command)
     except GatewayError as error:
         book.rollback(mark)
         # Its traceback would keep the whole book alive.

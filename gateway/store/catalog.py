@@ -4,18 +4,20 @@ What the ledger's decisions rest on (safety stock, frozen, which locations there
 writer or raises the head's version here, so that no writer goes on with what it knew before.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, any_, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import RowMapping, TableValuedAlias, Text, any_, cast, column, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.store.tables import CODE, head, locations, skus
 
+_CONTENT = ("sku", "title", "safety_stock", "lead_time_mean_days", "lead_time_deviation_days", "substitutes")
 # As the value of a column: the database's own time.
 NOW = func.clock_timestamp()
 
@@ -68,6 +70,40 @@ async def read_sku(connection: AsyncConnection, sku: str) -> Sku | None:
     """The SKU, if there is one with this code."""
     row = (await connection.execute(select(skus).where(skus.c.sku == sku))).mappings().one_or_none()
     return None if row is None else _sku(row)
+
+
+async def read_skus(connection: AsyncConnection, codes: Collection[str]) -> dict[str, Sku]:
+    """Those of the codes that are SKUs, by code."""
+    is_named = skus.c.sku == any_(literal(list(codes), ARRAY(CODE)))
+    return {row["sku"]: _sku(row) for row in (await connection.execute(select(skus).where(is_named))).mappings()}
+
+
+async def create_skus(connection: AsyncConnection, created: Sequence[Sku]) -> int:
+    """Store new SKUs, however many, in one statement; returns how many of the codes were free."""
+    if not created:
+        return 0
+    given = _table_of(created)
+    chosen = select(*(given.c[name] for name in _CONTENT))
+    done = await connection.execute(upsert(skus).from_select(_CONTENT, chosen).on_conflict_do_nothing())
+    return done.rowcount
+
+
+async def update_skus(connection: AsyncConnection, changed: Sequence[Sku]) -> None:
+    """Change of these SKUs, however many, what no decision of the ledger rests on."""
+    if not changed:
+        return
+    given = _table_of(changed)
+    content = {name: given.c[name] for name in _CONTENT if name not in {"sku", "safety_stock"}}
+    statement = update(skus).where(skus.c.sku == given.c.sku).values(**content, update_time=NOW)
+    await connection.execute(statement)
+
+
+def _table_of(several: Sequence[Sku]) -> TableValuedAlias:
+    """The SKUs' content as a table of the statement: one value, whatever their number."""
+    content = [{name: getattr(sku, name) for name in _CONTENT} for sku in several]
+    columns = (column(name, skus.c[name].type) for name in _CONTENT)
+    rows = cast(literal(msgspec.json.encode(content).decode(), Text), JSON)
+    return func.json_to_recordset(rows).table_valued(*columns, name="given").render_derived(with_types=True)
 
 
 async def list_skus(connection: AsyncConnection, *, prefix: str, after: str, count_max: int) -> list[Sku]:

@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from gateway.domain.changes import Changes
 from gateway.domain.reservations import Reservation
+from gateway.domain.selling import KnownOrder
 from gateway.domain.stock import Movement
 
 
@@ -23,6 +24,10 @@ class ReadStatements(NamedTuple):
     changed_since: str  # $1 SKU, $2 location, $3 time
     due: str  # $1 now, $2 SKUs, $3 how many
     next_expiry: str
+    channels: str
+    listings: str  # $1 numbers, $2 channels, $3 items, $4 platform SKUs
+    orders: str  # $1 channels, $2 order ids
+    recent_orders: str  # $1 channel, $2 since
 
 
 def read_statements(schema: str) -> ReadStatements:
@@ -33,7 +38,7 @@ def read_statements(schema: str) -> ReadStatements:
         version=f"SELECT version FROM {s}.head",
         # The time never runs backwards, even if the server's clock does: as-of reads rest on it.
         head=f"""
-            SELECT h.version, h.revision, h.reservation_number, h.shortfall_number,
+            SELECT h.version, h.revision, h.reservation_number, h.shortfall_number, h.push_number, h.drift_number,
                    greatest(clock_timestamp() + $2::interval, h.record_time) AS now,
                    r.request_id, r.content, r.answer
             FROM {s}.head h LEFT JOIN {s}.requests r ON r.request_id = ANY($1::text[])""",
@@ -44,7 +49,7 @@ def read_statements(schema: str) -> ReadStatements:
             FROM {s}.reservations WHERE reservation_id = ANY($1::bigint[])""",
         levels=f"""
             SELECT s.sku, l.location, l.on_hand, l.reserved, l.safety_stock, l.last_count_time, l.last_count_revision,
-                   l.revision, s.safety_stock AS rule_safety_stock, s.frozen
+                   l.revision, l.exposed, s.safety_stock AS rule_safety_stock, s.frozen
             FROM {s}.skus s LEFT JOIN {s}.levels l USING (sku) WHERE s.sku = ANY($1::text[])""",
         changed_since=f"""
             SELECT coalesce(sum(on_hand_change), 0)::bigint FROM {s}.movements
@@ -54,6 +59,20 @@ def read_statements(schema: str) -> ReadStatements:
             WHERE state = 1 AND expire_time <= $1 AND EXISTS (
                 SELECT FROM jsonb_array_elements(lines) line WHERE line->>1 = ANY($2::text[]))
             ORDER BY expire_time LIMIT $3""",
+        channels=f"SELECT channel, locations, facts, watermark FROM {s}.channels",
+        listings=f"""
+            SELECT listing_id, channel, item_id, platform_sku_id, components, takes_on, state
+            FROM {s}.listings WHERE listing_id = ANY($1::bigint[])
+            UNION
+            SELECT listing_id, channel, item_id, platform_sku_id, components, takes_on, state
+            FROM {s}.listings JOIN unnest($2::text[], $3::text[], $4::text[]) AS k(channel, item_id, platform_sku_id)
+            USING (channel, item_id, platform_sku_id)""",
+        orders=f"""
+            SELECT channel, order_id, state, update_time, placed_time, paid_time, lines
+            FROM {s}.orders JOIN unnest($1::text[], $2::text[]) AS k(channel, order_id) USING (channel, order_id)""",
+        recent_orders=f"""
+            SELECT channel, order_id, state, update_time, placed_time, paid_time, lines
+            FROM {s}.orders WHERE channel = $1 AND update_time > $2""",
         next_expiry=f"""
             SELECT coalesce(min(expire_time), now() + interval '100 years') FROM {s}.reservations WHERE state = 1""",
     )
@@ -105,10 +124,12 @@ _LEVELS = _Part(
         ("last_count_time", "timestamptz"),
         ("last_count_revision", "bigint"),
         ("revision", "bigint"),
+        ("exposed", "bigint"),
     ),
     conflict="""ON CONFLICT (sku, location) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
         safety_stock = excluded.safety_stock, last_count_time = excluded.last_count_time,
-        last_count_revision = excluded.last_count_revision, revision = excluded.revision""",
+        last_count_revision = excluded.last_count_revision, revision = excluded.revision,
+        exposed = excluded.exposed""",
 )
 _RESERVATIONS_NEW = _Part(
     "reservations",
@@ -150,19 +171,82 @@ _SHORTFALLS = _Part(
         ("order_id", "text"),
     ),
 )
+_CHANNELS = _Part("channels", (("channel", "text"), ("watermark", "timestamptz")), update_key="channel")
+_LISTINGS = _Part(
+    "listings", (("listing_id", "bigint"), ("state", "jsonb"), ("version", "bigint")), update_key="listing_id"
+)
+_ORDERS = _Part(
+    "orders",
+    (
+        ("channel", "text"),
+        ("order_id", "text"),
+        ("state", "smallint"),
+        ("update_time", "timestamptz"),
+        ("placed_time", "timestamptz"),
+        ("paid_time", "timestamptz"),
+        ("lines", "jsonb"),
+        ("unlinked", "boolean"),
+    ),
+    conflict="""ON CONFLICT (channel, order_id) DO UPDATE SET state = excluded.state,
+        update_time = excluded.update_time, placed_time = excluded.placed_time, paid_time = excluded.paid_time,
+        lines = excluded.lines, unlinked = excluded.unlinked""",
+)
+_PUSHES = _Part(
+    "pushes",
+    (
+        ("push_id", "bigint"),
+        ("listing_id", "bigint"),
+        ("kind", "smallint"),
+        ("sales", "bigint"),
+        ("create_time", "timestamptz"),
+        ("settle_time", "timestamptz"),
+        ("result", "smallint"),
+        ("applied", "bigint"),
+        ("attempts", "integer"),
+        ("duration_ms", "bigint"),
+        ("error", "text"),
+    ),
+    conflict="""ON CONFLICT (push_id) DO UPDATE SET settle_time = excluded.settle_time, result = excluded.result,
+        applied = excluded.applied, attempts = excluded.attempts, duration_ms = excluded.duration_ms,
+        error = excluded.error""",
+)
+_DRIFTS = _Part(
+    "drifts",
+    (
+        ("drift_id", "bigint"),
+        ("listing_id", "bigint"),
+        ("channel", "text"),
+        ("shown", "bigint"),
+        ("exposure_before", "bigint"),
+        ("exposure_least", "bigint"),
+        ("exposure_most", "bigint"),
+        ("read_time", "timestamptz"),
+        ("judge_time", "timestamptz"),
+        ("action", "text"),
+    ),
+)
 _SKUS = _Part("skus", (("sku", "text"), ("safety_stock", "bigint"), ("frozen", "boolean")), update_key="sku")
 
 
 def write_statement(
-    schema: str, changes: Changes, to_json: Callable[[Any], bytes], to_bytes: Callable[[Any], bytes]
+    schema: str, version: int, changes: Changes, to_json: Callable[[Any], bytes], to_bytes: Callable[[Any], bytes]
 ) -> tuple[str, list[Any]]:
-    """The statement that saves these changes, and its values from $2 on; $1 is the version that was read.
+    """The statement that saves these changes, and its values; `version` is the head's version that was read.
 
     It returns one row if it has saved everything, none if the head has another version by now.
     """
-    filled = [(part, rows) for part, rows in _rows(changes, to_json, to_bytes) if rows]
+    rows_of = _rows(changes, to_json, to_bytes) + _selling_rows(changes, version + 1, to_json)
+    filled = [(part, rows) for part, rows in rows_of if rows]
     counters = changes.counters
-    values: list[Any] = [counters.revision, counters.reservation, counters.shortfall, changes.now]
+    values: list[Any] = [
+        version,
+        counters.revision,
+        counters.reservation,
+        counters.shortfall,
+        changes.now,
+        counters.push,
+        counters.drift,
+    ]
     for _, rows in filled:
         values += [list(column) for column in zip(*rows, strict=True)]
     return _statement(schema, tuple(part for part, _ in filled)), values
@@ -173,10 +257,10 @@ def _statement(schema: str, parts: tuple[_Part, ...]) -> str:
     s = f'"{schema}"'
     gate = f"""
         UPDATE {s}.head SET version = version + 1, revision = $2, reservation_number = $3, shortfall_number = $4,
-            record_time = $5
+            record_time = $5, push_number = $6, drift_number = $7
         WHERE version = $1 RETURNING revision"""
     steps = [f"gate AS ({gate})"]
-    first_value = 6
+    first_value = 8
     for number, part in enumerate(parts):
         steps.append(f"part_{number} AS ({_write_part(s, part, first_value)})")
         first_value += len(part.columns)
@@ -212,6 +296,24 @@ def _rows(
         (_SHORTFALLS, [(*astuple(shortfall)[:7], shortfall.order_id or None) for shortfall in changes.shortfalls]),
         (_SKUS, [(sku, rule.safety_stock, rule.frozen) for sku, rule in changes.skus.items()]),
     ]
+
+
+def _selling_rows(
+    changes: Changes, version: int, to_json: Callable[[Any], bytes]
+) -> list[tuple[_Part, list[tuple[Any, ...]]]]:
+    pushes = {push.push_id: push for push in changes.pushes}
+    return [
+        (_CHANNELS, [(rule.channel, rule.watermark) for rule in changes.channels.values()]),
+        (_LISTINGS, [(one.listing_id, to_json(one.state).decode(), version) for one in changes.listings.values()]),
+        (_ORDERS, [_order(order, to_json) for order in changes.orders.values()]),
+        (_PUSHES, [astuple(push) for push in pushes.values()]),
+        (_DRIFTS, [astuple(drift) for drift in changes.drifts]),
+    ]
+
+
+def _order(order: KnownOrder, to_json: Callable[[Any], bytes]) -> tuple[Any, ...]:
+    *content, lines = astuple(order)
+    return (*content, to_json(lines).decode(), order.is_waiting)
 
 
 def _movement(m: Movement) -> tuple[Any, ...]:

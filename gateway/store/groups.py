@@ -20,20 +20,30 @@ from asyncpg.transaction import Transaction
 from msgspec import Struct
 
 from gateway.domain.book import Book
-from gateway.domain.changes import Changes, Counters, LevelKey, Limits
+from gateway.domain.changes import Changes, Counters, LevelKey, Limits, OrderKey
 from gateway.domain.commands import AnyAnswer, AnyCommand, CountNeed, Recorded
 from gateway.domain.errors import DatabaseUnavailable
 from gateway.domain.groups import Needs
+from gateway.domain.listings import (
+    ChannelFacts,
+    ChannelRule,
+    Listing,
+    ListingKey,
+)
 from gateway.domain.reservations import Line, Reservation, ReservationState
+from gateway.domain.selling import KnownLine, KnownOrder, OrderState
 from gateway.domain.stock import Level, SkuRule
 from gateway.store.database import MerchantDatabase, fence
 from gateway.store.group_statements import read_statements, write_statement
+from gateway.store.shops import listing_of
 
 # Levels kept in memory between groups; beyond it all are forgotten and read again.
 LEVELS_KEPT_MAX = 200_000
 
 _decode_lines = msgspec.json.Decoder(tuple[Line, ...]).decode
 _decode_codes = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_facts = msgspec.json.Decoder(ChannelFacts).decode
+_decode_known_lines = msgspec.json.Decoder(tuple[KnownLine, ...]).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_command = msgspec.msgpack.Decoder(AnyCommand).decode
 _decode_answer = msgspec.msgpack.Decoder(AnyAnswer).decode
@@ -48,6 +58,9 @@ class Known(Struct):
     next_expiry: datetime | None = None
     skus: dict[str, SkuRule] = {}
     levels: dict[LevelKey, Level] = {}
+    channels: dict[str, ChannelRule] | None = None
+    listings: dict[int, Listing] = {}
+    listing_ids: dict[ListingKey, int] = {}
 
 
 class GroupStore:
@@ -101,10 +114,11 @@ class GroupStore:
 
     async def save(self, changes: Changes) -> bool:
         """Save everything in one statement and commit; False, and nothing saved, if another gateway was faster."""
-        statement, values = write_statement(self._database.schema, changes, _encode_json, _encode)
+        version = self._known.version
+        statement, values = write_statement(self._database.schema, version, changes, _encode_json, _encode)
         with fence():
             connection = await self._open()
-            saved = await connection.fetchrow(statement, self._known.version, *values)
+            saved = await connection.fetchrow(statement, *values)
             if self._transaction is not None:
                 await self._transaction.commit()
                 self._transaction = None
@@ -145,12 +159,19 @@ class GroupStore:
         is_known = head["version"] == self._known.version
         if not is_known:
             self._known = Known(head["version"], await self._read_locations(connection))
-        reservations = await self._read_reservations(connection, needs.reservation_ids)
-        skus = needs.skus.union(line.sku for r in reservations.values() for line in r.lines)
+        selling = await self._read_selling(connection, needs) if needs.is_selling else _NOTHING
+        ids = needs.reservation_ids.union(
+            line.reservation_id for order in selling.orders.values() for line in order.lines if line.reservation_id
+        )
+        reservations = await self._read_reservations(connection, ids)
+        skus = needs.skus.union(
+            [line.sku for r in reservations.values() for line in r.lines],
+            [one.sku for listing in selling.listings.values() for one in listing.components],
+        )
         is_complete = await self._read_levels(connection, skus)
         book = Book(
             now=head["now"],
-            counters=Counters(head["revision"], head["reservation_number"], head["shortfall_number"]),
+            counters=Counters(*head[1:6]),
             locations=self._known.locations,
             skus={sku: rule for sku in skus if (rule := self._known.skus.get(sku))},
             levels=self._levels_of(skus),
@@ -158,8 +179,61 @@ class GroupStore:
             recorded={row["request_id"]: _recorded(row) for row in rows if row["request_id"] is not None},
             changed_since=await self._changed_since(connection, needs),
             limits=self._limits,
+            channels=selling.channels,
+            listings=selling.listings,
+            orders=selling.orders,
+            recent_orders=selling.recent_orders,
         )
-        return book, is_known and is_complete and not needs.reservation_ids and not needs.counts
+        is_one_read = not ids and not needs.counts and not needs.is_selling
+        return book, is_known and is_complete and is_one_read
+
+    async def _read_selling(self, connection: asyncpg.Connection, needs: Needs) -> "_Selling":
+        """Channels and listings, from memory where they are known; orders as they are."""
+        known = self._known
+        if known.channels is None:
+            known.channels = {row["channel"]: _channel_of(row) for row in await connection.fetch(self._sql.channels)}
+        rows = await self._read_orders(connection, needs.orders)
+        orders = {(order.channel, order.order_id): order for order in rows}
+        ids = needs.listing_ids.union(line.listing_id for order in rows for line in order.lines if line.listing_id)
+        keys = needs.listing_keys.union(
+            (order.channel, line.line.item_id, line.line.platform_sku_id)
+            for order in rows
+            for line in order.lines
+            if not line.listing_id
+        )
+        listings = await self._read_listings(connection, ids, keys)
+        recent = {}
+        for listing_id in needs.readings:
+            listing = listings.get(listing_id)
+            if listing is not None and listing.state.reading is not None:
+                rule = known.channels[listing.channel]
+                since = listing.state.reading.begin_time - rule.facts.margin
+                found = await connection.fetch(self._sql.recent_orders, listing.channel, since)
+                recent[listing_id] = [_order_of(row) for row in found]
+        return _Selling(known.channels, listings, orders, recent)
+
+    async def _read_orders(self, connection: asyncpg.Connection, keys: Iterable[OrderKey]) -> list[KnownOrder]:
+        asked = list(keys)
+        if not asked:
+            return []
+        rows = await connection.fetch(self._sql.orders, *(list(column) for column in zip(*asked, strict=True)))
+        return [_order_of(row) for row in rows]
+
+    async def _read_listings(
+        self, connection: asyncpg.Connection, ids: Iterable[int], keys: Iterable[ListingKey]
+    ) -> dict[int, Listing]:
+        known = self._known
+        ids, keys = set(ids), set(keys)
+        missing = [one for one in ids if one not in known.listings]
+        unknown = [key for key in keys if key not in known.listing_ids]
+        if missing or unknown:
+            columns = zip(*unknown, strict=True) if unknown else ((), (), ())
+            for row in await connection.fetch(self._sql.listings, missing, *(list(column) for column in columns)):
+                listing = listing_of(row)
+                known.listings[listing.listing_id] = listing
+                known.listing_ids[listing.key] = listing.listing_id
+        ids.update(known.listing_ids[key] for key in keys if key in known.listing_ids)
+        return {one: known.listings[one] for one in ids if one in known.listings}
 
     async def _read_locations(self, connection: asyncpg.Connection) -> tuple[str, ...]:
         return tuple(row["location"] for row in await connection.fetch(self._sql.locations))
@@ -201,6 +275,9 @@ class GroupStore:
         self._known.version += 1
         self._known.levels.update(changes.levels)
         self._known.skus.update(changes.skus)
+        self._known.listings.update(changes.listings)
+        if self._known.channels is not None:
+            self._known.channels.update(changes.channels)
         if self._known.next_expiry is not None:
             held = (r.expire_time for r in changes.reservations_new if r.state is ReservationState.HELD)
             self._known.next_expiry = min((self._known.next_expiry, *held))
@@ -219,6 +296,29 @@ def reservation_of(row: Any) -> Reservation:
         row["replaces_reservation_id"],
         row["replaced_by_reservation_id"],
         _decode_codes(row["locations"]) if row["locations"] else (),
+    )
+
+
+class _Selling(Struct, frozen=True):
+    """What selling needs of a group."""
+
+    channels: dict[str, ChannelRule]
+    listings: dict[int, Listing]
+    orders: dict[OrderKey, KnownOrder]
+    recent_orders: dict[int, list[KnownOrder]]
+
+
+_NOTHING = _Selling({}, {}, {}, {})
+
+
+def _channel_of(row: Any) -> ChannelRule:
+    return ChannelRule(row["channel"], tuple(row["locations"]), _decode_facts(row["facts"]), row["watermark"])
+
+
+def _order_of(row: Any) -> KnownOrder:
+    channel, order_id, state, update_time, placed_time, paid_time, lines = row
+    return KnownOrder(
+        channel, order_id, OrderState(state), update_time, placed_time, paid_time, _decode_known_lines(lines)
     )
 
 

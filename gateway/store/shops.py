@@ -67,7 +67,7 @@ _CHANNEL = (
     (channels.c.credentials != null()).label("has_credentials"),
     channels.c.create_time,
 )
-_LISTING = (
+LISTING = (
     listings.c.listing_id,
     listings.c.channel,
     listings.c.item_id,
@@ -139,9 +139,9 @@ async def read_locked(connection: AsyncConnection, code: str) -> Locked | None:
 
 async def read_listing(connection: AsyncConnection, listing_id: int) -> Listing | None:
     """The listing with this number, if there is one."""
-    row = (await connection.execute(select(*_LISTING).where(listings.c.listing_id == listing_id))).mappings()
+    row = (await connection.execute(select(*LISTING).where(listings.c.listing_id == listing_id))).mappings()
     found = row.one_or_none()
-    return None if found is None else _listing(found)
+    return None if found is None else listing_of(found)
 
 
 async def read_listings(connection: AsyncConnection, keys: Iterable[ListingKey]) -> dict[ListingKey, Listing]:
@@ -150,8 +150,8 @@ async def read_listings(connection: AsyncConnection, keys: Iterable[ListingKey])
     is_near = (listings.c.channel == _any({key[0] for key in wanted})) & (
         listings.c.item_id == _any({key[1] for key in wanted})
     )
-    rows = (await connection.execute(select(*_LISTING).where(is_near))).mappings()
-    found = {listing.key: listing for listing in map(_listing, rows)}
+    rows = (await connection.execute(select(*LISTING).where(is_near))).mappings()
+    found = {listing.key: listing for listing in map(listing_of, rows)}
     return {key: listing for key, listing in found.items() if key in wanted}
 
 
@@ -159,17 +159,19 @@ async def list_listings(
     connection: AsyncConnection, *, after: int, count_max: int, channel: str = "", sku: str = ""
 ) -> list[Listing]:
     """Up to `count_max` listings with a number above `after`, by number; of one channel or with one SKU, if named."""
-    query = select(*_LISTING).where(listings.c.listing_id > after)
+    query = select(*LISTING).where(listings.c.listing_id > after)
     if channel:
         query = query.where(listings.c.channel == channel)
     if sku:
         query = query.where(listings.c.skus.contains([sku]))
     rows = await connection.execute(query.order_by(listings.c.listing_id).limit(count_max))
-    return [_listing(row) for row in rows.mappings()]
+    return [listing_of(row) for row in rows.mappings()]
 
 
 async def link_listings(connection: AsyncConnection, linked: Sequence[Listing], version: int) -> list[Listing]:
     """Store new listings; returns them with their numbers."""
+    if not linked:
+        return []
     count = len(linked)
     raised = update(head).values(listing_number=head.c.listing_number + count).returning(head.c.listing_number)
     last = (await connection.execute(raised)).scalar_one()
@@ -237,7 +239,8 @@ def _channel(row: RowMapping) -> Channel:
     )
 
 
-def _listing(row: RowMapping) -> Listing:
+def listing_of(row: Any) -> Listing:
+    """A listing from its row."""
     takes_on = row["takes_on"]
     return Listing(
         row["listing_id"],

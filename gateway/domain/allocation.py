@@ -1,0 +1,382 @@
+"""How units are divided among listings, and which number to change next (R21, R27, R29).
+
+For every SKU at every location the room is what may be sold there: on hand - reserved - safety stock - what the policy
+keeps. It is divided among the listings that location serves, by the SKU's policy; by demand means in proportion to each
+listing's own pace, with a little for those that have none, so that they can show theirs. A kit gets the least of what
+its components' shares make. The division is a wish; what is done about it keeps the escrow:
+
+    raise     a listing that has less than its share, by what is unallocated there; never more (`exposure.py` checks)
+    lower     one that has more than its share, and only for a reason: the units are promised twice (goods are gone, a
+              platform sold beyond), its policy gives it less, or another listing starves for them
+    nothing   otherwise: units already shown somewhere sell there just as well, and every call costs rate
+
+A listing whose exposure has run out is starving if it sells at all. One that still has `COVER_SECONDS` of its own sales
+is not, so that units do not travel to and fro; the last units of all go to the fastest.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from gateway.domain.changes import LevelKey
+from gateway.domain.exposure import has_passed, has_passed_time
+from gateway.domain.listings import ChannelRule, Listing, PushKind, Share
+from gateway.domain.policies import ChannelShare, Policy, PolicyKind
+from gateway.domain.selling import (
+    AnySelling,
+    AskReading,
+    JudgeReading,
+    PlanPush,
+    SettleBelowZero,
+    WithdrawPush,
+)
+from gateway.domain.stock import Level
+
+# Every listing counts as if it sold at least so fast, in sales per second, and this share of all.
+PACE_MIN = 0.02
+PACE_SHARE_MIN = 0.05
+# Who has units for so long is not starving; who has them for longer can spare some.
+COVER_SECONDS = 3.0
+SPARE_SECONDS = 6.0
+# Smaller raises than this part of what a listing has wait until they are worth a call.
+RAISE_SHARE_MIN = 0.1
+RAISE_WAITS_ABOVE = 20
+
+
+class Situation(Struct, frozen=True, gc=False):
+    """Listings that share SKUs, and all that bears on them; `levels` has every level of these SKUs.
+
+    `open_channels` are those whose numbers can be changed now: not paused, and a connector is there.
+    `sync_delay_seconds` is how long a change takes to reach a platform.
+    """
+
+    now: datetime
+    listings: Sequence[Listing]
+    levels: Mapping[LevelKey, Level]
+    channels: Mapping[str, ChannelRule]
+    policies: Mapping[str, Policy]
+    locations: tuple[str, ...]
+    open_channels: frozenset[str]
+    sync_delay_seconds: float = 1.0
+
+
+Wants = dict[int, dict[str, int]]
+
+
+def allocate(situation: Situation) -> list[AnySelling]:
+    """What to do now, most pressing first; each command is decided again, against the newest state, by the writer."""
+    wants, permitted = divide(situation)
+    must = _overdrawn(situation)
+    commands: list[AnySelling] = []
+    for listing in situation.listings:
+        commands += _settle(situation, listing)
+    pushes = list(_pushes(situation, wants, permitted, must))
+    return commands + sorted(pushes, key=lambda push: push.urgency if isinstance(push, PlanPush) else 0.0)
+
+
+def divide(situation: Situation) -> tuple[Wants, set[int]]:
+    """What each listing should have at each location, in sales; and those whose policy lets them show others' units."""
+    wants: Wants = {}
+    permitted: set[int] = set()
+    shares = {sku: _divide_sku(situation, sku) for sku in sorted(_skus(situation))}
+    for listing in situation.listings:
+        serving = _serving(situation, listing)
+        by_place = {
+            at: min(shares[one.sku][0].get((listing.listing_id, at), 0) // one.units for one in listing.components)
+            for at in serving
+        }
+        if any(listing.listing_id in shares[one.sku][1] for one in listing.components):
+            permitted.add(listing.listing_id)
+        least = max(_policy(situation, one.sku).shown_min // one.units for one in listing.components)
+        if least > sum(by_place.values()):
+            by_place[serving[0]] += least - sum(by_place.values())
+            permitted.add(listing.listing_id)
+        wants[listing.listing_id] = by_place
+    return wants, permitted
+
+
+# ---- dividing one SKU
+
+
+def _divide_sku(situation: Situation, sku: str) -> tuple[dict[tuple[int, str], int], set[int]]:
+    """Units for each (listing, location), and the listings that may show what others show."""
+    policy = _policy(situation, sku)
+    sellers = [listing for listing in situation.listings if any(one.sku == sku for one in listing.components)]
+    room = _room(situation, sku, policy)
+    if policy.kind is PolicyKind.SHARED and sum(room.values()) > policy.escrow_below:
+        return _share_all(situation, sku, policy, sellers, room), {one.listing_id for one in sellers}
+    found: dict[tuple[int, str], int] = {}
+    for at, units in room.items():
+        here = [listing for listing in sellers if at in _serving(situation, listing)]
+        for listing_id, part in _divide_place(situation, sku, policy, here, units, found):
+            found[listing_id, at] = part
+    return found, set()
+
+
+def _room(situation: Situation, sku: str, policy: Policy) -> dict[str, int]:
+    """Units that may be sold at each location; what the policy keeps is taken from the last location first."""
+    room = {at: max(0, level.balance) for at in situation.locations if (level := situation.levels.get((sku, at)))}
+    kept = policy.stop_at
+    for at in reversed(list(room)):
+        taken = min(kept, room[at])
+        room[at] -= taken
+        kept -= taken
+    return room
+
+
+def _share_all(
+    situation: Situation, sku: str, policy: Policy, sellers: Sequence[Listing], room: dict[str, int]
+) -> dict[tuple[int, str], int]:
+    """Everybody shows all of it, less a buffer for what is sold while the news travels."""
+    pace = sum(one.state.pace_at(situation.now) * _units(one, sku) for one in sellers)
+    buffer = policy.buffer + round(pace * situation.sync_delay_seconds)
+    found = {}
+    for listing in sellers:
+        kept = buffer
+        for at in reversed(_serving(situation, listing)):
+            held_back = min(kept, room.get(at, 0))
+            kept -= held_back
+            found[listing.listing_id, at] = _capped(policy, listing, room.get(at, 0) - held_back)
+    return found
+
+
+def _divide_place(
+    situation: Situation,
+    sku: str,
+    policy: Policy,
+    sellers: Sequence[Listing],
+    units: int,
+    found: Mapping[tuple[int, str], int],
+) -> Iterator[tuple[int, int]]:
+    """The units of one location among the listings it serves."""
+    limits = {}
+    for one in sellers:
+        had = sum(part for (listing_id, _), part in found.items() if listing_id == one.listing_id)
+        limits[one.listing_id] = max(0, _capped(policy, one, units + had) - had)
+    match policy.kind:
+        case PolicyKind.FIXED:
+            quotas = {one.listing_id: _named(policy, one.channel) for one in sellers}
+            for one in sellers:
+                share = quotas[one.listing_id]
+                had = sum(part for (listing_id, _), part in found.items() if listing_id == one.listing_id)
+                part = min(units, limits[one.listing_id], max(0, (share.share if share else 0) - had))
+                units -= part
+                yield one.listing_id, part
+        case PolicyKind.PRIORITY | PolicyKind.EXCLUSIVE:
+            named = [share.channel for share in policy.shares]
+            if policy.kind is PolicyKind.EXCLUSIVE:
+                named = named[:1]
+            for one in sorted((s for s in sellers if s.channel in named), key=lambda s: named.index(s.channel)):
+                part = min(units, limits[one.listing_id])
+                units -= part
+                yield one.listing_id, part
+        case PolicyKind.WEIGHTED:
+            weights = {
+                one.listing_id: float(share.share) if (share := _named(policy, one.channel)) else 0.0 for one in sellers
+            }
+            yield from apportion(units, weights, limits).items()
+        case _:
+            yield from apportion(units, _demand(situation, sku, sellers), limits).items()
+
+
+def apportion(units: int, weights: Mapping[int, float], limits: Mapping[int, int]) -> dict[int, int]:
+    """Whole units in proportion to the weights, none above its limit, none lost while a limit has room (R13).
+
+    Shares round down; the rest goes to the heaviest. Never gives out more than `units`.
+    """
+    parts = dict.fromkeys(weights, 0)
+    open_ones = {one for one, weight in weights.items() if weight > 0 and limits[one] > 0}
+    while units > 0 and open_ones:
+        total = sum(weights[one] for one in open_ones)
+        given = 0
+        for one in open_ones:
+            part = min(int(units * weights[one] / total), limits[one] - parts[one])
+            parts[one] += part
+            given += part
+        units -= given
+        if not given:
+            for one in sorted(open_ones, key=lambda each: -weights[each]):
+                parts[one] += 1
+                units -= 1
+                if not units:
+                    break
+        open_ones = {one for one in open_ones if parts[one] < limits[one]}
+    return parts
+
+
+def _demand(situation: Situation, sku: str, sellers: Sequence[Listing]) -> dict[int, float]:
+    paces = {one.listing_id: one.state.pace_at(situation.now) * _units(one, sku) for one in sellers}
+    least = max(PACE_MIN, PACE_SHARE_MIN * sum(paces.values()))
+    return {one: max(least, pace) for one, pace in paces.items()}
+
+
+# ---- what to do about it
+
+
+def _settle(situation: Situation, listing: Listing) -> Iterator[AnySelling]:
+    """Readings to ask for or to judge, and sales beyond zero whose time has come."""
+    rule, state = situation.channels[listing.channel], listing.state
+    if state.reading is not None and has_passed(rule, state.reading):
+        yield JudgeReading(listing.listing_id)
+    if state.sales_left < 0 and has_passed_time(rule, state):
+        yield SettleBelowZero(listing.listing_id)
+    if state.read_id or state.reading is not None or state.parked_reason:
+        return
+    if state.exposure is None:
+        yield AskReading(listing.listing_id)
+    elif state.push is not None and state.push.unknown_since is not None:
+        late_ms = (situation.now - state.push.unknown_since).total_seconds() * 1000
+        if late_ms > rule.facts.apply_late_ms:
+            yield AskReading(listing.listing_id)
+
+
+def _overdrawn(situation: Situation) -> set[LevelKey]:
+    """Where more is exposed and promised than there is."""
+    return {key for key, level in situation.levels.items() if level.unallocated < 0}
+
+
+def _pushes(situation: Situation, wants: Wants, permitted: set[int], must: set[LevelKey]) -> Iterator[AnySelling]:
+    unread = {one.sku for each in situation.listings if each.state.exposure is None for one in each.components}
+    starving = _starving(situation, wants)
+    for listing in situation.listings:
+        state = listing.state
+        if state.exposure is None or state.parked_reason or listing.channel not in situation.open_channels:
+            continue
+        want, may_share = wants[listing.listing_id], listing.listing_id in permitted
+        surplus = {at: have - want.get(at, 0) for at in _places(state.exposure, want) if (have := state.exposed_at(at))}
+        over = tuple(Share(at, more) for at, more in surplus.items() if more > 0)
+        must_lower = any((one.sku, share.location) in must for share in over for one in listing.components)
+        if state.push is not None:
+            is_in_the_way = state.push.kind is PushKind.RAISE and must_lower and not state.push.withdrawn
+            if is_in_the_way and state.push.unknown_since is None:
+                yield WithdrawPush(listing.listing_id, state.push.push_id)
+        elif over and (must_lower or _should_lower(situation, listing, over, want, starving, may_share)):
+            yield _lowering(situation, listing, over)
+        elif not unread.intersection(one.sku for one in listing.components):
+            yield from _raising(situation, listing, want, may_share)
+
+
+def _places(exposure: Sequence[Share], want: Mapping[str, int]) -> list[str]:
+    return list(dict.fromkeys([share.location for share in exposure] + list(want)))
+
+
+def _starving(situation: Situation, wants: Wants) -> dict[str, float]:
+    """By SKU, the pace of the fastest listing that sells and has next to nothing, and should have more."""
+    found: dict[str, float] = {}
+    for listing in situation.listings:
+        state = listing.state
+        pace = state.pace_at(situation.now)
+        if listing.channel not in situation.open_channels or state.push is not None or state.parked_reason:
+            continue
+        is_short = state.sales_left < sum(wants[listing.listing_id].values())
+        if is_short and state.sales_left <= pace * COVER_SECONDS:
+            for one in listing.components:
+                found[one.sku] = max(found.get(one.sku, 0.0), pace)
+    return found
+
+
+def _should_lower(
+    situation: Situation,
+    listing: Listing,
+    over: Sequence[Share],
+    want: Mapping[str, int],
+    starving: Mapping[str, float],
+    may_share: bool,
+) -> bool:
+    """True if there is a reason beyond that its share has become smaller."""
+    sales, pace = sum(share.sales for share in over), listing.state.pace_at(situation.now)
+    if may_share or listing.state.permitted:
+        return True
+    if _is_limited(situation, listing, want):
+        return True
+    hungriest = max((starving.get(one.sku, 0.0) for one in listing.components), default=0.0)
+    if hungriest <= 0 or _has_room(situation, listing):
+        return False
+    # The last few units lie with whom they are sold by soonest.
+    lasts = listing.state.sales_left / max(pace, PACE_MIN)
+    return lasts > SPARE_SECONDS and (sales > 1 or hungriest > pace)
+
+
+def _is_limited(situation: Situation, listing: Listing, want: Mapping[str, int]) -> bool:
+    """True if a policy, not demand, says that the listing has too much."""
+    for one in listing.components:
+        policy = _policy(situation, one.sku)
+        if policy.kind in {PolicyKind.FIXED, PolicyKind.WEIGHTED, PolicyKind.PRIORITY, PolicyKind.EXCLUSIVE}:
+            return True
+        share = _named(policy, listing.channel)
+        if share is not None and share.cap is not None and listing.state.sales_left * one.units > share.cap:
+            return True
+        if policy.stop_at and not any(want.values()):
+            return True
+    return False
+
+
+def _has_room(situation: Situation, listing: Listing) -> bool:
+    """True if some of its SKUs' units are unallocated: who starves can have those."""
+    return all(
+        any(level.unallocated > 0 for (sku, _), level in situation.levels.items() if sku == one.sku)
+        for one in listing.components
+    )
+
+
+def _lowering(situation: Situation, listing: Listing, over: tuple[Share, ...]) -> PlanPush:
+    left = listing.state.sales_left - sum(share.sales for share in over)
+    kind = PushKind.TO_ZERO if left <= 0 else PushKind.LOWER
+    first = 0.0 if kind is PushKind.TO_ZERO else 1.0
+    return PlanPush(listing.listing_id, kind, over, first + _risk(situation, listing))
+
+
+def _raising(situation: Situation, listing: Listing, want: Mapping[str, int], may_share: bool) -> Iterator[PlanPush]:
+    state = listing.state
+    shares = []
+    for at, sales in want.items():
+        more = sales - state.exposed_at(at)
+        if not may_share:
+            more = min(more, *(_unallocated(situation, one.sku, at) // one.units for one in listing.components))
+        if more > 0:
+            shares.append(Share(at, more))
+    more = sum(share.sales for share in shares)
+    if not more or (state.sales_left > RAISE_WAITS_ABOVE and more < RAISE_SHARE_MIN * state.sales_left):
+        return
+    yield PlanPush(listing.listing_id, PushKind.RAISE, tuple(shares), 2.0 + _risk(situation, listing), may_share)
+
+
+def _unallocated(situation: Situation, sku: str, at: str) -> int:
+    level = situation.levels.get((sku, at))
+    return 0 if level is None else max(0, level.unallocated)
+
+
+def _risk(situation: Situation, listing: Listing) -> float:
+    """0 to 1, small where little is left and sales are fast."""
+    lasts = max(0, listing.state.sales_left) / max(PACE_MIN, listing.state.pace_at(situation.now))
+    return lasts / (1.0 + lasts)
+
+
+# ---- looking things up
+
+
+def _skus(situation: Situation) -> set[str]:
+    return {one.sku for listing in situation.listings for one in listing.components}
+
+
+def _policy(situation: Situation, sku: str) -> Policy:
+    return situation.policies.get(sku) or Policy(sku)
+
+
+def _serving(situation: Situation, listing: Listing) -> tuple[str, ...]:
+    named = situation.channels[listing.channel].locations
+    return tuple(at for at in named if at in situation.locations) or situation.locations
+
+
+def _units(listing: Listing, sku: str) -> int:
+    return sum(one.units for one in listing.components if one.sku == sku)
+
+
+def _named(policy: Policy, channel: str) -> ChannelShare | None:
+    return next((share for share in policy.shares if share.channel == channel), None)
+
+
+def _capped(policy: Policy, listing: Listing, units: int) -> int:
+    share = _named(policy, listing.channel)
+    return units if share is None or share.cap is None else min(units, share.cap)

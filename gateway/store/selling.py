@@ -1,0 +1,232 @@
+"""What the allocator looks at, what connectors follow, and what is kept of selling."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import any_, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.allocation import Situation
+from gateway.domain.changes import LevelKey
+from gateway.domain.listings import ChannelFacts, ChannelRule, Listing
+from gateway.domain.policies import Policy
+from gateway.domain.selling import Drift, KnownLine, KnownOrder, OrderState
+from gateway.domain.stock import Level
+from gateway.store.shops import LISTING, listing_of
+from gateway.store.tables import (
+    CODE,
+    channels,
+    drifts,
+    head,
+    levels,
+    listings,
+    locations,
+    movements,
+    orders,
+    policies,
+    shortfalls,
+)
+
+_decode_facts = msgspec.json.Decoder(ChannelFacts).decode
+_decode_policy = msgspec.json.Decoder(Policy).decode
+_decode_lines = msgspec.json.Decoder(tuple[KnownLine, ...]).decode
+# A connector that has not been heard for so long is away.
+HEARTBEAT_SECONDS_MAX = 15.0
+# Kits tie SKUs together: so many steps are followed from what has changed.
+KIT_STEPS_MAX = 4
+_LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
+
+
+class Moved(Struct, frozen=True):
+    """SKUs of which something changed, and up to where one has looked."""
+
+    skus: frozenset[str]
+    revision: int
+    version: int
+
+
+class ConnectorState(Struct, frozen=True):
+    """What a connector says of itself; stored as a JSON object with these names."""
+
+    connector_id: str
+    breaker_open: bool = False
+    calls_per_second: float = 0.0
+    ban_seconds: float = 0.0
+    waiting: int = 0
+    needs: str = ""
+    calls: int = 0
+    retries: int = 0
+
+
+async def moved_since(connection: AsyncConnection, revision: int, version: int) -> Moved:
+    """The SKUs of listings whose stock or state changed after a revision of the journal and a version of the head."""
+    now = (await connection.execute(select(head.c.revision, head.c.version))).one()
+    if now.version == version:
+        return Moved(frozenset(), revision, version)
+    by_stock = select(movements.c.sku).where(movements.c.revision > revision)
+    by_state = select(func.unnest(listings.c.skus)).where(listings.c.version > version)
+    found = await connection.scalars(by_stock.union(by_state))
+    return Moved(frozenset(found), now.revision, now.version)
+
+
+async def listed_skus(connection: AsyncConnection) -> frozenset[str]:
+    """Every SKU that some listing sells."""
+    return frozenset(await connection.scalars(select(func.unnest(listings.c.skus)).distinct()))
+
+
+async def situation(
+    connection: AsyncConnection, skus: Iterable[str], now: datetime, sync_delay_seconds: float
+) -> Situation:
+    """All listings that sell these SKUs, or share a kit with one that does, and what bears on them."""
+    wanted, known = set(skus), set[str]()
+    rows: list[Listing] = []
+    for _ in range(KIT_STEPS_MAX):
+        if wanted == known:
+            break
+        known = set(wanted)
+        query = select(*LISTING).where(listings.c.skus.overlap(_codes(wanted))).order_by(listings.c.listing_id)
+        rows = [listing_of(row) for row in (await connection.execute(query)).mappings()]
+        wanted.update(one.sku for listing in rows for one in listing.components)
+    rules, open_channels = await _channels(connection, now)
+    return Situation(
+        now,
+        rows,
+        await _levels(connection, wanted) if rows else {},
+        rules,
+        await _policies(connection, wanted) if rows else {},
+        tuple(
+            await connection.scalars(select(locations.c.location).order_by(locations.c.position, locations.c.location))
+        ),
+        open_channels,
+        sync_delay_seconds,
+    )
+
+
+async def waiting_orders(connection: AsyncConnection, count_max: int) -> dict[str, list[str]]:
+    """Orders by channel with a line whose listing has been linked since they came."""
+    rows = await connection.execute(
+        text("""
+            SELECT DISTINCT o.channel, o.order_id
+            FROM orders o, jsonb_array_elements(o.lines) AS line, listings l
+            WHERE o.unlinked AND (line->>1)::bigint = 0 AND l.channel = o.channel
+                  AND l.item_id = line->0->>1 AND l.platform_sku_id = line->0->>2
+            LIMIT :count_max"""),
+        {"count_max": count_max},
+    )
+    found: dict[str, list[str]] = {}
+    for channel, order_id in rows:
+        found.setdefault(channel, []).append(order_id)
+    return found
+
+
+async def listings_since(connection: AsyncConnection, channel: str, version: int) -> list[tuple[int, Listing]]:
+    """A channel's listings whose state was saved after a version of the head, with that version, oldest first."""
+    query = (
+        select(listings.c.version, *LISTING)
+        .where(listings.c.channel == channel, listings.c.version > version)
+        .order_by(listings.c.version)
+    )
+    return [(row["version"], listing_of(row)) for row in (await connection.execute(query)).mappings()]
+
+
+async def count_showing(connection: AsyncConnection, channel: str) -> int:
+    """How many of a channel's listings may still sell something."""
+    shows = func.jsonb_array_length(func.coalesce(func.nullif(listings.c.state[0], text("'null'")), text("'[]'"))) > 0
+    query = select(func.count()).where(listings.c.channel == channel, func.jsonb_array_length(listings.c.state) > 0)
+    return int(await connection.scalar(query.where(shows)) or 0)
+
+
+async def store_heartbeat(connection: AsyncConnection, channel: str, state: ConnectorState, now: datetime) -> bool:
+    """Keep what a connector says; False if there is no such channel."""
+    content = {"connector": msgspec.to_builtins(state), "heartbeat_time": now}
+    done = await connection.execute(update(channels).values(content).where(channels.c.channel == channel))
+    return done.rowcount > 0
+
+
+async def many_to_zero_time(connection: AsyncConnection, channel: str) -> datetime | None:
+    """When a person last let many listings of the channel go to zero."""
+    found: datetime | None = await connection.scalar(
+        select(channels.c.many_to_zero_time).where(channels.c.channel == channel)
+    )
+    return found
+
+
+async def list_drifts(connection: AsyncConnection, *, channel: str, before: int, count_max: int) -> list[Drift]:
+    """Up to `count_max` drifts with a number below `before`, newest first; of one channel, if named."""
+    query = select(drifts).where(drifts.c.drift_id < before)
+    if channel:
+        query = query.where(drifts.c.channel == channel)
+    rows = await connection.execute(query.order_by(drifts.c.drift_id.desc()).limit(count_max))
+    return [Drift(*row) for row in rows]
+
+
+async def list_unlinked(connection: AsyncConnection, *, channel: str, after: str, count_max: int) -> list[KnownOrder]:
+    """Up to `count_max` orders of a channel with a line nobody has linked, with an id after `after`, by id."""
+    query = (
+        select(
+            *(orders.c[name] for name in ("channel", "order_id", "state", "update_time", "placed_time", "paid_time")),
+            orders.c.lines,
+        )
+        .where(orders.c.unlinked, orders.c.channel == channel, orders.c.order_id > after)
+        .order_by(orders.c.order_id)
+        .limit(count_max)
+    )
+    return [
+        KnownOrder(row[0], row[1], OrderState(row[2]), row[3], row[4], row[5], _decode_lines(row[6]))
+        for row in await connection.execute(query)
+    ]
+
+
+async def resolve_shortfall(
+    connection: AsyncConnection, shortfall_id: int, *, owner: str, resolution: str, now: datetime
+) -> bool:
+    """Keep who looks after a shortfall and how it was resolved; False if there is no such shortfall."""
+    content: dict[str, Any] = {}
+    if owner:
+        content["owner"] = owner
+    if resolution:
+        content |= {"resolution": resolution, "resolve_time": now}
+    done = await connection.execute(
+        update(shortfalls)
+        .values(content or {"owner": shortfalls.c.owner})
+        .where(shortfalls.c.shortfall_id == shortfall_id)
+    )
+    return done.rowcount > 0
+
+
+async def _channels(connection: AsyncConnection, now: datetime) -> tuple[dict[str, ChannelRule], frozenset[str]]:
+    """The rules of all channels, and those whose numbers can be changed now."""
+    query = select(
+        channels.c.channel,
+        channels.c.locations,
+        channels.c.facts,
+        channels.c.watermark,
+        channels.c.paused,
+        channels.c.heartbeat_time,
+    )
+    rules, open_ones = {}, set()
+    for row in await connection.execute(query):
+        rules[row.channel] = ChannelRule(row.channel, tuple(row.locations), _decode_facts(row.facts), row.watermark)
+        heard = row.heartbeat_time
+        if not row.paused and heard is not None and now - heard < timedelta(seconds=HEARTBEAT_SECONDS_MAX):
+            open_ones.add(row.channel)
+    return rules, frozenset(open_ones)
+
+
+async def _levels(connection: AsyncConnection, skus: Collection[str]) -> dict[LevelKey, Level]:
+    rows = await connection.execute(select(*_LEVEL).where(levels.c.sku == any_(_codes(skus))))
+    return {(row[0], row[1]): Level(*row) for row in rows}
+
+
+async def _policies(connection: AsyncConnection, skus: Collection[str]) -> dict[str, Policy]:
+    found = await connection.scalars(select(policies.c.policy).where(policies.c.sku == any_(_codes(skus))))
+    return {policy.sku: policy for policy in map(_decode_policy, found)}
+
+
+def _codes(codes: Iterable[str]) -> Any:
+    """One array, whatever its length: a statement takes no more than 32,767 values."""
+    return literal(sorted(codes), ARRAY(CODE))
