@@ -10,6 +10,7 @@ from gateway.auditor import Auditor
 from gateway.catalog import Catalog
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
+from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
@@ -50,6 +51,7 @@ class Merchant:
         self.ledger = Ledger(database, self._writer)
         self.catalog = Catalog(database, self._writer)
         self.shops = Shops(database, vault)
+        self.imports = Imports(database, self._writer)
         self.hub = LevelHub(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)

@@ -1,6 +1,6 @@
 """CatalogService."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import isfinite
 from typing import Any, TypeVar
 
@@ -99,12 +99,9 @@ async def list_locations(call: Call, request: pb.ListLocationsRequest) -> pb.Lis
 
 
 def _sku(m: catalog_pb2.Sku) -> Sku:
-    if len(m.substitutes) > SUBSTITUTES_MAX:
-        raise InvalidArgument(f"at most {SUBSTITUTES_MAX} substitutes may be named", field="sku.substitutes")
     code = parsing.code(m.sku, "sku.sku")
+    require_substitutes(code, m.substitutes, "sku.substitutes")
     substitutes = tuple(parsing.code(one, f"sku.substitutes[{place}]") for place, one in enumerate(m.substitutes))
-    if code in substitutes or len(set(substitutes)) < len(substitutes):
-        raise InvalidArgument("a SKU's substitutes are other SKUs, each named once", field="sku.substitutes")
     return Sku(
         code,
         parsing.text(m.title, "sku.title"),
@@ -122,10 +119,23 @@ def _location(m: catalog_pb2.Location) -> Location:
 def _days(m: catalog_pb2.Sku, name: str) -> float | None:
     if not m.HasField(name):  # type: ignore[arg-type]  # the stubs want a literal
         return None
-    days = float(getattr(m, name))
-    if not isfinite(days) or not 0 <= days <= LEAD_TIME_DAYS_MAX:
-        raise InvalidArgument(f"{name} is {days}; it must be 0 to {LEAD_TIME_DAYS_MAX:g} days", field=f"sku.{name}")
-    return days
+    return days(float(getattr(m, name)), f"sku.{name}")
+
+
+def days(value: float, field: str) -> float:
+    """A lead time in days; raises `InvalidArgument`."""
+    if not isfinite(value) or not 0 <= value <= LEAD_TIME_DAYS_MAX:
+        name = field.rpartition(".")[2]
+        raise InvalidArgument(f"{name} is {value}; it must be 0 to {LEAD_TIME_DAYS_MAX:g} days", field=field)
+    return value
+
+
+def require_substitutes(code: str, substitutes: Sequence[str], field: str) -> None:
+    """Raise `InvalidArgument` unless these can be a SKU's substitutes."""
+    if len(substitutes) > SUBSTITUTES_MAX:
+        raise InvalidArgument(f"at most {SUBSTITUTES_MAX} substitutes may be named", field=field)
+    if code in substitutes or len(set(substitutes)) < len(substitutes):
+        raise InvalidArgument("a SKU's substitutes are other SKUs, each named once", field=field)
 
 
 def fields_to_change(request: Any, message: Message, allowed: Collection[str]) -> set[str]:

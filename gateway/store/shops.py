@@ -9,8 +9,22 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import RowMapping, any_, delete, func, insert, literal, null, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import (
+    RowMapping,
+    TableValuedAlias,
+    Text,
+    any_,
+    cast,
+    column,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +32,7 @@ from gateway.domain.listings import ChannelFacts, Component, Listing, ListingKey
 from gateway.domain.policies import Policy
 from gateway.store.tables import CODE, channels, head, listings, policies
 
+NOW = func.clock_timestamp()
 _decode_facts = msgspec.json.Decoder(ChannelFacts).decode
 _decode_components = msgspec.json.Decoder(tuple[Component, ...]).decode
 _decode_state = msgspec.json.Decoder(ListingState).decode
@@ -76,6 +91,8 @@ LISTING = (
     listings.c.takes_on,
     listings.c.state,
 )
+
+_GIVEN = ("listing_id", "channel", "item_id", "platform_sku_id", "components", "skus", "takes_on", "version")
 
 
 async def begin_change(connection: AsyncConnection, schema: str) -> int:
@@ -179,25 +196,19 @@ async def link_listings(connection: AsyncConnection, linked: Sequence[Listing], 
         msgspec.structs.replace(listing, listing_id=number)
         for number, listing in enumerate(linked, start=last - count + 1)
     ]
-    rows = [
-        {
-            "listing_id": listing.listing_id,
-            "channel": listing.channel,
-            "item_id": listing.item_id,
-            "platform_sku_id": listing.platform_sku_id,
-            **_made_of(listing, version),
-        }
-        for listing in numbered
-    ]
-    await connection.execute(insert(listings), rows)
+    given = _table_of(numbered, version)
+    chosen = select(*(given.c[name] for name in _GIVEN))
+    await connection.execute(insert(listings).from_select(_GIVEN, chosen))
     return numbered
 
 
-async def relink_listings(connection: AsyncConnection, linked: Iterable[Listing], version: int) -> None:
+async def relink_listings(connection: AsyncConnection, linked: Sequence[Listing], version: int) -> None:
     """Change what listings are made of, and when they take units."""
-    for listing in linked:
-        changed = update(listings).where(listings.c.listing_id == listing.listing_id)
-        await connection.execute(changed.values(_made_of(listing, version)))
+    if not linked:
+        return
+    given = _table_of(linked, version)
+    content = {name: given.c[name] for name in ("components", "skus", "takes_on", "version")}
+    await connection.execute(update(listings).where(listings.c.listing_id == given.c.listing_id).values(content))
 
 
 async def unlink_listing(connection: AsyncConnection, listing_id: int) -> None:
@@ -253,13 +264,24 @@ def listing_of(row: Any) -> Listing:
     )
 
 
-def _made_of(listing: Listing, version: int) -> dict[str, Any]:
-    return {
-        "components": msgspec.to_builtins(listing.components),
-        "skus": [component.sku for component in listing.components],
-        "takes_on": listing.takes_on,
-        "version": version,
-    }
+def _table_of(several: Sequence[Listing], version: int) -> TableValuedAlias:
+    """The listings as a table of the statement: one value, whatever their number."""
+    content = [
+        {
+            "listing_id": listing.listing_id,
+            "channel": listing.channel,
+            "item_id": listing.item_id,
+            "platform_sku_id": listing.platform_sku_id,
+            "components": listing.components,
+            "skus": [component.sku for component in listing.components],
+            "takes_on": listing.takes_on,
+            "version": version,
+        }
+        for listing in several
+    ]
+    columns = (column(name, listings.c[name].type) for name in _GIVEN)
+    rows = cast(literal(msgspec.json.encode(content).decode(), Text), JSON)
+    return func.json_to_recordset(rows).table_valued(*columns, name="given").render_derived(with_types=True)
 
 
 def _any(codes: Iterable[str]) -> Any:

@@ -209,7 +209,7 @@ async def test_a_listing_is_linked_once(client: Client, owner: asyncpg.Connectio
     assert not linked.HasField("push")
     assert await link(client, [("MUG", 2), ("CUP", 1)], takes_on=TakesOn.TAKES_ON_PAYMENT) == linked
     assert (await link(client, [("CUP", 1)], platform_sku_id="")).listing_id == 2
-    head = await owner.fetchrow(f"SELECT * FROM {schema_of_token(token)}.head")
+    (head,) = await owner.fetch(f"SELECT version, listing_number FROM {schema_of_token(token)}.head")
     assert head["listing_number"] == 2
     versions = [row["version"] for row in await owner.fetch(f"SELECT version FROM {schema_of_token(token)}.listings")]
     assert 0 < min(versions) <= max(versions) <= head["version"]
