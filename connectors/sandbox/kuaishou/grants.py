@@ -111,7 +111,7 @@ class Grants:
             "access_token": tokens.access_token,
             "expires_in": self._expires_in,
             "refresh_token": tokens.refresh_token,
-            "refresh_token_expires_in": int(left.total_seconds()),
+            "refresh_token_expires_in": round(left.total_seconds()),
             "open_id": f"open-{self.settings.seller_id}",
             "scopes": list(scopes),
         }

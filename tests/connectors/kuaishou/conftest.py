@@ -88,16 +88,18 @@ class OpenBench(Protocol):
 
 
 class Stage:
-    """The one server's app: the sandbox that was put on last."""
+    """The one server's app: the sandbox that was put on last, and below `/seller` the seller's own server."""
 
     def __init__(self) -> None:
         self.url = ""
         self.on: ASGIApp | None = None
+        self.seller: ASGIApp | None = None
         self.client = httpx.AsyncClient(trust_env=False, verify=False)  # making one takes longer than most tests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert self.on is not None, "no sandbox is on"
-        await self.on(scope, receive, send)
+        app = self.seller if scope["path"].startswith("/seller") else self.on
+        assert app is not None, "nobody is on"
+        await app(scope, receive, send)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
