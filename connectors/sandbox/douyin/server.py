@@ -99,16 +99,21 @@ class DouyinSandbox:
     async def _answer(self, request: Request) -> Response:
         arrival = await arrival_of(request)
         try:
-            data = await self.faults.serve(lambda: self._apply(arrival))
-        except Refusal as refusal:
-            return self._envelopes.refused(refusal, self.shop.time, has_legacy=arrival.has_legacy)
+            answer = await self.faults.serve(lambda: self._tried(arrival))
         except TooManyCalls:
-            return self._envelopes.refused(THROTTLED, self.shop.time, has_legacy=arrival.has_legacy)
+            answer = THROTTLED
         except BusyError:
-            return self._envelopes.refused(
-                self.faults.random.choice(BUSY), self.shop.time, has_legacy=arrival.has_legacy
-            )
-        return self._envelopes.fine(data, self.shop.time, has_legacy=arrival.has_legacy)
+            answer = self.faults.random.choice(BUSY)
+        if isinstance(answer, Refusal):
+            return self._envelopes.refused(answer, self.shop.time, has_legacy=arrival.has_legacy)
+        return self._envelopes.fine(answer, self.shop.time, has_legacy=arrival.has_legacy)
+
+    def _tried(self, arrival: Arrival) -> object:
+        """A refusal is an answer, which may be lost like any other."""
+        try:
+            return self._apply(arrival)
+        except Refusal as refusal:
+            return refusal
 
     def _apply(self, arrival: Arrival) -> object:
         """One call, in one instant of the platform."""

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
 
 from connectors.base import Change, ListingKey, OrderSnapshot
 from connectors.douyin import Credentials, Douyin
+from connectors.sandbox import faults as faults_module
 from connectors.sandbox.douyin import DouyinSandbox, DouyinSettings
 from connectors.sandbox.faults import Faults, Weather
 from connectors.sandbox.serving import serving
@@ -80,17 +82,21 @@ async def rigged(
     faults = Faults(SEED, STILL)
     sandbox = DouyinSandbox(shop, faults, settings)
     limits = TransportLimits(calls_per_second=1000, deadline_seconds=deadline_seconds, tries_max=tries_max)
-    async with serving(sandbox.app) as address, httpx.AsyncClient() as client:
-        credentials = Credentials(
-            settings.app_key,
-            settings.app_secret,
-            base_url=f"http://{address}",
-            event_sign_method=settings.event_sign_method,
-            below_zero=settings.below_zero,
-        )
-        transport = Transport(client, limits)
-        douyin = Douyin(transport, credentials, sandbox.issue_tokens())
-        yield Rig(clock, shop, faults, sandbox, douyin, transport, credentials, client, address)
+    # A call that is not answered hangs for longer than the connector waits, and not so long that the server must wait.
+    hang_seconds = 4 * deadline_seconds if deadline_seconds < 1 else faults_module.HANG_SECONDS
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(faults_module, "HANG_SECONDS", hang_seconds)
+        async with serving(sandbox.app) as address, httpx.AsyncClient() as client:
+            credentials = Credentials(
+                settings.app_key,
+                settings.app_secret,
+                base_url=f"http://{address}",
+                event_sign_method=settings.event_sign_method,
+                below_zero=settings.below_zero,
+            )
+            transport = Transport(client, limits)
+            douyin = Douyin(transport, credentials, sandbox.issue_tokens())
+            yield Rig(clock, shop, faults, sandbox, douyin, transport, credentials, client, address)
 
 
 def change(units: int, change_id: str = "c-1", key: ListingKey = CUP) -> Change:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from connectors.base import OrderState
-from connectors.sandbox.shop import ShopFacts
+from connectors.sandbox.shop import ShopFacts, TakesOn
 from tests.connectors.douyin.rig import BOWL, CUP, PLATE, Rig, rigged
 
 
@@ -169,8 +169,6 @@ async def test_orders_that_move_within_the_span_are_seen(rig: Rig) -> None:
 
 async def test_units_taken_on_payment() -> None:
     """Where units are taken on payment the order says the same; it is the shelf that differs."""
-    from connectors.sandbox.shop import TakesOn
-
     async with rigged(facts=ShopFacts(takes_on=TakesOn.PAYMENT)) as rig:
         order = rig.shop.place({CUP: 3})
         assert getattr((await rig.douyin.read([CUP]))[CUP], "shown", None) == 10
