@@ -13,7 +13,11 @@ def written(time: datetime) -> str:
 
 def read(text: str) -> datetime:
     """What TOP's words mean, in UTC; raises `ValueError`."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=BEIJING).astimezone(UTC)
+    local = datetime.strptime(text, _FORMAT).replace(tzinfo=BEIJING)
+    try:
+        return local.astimezone(UTC)
+    except OverflowError as error:  # the first hours of the year 1
+        raise ValueError(text) from error
 
 
 def seconds_to_midnight(now: datetime) -> float:
