@@ -12,6 +12,7 @@ from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.imports import Imports
 from gateway.ledger import Ledger
+from gateway.selling import Selling
 from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
 from gateway.store.groups import GroupStore
@@ -52,6 +53,7 @@ class Merchant:
         self.catalog = Catalog(database, self._writer)
         self.shops = Shops(database, vault)
         self.imports = Imports(database, self._writer)
+        self.selling = Selling(database, self._writer, self.shops)
         self.hub = LevelHub(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
@@ -68,6 +70,7 @@ class Merchant:
         self._writing = _keep_running(self._writer.run, f"writer of {self.name}")
         self._loops = [
             _keep_running(self.hub.run, f"streams of {self.name}"),
+            _keep_running(self.selling.allocator.run, f"allocator of {self.name}"),
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
         ]
@@ -120,6 +123,7 @@ class Merchants:
         """Tell every stream that the gateway stops."""
         for merchant in self._merchants.values():
             merchant.hub.close()
+            merchant.selling.close()
 
     async def stop(self) -> None:
         """Answer what was taken in, and stop everything."""
@@ -133,6 +137,7 @@ class Merchants:
         def heard(schema: str) -> None:
             if (merchant := self._merchants.get(merchant_of(schema))) is not None:
                 merchant.hub.wake()
+                merchant.selling.wake()
 
         await listen(self._database, heard)
 

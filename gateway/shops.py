@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -91,6 +92,23 @@ class Shops:
         """Up to `count_max` channels whose code comes after `after`, by code."""
         async with self._database.transaction() as connection:
             return await store.list_channels(connection, after=after, count_max=count_max)
+
+    async def pause(self, code: str, reason: str) -> Channel:
+        """Stop changing a channel's numbers; raises `ChannelUnknown`."""
+        return await self._set_paused(code, {"paused": True, "pause_reason": reason})
+
+    async def resume(self, code: str, *, allow_many_to_zero: bool = False) -> Channel:
+        """Let a channel's numbers be changed again; raises `ChannelUnknown`."""
+        content: dict[str, Any] = {"paused": False, "pause_reason": ""}
+        if allow_many_to_zero:
+            content["many_to_zero_time"] = store.NOW
+        return await self._set_paused(code, content)
+
+    async def _set_paused(self, code: str, content: dict[str, Any]) -> Channel:
+        async with self._changing() as (connection, _):
+            await _read_channel(connection, code)
+            await store.update_channel(connection, code, content)
+            return await _read_channel(connection, code)
 
     # ---- secrets
 

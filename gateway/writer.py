@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Sequence
 
 from gateway.domain.book import Book
-from gateway.domain.commands import AnyCommand, ExpireReservation, ReserveStock
+from gateway.domain.commands import ExpireReservation, ReserveStock
 from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
-from gateway.domain.groups import Outcome, Span, decide, needs, short_skus
+from gateway.domain.groups import Outcome, Span, Wish, decide, needs, short_skus
 from gateway.store.groups import GroupStore
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Unit:
 
     __slots__ = ("answer", "atomic_spans", "commands", "deadline", "weight")
 
-    def __init__(self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span], deadline: float | None) -> None:
+    def __init__(self, commands: Sequence[Wish], atomic_spans: Sequence[Span], deadline: float | None) -> None:
         """Wait for an answer on the running loop."""
         self.commands = commands
         self.atomic_spans = atomic_spans
@@ -120,7 +120,7 @@ class Writer:
         self._refused = Lane(REFUSALS_PAUSE_SECONDS)
 
     async def apply(
-        self, commands: Sequence[AnyCommand], atomic_spans: Sequence[Span] = (), deadline: float | None = None
+        self, commands: Sequence[Wish], atomic_spans: Sequence[Span] = (), deadline: float | None = None
     ) -> list[Outcome]:
         """Apply the commands of one call in order; one outcome each.
 

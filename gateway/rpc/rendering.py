@@ -105,6 +105,8 @@ def fill_location_level(m: stock_pb2.LocationLevel, level: Level) -> None:
     m.safety_stock = level.safety_stock
     m.available = level.available
     m.deficit = level.deficit
+    m.exposed = level.exposed
+    m.unallocated = max(0, level.unallocated)
     if level.last_count_time is not None:
         m.last_count_time.CopyFrom(timestamp(level.last_count_time))
 
@@ -121,6 +123,8 @@ def fill_stock_level(m: stock_pb2.StockLevel, stock: SkuLevels) -> None:
         m.safety_stock += level.safety_stock
         m.available += level.available
         m.deficit += level.deficit
+        m.exposed += level.exposed
+        m.unallocated += max(0, level.unallocated)
 
 
 def fill_movement(m: stock_pb2.Movement, movement: Movement) -> None:

@@ -76,7 +76,7 @@ def refusal_of(error: GatewayError) -> Refusal:
 
 # A sold-out SKU is refused a thousand times with the same words.
 @lru_cache(maxsize=4096)
-def _refusal(  # noqa: PLR0917 - keywords are slow to look up in the cache
+def _refusal(
     code: grpc.StatusCode,
     reason: str,
     message: str,

@@ -6,6 +6,7 @@ age, a GoAway says from where to resume; a reader that is too slow gets READER_T
 
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 from gateway.domain.errors import InvalidArgument
 from gateway.rpc import parsing, rendering
@@ -29,7 +30,7 @@ async def watch_stock_levels(call: Call, request: pb.WatchStockLevelsRequest) ->
         raise InvalidArgument(f"at most {SKUS_MAX} SKUs may be named; name none to watch all", field="skus")
     chosen = [parsing.code(sku, f"skus[{place}]") for place, sku in enumerate(request.skus)]
     skus = frozenset(chosen) or None
-    progress_ms = _progress_interval_ms(request)
+    progress_ms = progress_interval_ms(request)
     if request.after.revision < 0:
         raise InvalidArgument("a revision is 0 or more", field="after.revision")
     hub = call.merchant.hub
@@ -46,7 +47,8 @@ async def watch_stock_levels(call: Call, request: pb.WatchStockLevelsRequest) ->
             yield message
 
 
-def _progress_interval_ms(request: pb.WatchStockLevelsRequest) -> int:
+def progress_interval_ms(request: Any) -> int:
+    """How often to speak in silence; raises `InvalidArgument`."""
     asked = request.progress_interval_ms or PROGRESS_DEFAULT_MS
     if not PROGRESS_MIN_MS <= asked <= PROGRESS_MAX_MS:
         raise InvalidArgument(

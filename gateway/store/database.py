@@ -198,6 +198,11 @@ async def take_snapshot(connection: ReadConnection) -> None:
     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
 
 
+async def take_lease(connection: ReadConnection, name: str) -> bool:
+    """True if nobody else holds the lease of this name; then it is ours until the transaction ends."""
+    return bool(await connection.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(name, 0)))))
+
+
 async def read_time(connection: ReadConnection, now: ColumnElement[datetime]) -> datetime:
     """The ledger's time."""
     time = await connection.scalar(select(now))

@@ -104,6 +104,7 @@ async def _read(
             levels.c.last_count_time,
             levels.c.last_count_revision,
             levels.c.revision,
+            levels.c.exposed,
         )
         .select_from(page)
         .outerjoin(levels, wanted)
@@ -139,6 +140,7 @@ async def read_levels_as_of(
             literal(None),
             literal(0),
             last.c.revision,
+            literal(0),
         )
         .select_from(skus)
         .join(locations, true() if not location else locations.c.location == location)
@@ -211,15 +213,23 @@ async def read_head(connection: AsyncConnection) -> Head:
 
 
 def _collect(
-    rows: Iterable[tuple[str, bool, str | None, int, int, int, datetime | None, int, int]],
+    rows: Iterable[tuple[str, bool, str | None, int, int, int, datetime | None, int, int, int]],
 ) -> dict[str, SkuLevels]:
     found: dict[str, tuple[bool, list[Level]]] = {}
-    for sku, frozen, location, on_hand, reserved, safety, counted, count_revision, revision in rows:
+    for sku, frozen, location, on_hand, reserved, safety, counted, count_revision, revision, exposed in rows:
         gathered = found.setdefault(sku, (frozen, []))[1]
         if location is not None:
             gathered.append(
                 Level(
-                    sku, location, int(on_hand), int(reserved), int(safety), counted, int(count_revision), int(revision)
+                    sku,
+                    location,
+                    int(on_hand),
+                    int(reserved),
+                    int(safety),
+                    counted,
+                    int(count_revision),
+                    int(revision),
+                    int(exposed),
                 )
             )
     return {sku: SkuLevels(sku, frozen, tuple(gathered)) for sku, (frozen, gathered) in found.items()}

@@ -40,6 +40,16 @@ HEARTBEAT_SECONDS_MAX = 15.0
 KIT_STEPS_MAX = 4
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
 
+_ORDER = (
+    orders.c.channel,
+    orders.c.order_id,
+    orders.c.state,
+    orders.c.update_time,
+    orders.c.placed_time,
+    orders.c.paid_time,
+    orders.c.lines,
+)
+
 
 class Moved(Struct, frozen=True):
     """SKUs of which something changed, and up to where one has looked."""
@@ -50,12 +60,12 @@ class Moved(Struct, frozen=True):
 
 
 class ConnectorState(Struct, frozen=True):
-    """What a connector says of itself; stored as a JSON object with these names."""
+    """What a connector says of itself; stored as the JSON form of the proto's message of this name."""
 
     connector_id: str
     breaker_open: bool = False
     calls_per_second: float = 0.0
-    ban_seconds: float = 0.0
+    ban: str = "0s"
     waiting: int = 0
     needs: str = ""
     calls: int = 0
@@ -106,13 +116,13 @@ async def situation(
     )
 
 
-async def waiting_orders(connection: AsyncConnection, count_max: int) -> dict[str, list[str]]:
+async def waiting_orders(connection: AsyncConnection, schema: str, count_max: int) -> dict[str, list[str]]:
     """Orders by channel with a line whose listing has been linked since they came."""
     rows = await connection.execute(
-        text("""
+        text(f"""
             SELECT DISTINCT o.channel, o.order_id
-            FROM orders o, jsonb_array_elements(o.lines) AS line, listings l
-            WHERE o.unlinked AND (line->>1)::bigint = 0 AND l.channel = o.channel
+            FROM "{schema}".orders o, jsonb_array_elements(o.lines) AS line, "{schema}".listings l
+            WHERE o.unlinked AND CAST(line->>1 AS bigint) = 0 AND l.channel = o.channel
                   AND l.item_id = line->0->>1 AND l.platform_sku_id = line->0->>2
             LIMIT :count_max"""),
         {"count_max": count_max},
@@ -167,10 +177,7 @@ async def list_drifts(connection: AsyncConnection, *, channel: str, before: int,
 async def list_unlinked(connection: AsyncConnection, *, channel: str, after: str, count_max: int) -> list[KnownOrder]:
     """Up to `count_max` orders of a channel with a line nobody has linked, with an id after `after`, by id."""
     query = (
-        select(
-            *(orders.c[name] for name in ("channel", "order_id", "state", "update_time", "placed_time", "paid_time")),
-            orders.c.lines,
-        )
+        select(*_ORDER)
         .where(orders.c.unlinked, orders.c.channel == channel, orders.c.order_id > after)
         .order_by(orders.c.order_id)
         .limit(count_max)
@@ -190,11 +197,8 @@ async def resolve_shortfall(
         content["owner"] = owner
     if resolution:
         content |= {"resolution": resolution, "resolve_time": now}
-    done = await connection.execute(
-        update(shortfalls)
-        .values(content or {"owner": shortfalls.c.owner})
-        .where(shortfalls.c.shortfall_id == shortfall_id)
-    )
+    changed = update(shortfalls).values(content or {"owner": shortfalls.c.owner})
+    done = await connection.execute(changed.where(shortfalls.c.shortfall_id == shortfall_id))
     return done.rowcount > 0
 
 

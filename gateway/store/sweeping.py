@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import ReservationState
-from gateway.store.database import MerchantDatabase
+from gateway.store.database import MerchantDatabase, take_lease
 from gateway.store.tables import reservations
 
 Overdue = Callable[[int], Awaitable[list[int]]]
@@ -29,8 +29,7 @@ class SweepStore:
         While another gateway holds the lease there is nothing to do here: the answer is empty.
         """
         async with self._database.transaction(SWEEP_TIMEOUT_SECONDS) as connection:
-            name = func.hashtextextended(f"sweep {self._database.schema}", 0)
-            mine = await connection.scalar(select(func.pg_try_advisory_xact_lock(name)))
+            mine = await take_lease(connection, f"sweep {self._database.schema}")
 
             async def overdue(count_max: int) -> list[int]:
                 return await self._overdue(connection, count_max) if mine else []

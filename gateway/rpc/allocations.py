@@ -1,0 +1,75 @@
+"""WatchAllocations: what a channel's numbers should become, what is under way first, then every change."""
+
+import time
+from collections.abc import AsyncIterator
+
+from gateway.domain.listings import Listing
+from gateway.rpc import parsing, rendering
+from gateway.rpc.server import Call
+from gateway.rpc.watch import RETRY_AFTER_MS, STREAM_AGE_MAX_SECONDS, progress_interval_ms
+from gateway.selling import Follower
+from gateway.v1 import channel_service_pb2 as pb
+
+Message = pb.WatchAllocationsResponse
+
+
+async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> AsyncIterator[Message]:
+    """Stream a channel's pushes and questions, most pressing first."""
+    channel = parsing.code(request.channel, "channel")
+    parsing.identifier(request.connector_id, "connector_id")
+    progress_seconds = progress_interval_ms(request) / 1000
+    async with call.merchant.selling.follow(channel) as follower:
+        message = Message()
+        rendering.fill_channel(message.created.channel, await follower.channel())
+        yield message
+        for listing in await follower.changes(0.0):
+            for message in _news(listing):
+                yield message
+        yield Message(current=pb.AllocationsCurrent())
+        async for message in _changes(follower, progress_seconds):
+            yield message
+
+
+async def _changes(follower: Follower, progress_seconds: float) -> AsyncIterator[Message]:
+    ends = time.monotonic() + STREAM_AGE_MAX_SECONDS
+    known = await follower.channel()
+    while True:
+        changed = await follower.changes(progress_seconds)
+        for listing in changed:
+            for message in _news(listing):
+                yield message
+        if follower.closing or time.monotonic() >= ends:
+            reason = "SHUTDOWN" if follower.closing else "MAX_AGE"
+            yield Message(go_away=pb.AllocationsGoAway(reason=reason, retry_after_ms=RETRY_AFTER_MS))
+            return
+        if not changed:
+            now = await follower.channel()
+            if (now.paused, now.locations, now.facts) != (known.paused, known.locations, known.facts):
+                message = Message()
+                rendering.fill_channel(message.channel, now)
+                known = now
+                yield message
+            progress = pb.AllocationsProgress()
+            progress.server_time.GetCurrentTime()
+            yield Message(progress=progress)
+
+
+def _news(listing: Listing) -> list[Message]:
+    news = []
+    state = listing.state
+    if state.push is not None:
+        message = Message()
+        m = message.allocation
+        m.listing_id, m.item_id, m.platform_sku_id = listing.listing_id, listing.item_id, listing.platform_sku_id
+        rendering.fill_push(m.push, state.push)
+        news.append(message)
+    if state.read_id:
+        read = pb.ReadListing(
+            listing_id=listing.listing_id,
+            item_id=listing.item_id,
+            platform_sku_id=listing.platform_sku_id,
+            read_id=state.read_id,
+            after_push_id=state.last_push_id,
+        )
+        news.append(Message(read_listing=read))
+    return news

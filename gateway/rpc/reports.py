@@ -1,0 +1,150 @@
+"""From connectors' reports to commands: every field is checked here, and an error names it by its path."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+
+from gateway.domain.errors import InvalidArgument
+from gateway.domain.listings import PushResult
+from gateway.domain.selling import MoveWatermark, OrderLine, OrderState, ReportPush, TakeOrder, TakeReading
+from gateway.domain.stock import UNITS_MAX
+from gateway.rpc import parsing
+from gateway.store.selling import ConnectorState
+from gateway.v1 import channel_pb2
+from gateway.v1 import channel_service_pb2 as pb
+
+T = TypeVar("T")
+
+REPORTS_MAX = 1_000
+LINES_MAX = 100
+NUMBER_MAX = 2**63 - 1
+_STATES = {state.value for state in OrderState}
+_RESULTS = {result.value for result in PushResult} - {PushResult.READ_BACK}
+
+
+def orders(r: pb.ReportOrdersRequest) -> tuple[list[TakeOrder], MoveWatermark | None]:
+    """A page of orders and its watermark; raises `InvalidArgument`, `QuantityOverflow`."""
+    channel = parsing.code(r.channel, "channel")
+    at_most(r.orders, "orders")
+    found = [_order(order, channel, f"orders[{place}]") for place, order in enumerate(r.orders)]
+    watermark = parsing.time_of(r, "watermark")
+    return found, None if watermark is None else MoveWatermark(channel, watermark)
+
+
+def pushes(r: pb.ReportPushesRequest) -> list[ReportPush]:
+    """Reports on pushes; raises `InvalidArgument`, `QuantityOverflow`."""
+    return [_push(report, f"reports[{place}]") for place, report in enumerate(some(r.reports, "reports"))]
+
+
+def readings(r: pb.ReportShelfRequest) -> list[TakeReading]:
+    """Readings of listings; raises `InvalidArgument`, `QuantityOverflow`."""
+    return [_reading(one, f"readings[{place}]") for place, one in enumerate(some(r.readings, "readings"))]
+
+
+def connector_state(m: channel_pb2.ConnectorState) -> ConnectorState:
+    """What a connector says of itself; raises `InvalidArgument`."""
+    return ConnectorState(
+        parsing.identifier(m.connector_id, "state.connector_id"),
+        m.breaker_open,
+        m.calls_per_second,
+        f"{max(0.0, m.ban.ToTimedelta().total_seconds()):.3f}s",
+        m.waiting,
+        parsing.text(m.needs, "state.needs"),
+        m.calls,
+        m.retries,
+    )
+
+
+def some(items: Sequence[T], field: str) -> Sequence[T]:
+    """1 to 1,000 of them."""
+    if not items:
+        raise InvalidArgument(f"{field} is empty", field=field)
+    return at_most(items, field)
+
+
+def at_most(items: Sequence[T], field: str) -> Sequence[T]:
+    """Up to 1,000 of them."""
+    if len(items) > REPORTS_MAX:
+        raise InvalidArgument(f"at most {REPORTS_MAX} {field} may be reported at once", field=field)
+    return items
+
+
+def _order(m: channel_pb2.OrderSnapshot, channel: str, at: str) -> TakeOrder:
+    if m.state not in _STATES:
+        raise InvalidArgument("state is missing, or none there is", field=f"{at}.state")
+    if not 1 <= len(m.lines) <= LINES_MAX:
+        raise InvalidArgument(f"an order has 1 to {LINES_MAX} lines, not {len(m.lines)}", field=f"{at}.lines")
+    lines = tuple(_line(line, f"{at}.lines[{place}]") for place, line in enumerate(m.lines))
+    if len({line.line_id for line in lines}) < len(lines):
+        raise InvalidArgument("two lines have the same line_id", field=f"{at}.lines")
+    return TakeOrder(
+        channel,
+        parsing.identifier(m.order_id, f"{at}.order_id"),
+        OrderState(m.state),
+        lines,
+        _time(m, "placed_time", at),
+        _time(m, "update_time", at),
+        parsing.time_of(m, "paid_time"),
+    )
+
+
+def _line(m: channel_pb2.OrderLine, at: str) -> OrderLine:
+    quantity = parsing.units(m.quantity, f"{at}.quantity")
+    if not 0 <= m.refunded <= quantity:
+        raise InvalidArgument(f"refunded is {m.refunded}; it must be 0 to {quantity}", field=f"{at}.refunded")
+    return OrderLine(
+        parsing.identifier(m.line_id, f"{at}.line_id"),
+        parsing.identifier(m.item_id, f"{at}.item_id"),
+        parsing.identifier(m.platform_sku_id, f"{at}.platform_sku_id") if m.platform_sku_id else "",
+        quantity,
+        m.refunded,
+        m.shipped,
+        parsing.time_of(m, "given_back_time"),
+    )
+
+
+def _push(m: channel_pb2.PushReport, at: str) -> ReportPush:
+    if m.result not in _RESULTS:
+        raise InvalidArgument("result is missing, or none there is", field=f"{at}.result")
+    return ReportPush(
+        _number(m.listing_id, f"{at}.listing_id"),
+        _number(m.push_id, f"{at}.push_id"),
+        PushResult(m.result),
+        parsing.units(m.applied, f"{at}.applied", least=0),
+        max(0, m.attempts),
+        _milliseconds(m.duration, f"{at}.duration"),
+        parsing.text(m.error, f"{at}.error"),
+    )
+
+
+def _reading(m: channel_pb2.ShelfReading, at: str) -> TakeReading:
+    listing_id, error = _number(m.listing_id, f"{at}.listing_id"), parsing.text(m.error, f"{at}.error")
+    begin, end = _time(m, "begin_time", at), _time(m, "end_time", at)
+    if end < begin:
+        raise InvalidArgument("end_time lies before begin_time", field=f"{at}.end_time")
+    shown = parsing.units(m.shown, f"{at}.shown", least=0)
+    return TakeReading(listing_id, shown, begin, end, m.after_push_id, m.read_id, error)
+
+
+def _number(value: int, field: str) -> int:
+    if value <= 0:
+        raise InvalidArgument(f"{field.rpartition('.')[2]} is missing", field=field)
+    return value
+
+
+def _time(m: Any, name: str, at: str) -> datetime:
+    try:
+        found = parsing.time_of(m, name)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, field=f"{at}.{name}") from None
+    if found is None:
+        raise InvalidArgument(f"{name} is missing", field=f"{at}.{name}")
+    return found
+
+
+def _milliseconds(m: Duration, field: str) -> int:
+    if m.seconds < 0 or m.seconds > UNITS_MAX // 1_000:
+        raise InvalidArgument(f"{field} is no duration", field=field)
+    return m.ToMilliseconds()
