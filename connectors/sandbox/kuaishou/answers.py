@@ -50,7 +50,7 @@ class Param:
     def integer(self, name: str, low: int, high: int, default: int | None = None) -> int:
         """A whole number in [low, high], as a number or as digits; `default` stands in for a missing one."""
         value = self._values.get(name, default)
-        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < len(str(LONG_MAX)):
+        if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(LONG_MAX)):
             value = int(value)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise Refusal(BAD_PARAMETERS, f"{name} must be a whole number from {low} to {high}")

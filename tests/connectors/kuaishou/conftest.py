@@ -4,7 +4,7 @@ One server serves whichever sandbox is on, since starting and stopping one takes
 run on one loop.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -25,6 +25,9 @@ CUP = ListingKey("405050285370", "9000001")
 LID = ListingKey("405050285370", "9000002")
 BOX = ListingKey("405050285999", "9100001")
 
+SETTINGS = KuaishouSettings()
+FACTS = ShopFacts()
+LIMITS = TransportLimits(calls_per_second=1000, deadline_seconds=0.3)
 STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=0)
 
 
@@ -82,8 +85,7 @@ class OpenBench(Protocol):
         weather: Weather = ...,
         seed: int = ...,
         facts: ShopFacts = ...,
-        limits: TransportLimits = ...,
-        clock: Callable[[], datetime] = ...,
+        clock: Clock | None = ...,
     ) -> Awaitable[Bench]: ...
 
 
@@ -116,22 +118,21 @@ async def open_bench(stage: Stage) -> OpenBench:
     """Makes benches; the one opened last is on."""
 
     async def make(
-        settings: KuaishouSettings = KuaishouSettings(),
+        settings: KuaishouSettings = SETTINGS,
         *,
         weather: Weather = STILL,
         seed: int = 1,
-        facts: ShopFacts = ShopFacts(),
-        limits: TransportLimits = TransportLimits(calls_per_second=1000, deadline_seconds=0.3),
-        clock: Callable[[], datetime] = Clock(),
+        facts: ShopFacts = FACTS,
+        clock: Clock | None = None,
     ) -> Bench:
         print(f"seed {seed}")
-        shop = Shop(facts, now=clock)
+        shop = Shop(facts, now=clock or Clock())
         for key, shown in ((CUP, 10), (LID, 5), (BOX, 100)):
             shop.put_on_sale(key, title=f"title {key.platform_sku_id}", outer_id=key.platform_sku_id, shown=shown)
         sandbox = KuaishouSandbox(shop, Faults(seed, weather), settings)
         stage.on = sandbox.app
         credentials = credentials_of(settings, stage.url)
-        transport, tokens = Transport(stage.client, limits), sandbox.issue_tokens()
+        transport, tokens = Transport(stage.client, LIMITS), sandbox.issue_tokens()
         kuaishou = Kuaishou(transport, credentials, tokens)
         return Bench(sandbox, kuaishou, transport, stage.client, credentials, tokens, stage.url)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.connectors.kuaishou.conftest import Bench
+from tests.connectors.kuaishou.conftest import CUP, Bench
 
 
 def sign_of(fields: dict[str, str], secret: str) -> str:
@@ -57,3 +57,32 @@ def envelope_of(response: httpx.Response) -> dict[str, Any]:
     assert envelope["code"] == str(envelope["result"])
     assert {"msg", "sub_code", "sub_msg", "error_msg", "data", "request_id"} <= envelope.keys()
     return envelope
+
+
+def change(units: object = 1, kind: object = 1, **others: object) -> dict[str, object]:
+    """The param of a change of CUP's stock."""
+    ids = {"kwaiItemId": int(CUP.item_id), "skuId": int(CUP.platform_sku_id)}
+    return {**ids, "skuChangeStock": units, "changeType": kind, **others}
+
+
+def listing(bench: Bench, **others: object) -> dict[str, object]:
+    """The param of an order list over the last hour."""
+    now = int(bench.shop.time.timestamp() * 1000)
+    span = {"beginTime": now - 3_600_000, "endTime": now + 1000}
+    return {
+        "orderViewStatus": 1,
+        "pageSize": 50,
+        "sort": 2,
+        "queryType": 2,
+        "cpsType": 0,
+        "cursor": "",
+        **span,
+        **others,
+    }
+
+
+def refund_listing(bench: Bench, **others: object) -> dict[str, object]:
+    """The param of a refund list over the last hour."""
+    fields = listing(bench)
+    span = {name: fields[name] for name in ("beginTime", "endTime")}
+    return {"type": 9, "pageSize": 100, "currentPage": 1, "pcursor": "", "sort": 2, "queryType": 2, **span, **others}

@@ -68,7 +68,7 @@ async def test_a_cart_is_several_orders(bench: Bench) -> None:
 @pytest.mark.parametrize("shipped", [True, False])
 @pytest.mark.parametrize("quantity", [1, 2, 3])
 async def test_refunds_are_units(open_bench: OpenBench, quantity: int, *, shipped: bool, fails: bool) -> None:
-    """A refund states money only; the units are those that it pays for, whether or not the order then ends as failed."""
+    """A refund states money only; the units are those it pays for, whether or not the order ends as failed."""
     bench = await open_bench(KuaishouSettings(refund_fails_order=fails, unit_price_fen=3333))
     order = bench.shop.place({CUP: 3})
     bench.shop.pay(order.order_id)

@@ -38,7 +38,7 @@ class Seller:
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
-        self.takes: Callable[[Hint], bool] = lambda hint: True
+        self.takes: Callable[[Hint], bool] = lambda _: True
         self.bodies: list[bytes] = []
         self.hints: list[Hint] = []
         self.forged = 0
@@ -230,7 +230,7 @@ async def test_what_is_not_taken_comes_again(open_bench: OpenBench, stage: Stage
     """A push that is answered with anything else is sent again with the same id, up to three times."""
     bench = await open_bench(SOON)
     async with pushing(bench, stage) as seller:
-        seller.takes = lambda hint: len(seller.bodies) == 3
+        seller.takes = lambda _: len(seller.bodies) == 3
         bench.shop.place({CUP: 1})
         await seller.until(lambda: len(seller.hints) == 1)
     assert len(seller.bodies) == 3
@@ -241,10 +241,10 @@ async def test_what_is_never_taken_is_lost(open_bench: OpenBench, stage: Stage) 
     """After the third repetition a push is gone; only the order list still knows."""
     bench = await open_bench(SOON)
     async with pushing(bench, stage) as seller:
-        seller.takes = lambda hint: False
+        seller.takes = lambda _: False
         order = bench.shop.place({CUP: 1})
         await seller.until(lambda: len(seller.bodies) == 4)
-        seller.takes = lambda hint: True
+        seller.takes = lambda _: True
         marker = bench.shop.place({CUP: 1})
         await seller.until(lambda: bool(seller.hints))
     assert [hint.order_id for hint in seller.hints] == [marker.order_id]

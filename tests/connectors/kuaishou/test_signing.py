@@ -20,7 +20,7 @@ CURSOR_LIST = (
     '{"beginTime":1767290645000,"cpsType":0,"cursor":"","endTime":1767294245000,'
     '"orderViewStatus":1,"pageSize":50,"queryType":2,"sort":2}'
 )
-# (method, param, signMethod, sign)
+# Each is a method, its param, a signMethod and the sign.
 VECTORS = [
     ("open.item.sku.stock.update", UPDATE, "MD5", "f66d8cf7ddace99f4bae9badc4165558"),
     ("open.item.sku.stock.update", UPDATE, "HMAC_SHA256", "yAsyKgvMTb4gY8dFi4hYYhvhynv3Gz3EGxxoZKMioTg="),
