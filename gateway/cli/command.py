@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from gateway.cli import playback, reservation, run, server, sku, stock, version, watch
+from gateway.cli import playback, reservation, run, sandbox, server, sku, stock, version, watch
 from gateway.cli.client import AddressOption
 from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure, report
 
@@ -55,7 +55,7 @@ def choose_gateway(context: typer.Context, address: AddressOption = None) -> Non
 _stock_app = typer.Typer(no_args_is_help=True, help="The ledger: goods in, reservations, levels, the journal.")
 for _part in (stock.app, reservation.app, watch.app):
     _stock_app.add_typer(_part)
-for _part in (server.app, run.app, playback.app):
+for _part in (server.app, run.app, playback.app, sandbox.app):
     app.add_typer(_part)
 app.add_typer(_stock_app, name="stock")
 app.add_typer(sku.sku_app, name="sku")

@@ -1,0 +1,139 @@
+"""`python -m connectors.sandbox`: the three platforms on this machine, until Ctrl-C."""
+
+import asyncio
+import json
+import logging
+import signal
+from contextlib import AsyncExitStack
+from typing import Annotated
+
+import typer
+
+from connectors.sandbox.city import PLATFORMS, SKUS_MAX, WEATHERS, City, CitySettings, open_city
+from connectors.sandbox.control import control_app
+from connectors.sandbox.crowd import Crowd, CrowdSettings
+from connectors.sandbox.serving import serving
+
+PORT_MAX = 65_535
+EXIT_FAILED = 1
+# Three platforms, and the door to steer them.
+PORTS = len(PLATFORMS) + 1
+DEFAULT_PORT = 7101
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def sandbox(
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the buyers and the weather.")] = 1,
+    weather: Annotated[str, typer.Option("--weather", help=f"One of {', '.join(WEATHERS)}.")] = "calm",
+    ports: Annotated[
+        int,
+        typer.Option(
+            "--ports",
+            metavar="PORT",
+            help=f"The first of {PORTS} ports in a row; 0: any free ones.",
+            min=0,
+            max=PORT_MAX,
+        ),
+    ] = DEFAULT_PORT,
+    skus: Annotated[int, typer.Option("--skus", metavar="N", help="Goods in each shop.", min=1, max=SKUS_MAX)] = 3,
+    shown: Annotated[
+        int, typer.Option("--shown", metavar="N", help="What each listing shows at first.", min=0, max=1_000_000)
+    ] = 0,
+    rate: Annotated[
+        float, typer.Option("--rate", metavar="N", help="Orders per minute and shop at peak.", min=0.0, max=60_000.0)
+    ] = 0.0,
+    speed: Annotated[
+        float, typer.Option("--speed", metavar="N", help="How much faster buyers pay.", min=0.01, max=100_000.0)
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what there is as one JSON line.")] = False,
+) -> None:
+    """Play Taobao, Douyin and Kuaishou on this machine, with a shop each and buyers. Ctrl-C ends.
+
+    The shops, keys and tokens are for play; nothing here reaches a real platform.
+    """
+    if weather not in WEATHERS:
+        raise typer.BadParameter(f"{weather!r} is none of {', '.join(WEATHERS)}", param_hint="--weather")
+    if ports and ports + PORTS - 1 > PORT_MAX:
+        raise typer.BadParameter(f"there are no {PORTS} ports from {ports} on", param_hint="--ports")
+    first, second, third = (ports + place if ports else 0 for place in range(len(PLATFORMS)))
+    settings = CitySettings(seed=seed, weather=weather, skus=skus, shown=shown, ports=(first, second, third))
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        asyncio.run(
+            _run(
+                settings, CrowdSettings(seed, speed), rate / 60, ports + len(PLATFORMS) if ports else 0, as_json=as_json
+            )
+        )
+    except OSError as error:
+        typer.echo(f"cannot serve: {error.strerror}. Another sandbox? --ports 0 takes any free ones.", err=True)
+        raise typer.Exit(EXIT_FAILED) from error
+
+
+async def _run(settings: CitySettings, crowd: CrowdSettings, rate: float, port: int, *, as_json: bool) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        city = await stack.enter_async_context(open_city(settings))
+        buyers = Crowd(city.shops, city.likings(), dict.fromkeys(PLATFORMS, rate), crowd)
+        control = await stack.enter_async_context(serving(control_app(city, buyers), port=port))
+        typer.echo(json.dumps(_document(city, control)) if as_json else _told(city, control))
+        buying = asyncio.create_task(buyers.run(), name="crowd")
+        ended = asyncio.create_task(stopping.wait())
+        await asyncio.wait((buying, ended), return_when=asyncio.FIRST_COMPLETED)
+        for task in (buying, ended):
+            task.cancel()
+        await asyncio.gather(ended, return_exceptions=True)
+        if not stopping.is_set():
+            await buying  # it never ends by itself: this raises what ended it
+        await asyncio.gather(buying, return_exceptions=True)
+
+
+def _document(city: City, control: str) -> dict[str, object]:
+    return {
+        "control": f"http://{control}",
+        "shops": {
+            name: {
+                "address": stall.address,
+                "credentials": stall.credentials,
+                "access_token": stall.tokens.access_token,
+                "refresh_token": stall.tokens.refresh_token,
+                "expire_time": stall.tokens.expire_time.isoformat() if stall.tokens.expire_time else None,
+                "listings": [{"sku": good.sku, **good.keys[name]._asdict()} for good in city.goods],
+            }
+            for name, stall in city.stalls.items()
+        },
+    }
+
+
+def _told(city: City, control: str) -> str:
+    """What a person needs to point a connector at the city."""
+    lines = ["Three platforms are open. They and their keys are for play only.", ""]
+    for name, stall in city.stalls.items():
+        first = city.goods[0].keys[name]
+        lines += [
+            f"{name} at http://{stall.address}",
+            f"  credentials    {stall.credentials_json}",
+            f"  access token   {stall.tokens.access_token}",
+            f"  refresh token  {stall.tokens.refresh_token}",
+            f"  listings       {first.item_id}/{first.platform_sku_id} ({city.goods[0].sku})"
+            + (f" and {len(city.goods) - 1} more" if len(city.goods) > 1 else ""),
+            "",
+        ]
+    lines += [
+        f"To steer them: http://{control} (GET /shops shows everything there is)",
+        f"""  curl -s http://{control}/weather -d '{{"weather": "harsh"}}'""",
+        f"""  curl -s http://{control}/shops/douyin/away -d '{{"seconds": 20}}'""",
+        f"""  curl -s http://{control}/shops/taobao/rate -d '{{"orders_per_minute": 60}}'""",
+        "",
+        "To have a gateway keep a shop's numbers: `stockgate channel add`, `stockgate channel credentials` with the",
+        "JSON and the tokens above, `stockgate listing link`, then `stockgate connect taobao` (douyin, kuaishou, all).",
+        "Ctrl-C ends.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    app(prog_name="stockgate sandbox")
