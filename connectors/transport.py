@@ -24,6 +24,8 @@ import tenacity
 from connectors.errors import ConnectorError, OutcomeUnknown, Throttled, Transient
 
 log = logging.getLogger(__name__)
+# At INFO it tells every URL, and the tokens and signatures of some platforms stand in theirs.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 T = TypeVar("T")
 
 # Nothing of the request has left this machine.
