@@ -53,6 +53,7 @@ async def _multipart(request: Request, body: bytes) -> dict[str, str]:
         form = await MultiPartParser(request.headers, stream(), max_fields=FIELDS_MAX).parse()
     except (MultiPartException, ValueError, KeyError):
         raise Refusal(41, msg="Invalid arguments:not a multipart form") from None
+    await form.close()
     # Files are not text, and are not signed.
     return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
