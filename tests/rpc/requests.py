@@ -3,8 +3,6 @@
 A field that is not here has not been thought about: `test_bad_input.py` holds the two against the contract.
 """
 
-from dataclasses import dataclass
-
 from google.protobuf.message import Message
 from grpc import StatusCode
 
@@ -12,40 +10,11 @@ from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import channel_service_pb2 as channel
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as stock
-from tests.client import Client, made, new_id
+from tests.client import made, new_id
 from tests.rpc import spoils as wrong
-from tests.rpc.spoils import FREE, MISSING, Spoil, times
-
-SOLD = 3
-ON_HAND = 10
-Fields = dict[str, tuple[Spoil, ...]]
-
-
-@dataclass(frozen=True)
-class Stall:
-    """A SKU of its own with 10 units on hand at `main`, 3 of them held; 3 more were sold. And an empty location."""
-
-    sku: str
-    location: str
-    substitute: str
-    held: str
-    sold: str
-    epoch: str
-
-
-async def open_stall(client: Client) -> Stall:
-    """Make one."""
-    sku, substitute, location = f"CUP-{new_id()}", f"MUG-{new_id()}", f"north-{new_id()}"
-    request = made(catalog.CreateLocationRequest, location={"location": location, "position": 1})
-    await client.catalog.CreateLocation(request, **client.options)
-    await client.add_sku(substitute)
-    await client.add_sku(sku, ON_HAND + SOLD)
-    sold = await client.commit((await client.reserve(sku, SOLD)).reservation_id)
-    held = await client.reserve(sku, SOLD)
-    watch = client.stock.WatchStockLevels(made(stock.WatchStockLevelsRequest, live_only=True), **client.options)
-    epoch = (await anext(aiter(watch))).created.epoch
-    watch.cancel()
-    return Stall(sku, location, substitute, held.reservation_id, sold.reservation_id, epoch)
+from tests.rpc.selling_requests import SELLING, selling_of
+from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
+from tests.rpc.stalls import ON_HAND, SOLD, Stall
 
 
 def mutations_of(stall: Stall) -> dict[str, Message]:
@@ -165,6 +134,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         "ListLocations": made(catalog.ListLocationsRequest, **page),
         "CheckConsistency": made(operations.CheckConsistencyRequest),
         "GetVersion": made(operations.GetVersionRequest),
+        **selling_of(stall),
     }
 
 
@@ -362,4 +332,5 @@ OTHERS: dict[str, Fields] = {
     "ListLocations": {"page_size": wrong.PAGE_SIZE, "page_token": wrong.TOKEN_OF_PLACE},
     "CheckConsistency": {},
     "GetVersion": {},
+    **SELLING,
 }

@@ -57,6 +57,8 @@ def unknown(reason: str, value: Value = "NOPE") -> Spoil:
     return Spoil("unknown", value, StatusCode.NOT_FOUND, reason)
 
 
+# Of each field of a request, by its path, what can be wrong with it.
+Fields = dict[str, tuple[Spoil, ...]]
 MISSING = Spoil("missing", None)
 EMPTY = Spoil("empty", "")
 BYTES = (Spoil("not UTF-8", NOT_UTF8), Spoil("a surrogate", SURROGATE))

@@ -26,9 +26,11 @@ from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 from tests.merchants import drop_merchant, new_merchant_name, schema_of_token
 from tests.refusals import Refusal, refusal_of, refusal_of_error, refused
-from tests.rpc.requests import MUTATIONS, OTHERS, Fields, Stall, mutations_of, open_stall, others_of
-from tests.rpc.spoils import NOT_UTF8, Spoil
+from tests.rpc.requests import MUTATIONS, OTHERS, mutations_of, others_of
+from tests.rpc.spoils import NOT_UTF8, Fields, Spoil
+from tests.rpc.stalls import Stall, open_stall
 from tests.rpc.wire import delimited, element, spoiled, varint
+from tests.store.history import stop_allocating
 
 # One gateway for all of these: none of them may change anything.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -69,8 +71,10 @@ async def shop(settings: Settings) -> AsyncIterator[Client]:
     name = new_merchant_name()
     token = await app.add_merchant(settings, name)
     gateway = app.running_gateway(replace(settings, listen="127.0.0.1:0"))
-    async with gateway as address, grpc.aio.insecure_channel(address) as channel:
-        yield Client(channel, token)
+    with pytest.MonkeyPatch.context() as patched:
+        stop_allocating(patched)
+        async with gateway as address, grpc.aio.insecure_channel(address) as channel:
+            yield Client(channel, token)
     await drop_merchant(settings, name)
 
 
@@ -293,7 +297,7 @@ def _paths(fields: Any, prefix: str = "") -> set[str]:
         if field.is_repeated:
             found.add(path)
             path += "[0]"
-        if is_message and field.message_type.name != "Timestamp":
+        if is_message and field.message_type.name not in {"Timestamp", "Duration"}:
             found |= _paths(field.message_type.fields, f"{path}.")
         else:
             found.add(path)

@@ -11,7 +11,8 @@ from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, new_id
 from tests.refusals import Refusal, refusal_of, refused
-from tests.rpc.requests import MUTATIONS, mutations_of, open_stall
+from tests.rpc.requests import MUTATIONS, mutations_of
+from tests.rpc.stalls import open_stall
 from tests.store.history import movements, units
 
 Item = dict[str, Any]

@@ -17,11 +17,17 @@ from gateway.v1.stock_pb2 import MovementKind
 from tests.client import Client
 from tests.merchants import schema_of_token
 from tests.refusals import refused
-from tests.store.history import movements, units
+from tests.store.history import movements, stop_allocating, units
 
 SKUS, LISTINGS = pb.CATALOG_TABLE_SKUS, pb.CATALOG_TABLE_LISTINGS
 SKU_HEADER = "sku,title,safety_stock,lead_time_mean_days,lead_time_deviation_days,substitutes\n"
 LISTING_HEADER = "channel,item_id,platform_sku_id,components,takes_on\n"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_allocates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seen here is what callers have done."""
+    stop_allocating(monkeypatch)
 
 
 # ---- SKUs

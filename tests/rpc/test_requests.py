@@ -16,7 +16,8 @@ from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, made, new_id
 from tests.refusals import Refusal, refused
-from tests.rpc.requests import Stall, mutations_of, open_stall
+from tests.rpc.requests import mutations_of
+from tests.rpc.stalls import Stall, open_stall
 from tests.store.history import adjust, movements, units
 
 METHODS = {

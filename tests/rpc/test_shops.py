@@ -22,7 +22,7 @@ from gateway.v1.channel_pb2 import Channel, Listing, Platform, PolicyKind, Stock
 from tests.client import Client
 from tests.merchants import schema_of_token
 from tests.refusals import refused
-from tests.store.history import add_location
+from tests.store.history import add_location, stop_allocating
 
 SECRET = "a-secret-nobody-may-see"
 SHOP = {
@@ -40,6 +40,12 @@ SHOP = {
     },
 }
 PLAIN = {"channel": "tb", "platform": Platform.PLATFORM_TAOBAO}
+
+
+@pytest.fixture(autouse=True)
+def _nobody_allocates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is seen here is what callers have done."""
+    stop_allocating(monkeypatch)
 
 
 # ---- channels

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.allocator import Allocator
 from gateway.settings import Settings
 from gateway.store.database import Database, MerchantDatabase
 from gateway.sweeper import Sweeper
@@ -16,6 +17,15 @@ from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 
 MICROSECOND = timedelta(microseconds=1)
+
+
+def stop_allocating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on no allocator of this process decides anything, until `monkeypatch.undo()`."""
+
+    async def rest(_allocator: Allocator) -> None:
+        pass
+
+    monkeypatch.setattr(Allocator, "look", rest)
 
 
 @asynccontextmanager

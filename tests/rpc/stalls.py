@@ -1,0 +1,55 @@
+"""What the requests of `requests.py` are about: a corner of a shop that each test makes for itself."""
+
+from dataclasses import dataclass
+
+from gateway.v1 import catalog_service_pb2 as catalog
+from gateway.v1 import stock_service_pb2 as stock
+from gateway.v1.channel_pb2 import Platform
+from tests.client import Client, made, new_id
+
+SOLD = 3
+ON_HAND = 10
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A SKU of its own with 10 units on hand at `main`, 3 of them held; 3 more were sold. And an empty location.
+
+    Its channel has credentials, and a listing of the SKU that nobody has touched.
+    """
+
+    sku: str
+    location: str
+    substitute: str
+    held: str
+    sold: str
+    epoch: str
+    channel: str
+    listing_id: int
+
+
+async def open_stall(client: Client) -> Stall:
+    """Make one."""
+    sku, substitute, location = f"CUP-{new_id()}", f"MUG-{new_id()}", f"north-{new_id()}"
+    request = made(catalog.CreateLocationRequest, location={"location": location, "position": 1})
+    await client.catalog.CreateLocation(request, **client.options)
+    await client.add_sku(substitute)
+    await client.add_sku(sku, ON_HAND + SOLD)
+    sold = await client.commit((await client.reserve(sku, SOLD)).reservation_id)
+    held = await client.reserve(sku, SOLD)
+    watch = client.stock.WatchStockLevels(made(stock.WatchStockLevelsRequest, live_only=True), **client.options)
+    epoch = (await anext(aiter(watch))).created.epoch
+    watch.cancel()
+    channel = f"shop-{new_id()}"
+    listing_id = await _open_shop(client, channel, sku)
+    return Stall(sku, location, substitute, held.reservation_id, sold.reservation_id, epoch, channel, listing_id)
+
+
+async def _open_shop(client: Client, channel: str, sku: str) -> int:
+    shop = {"channel": channel, "platform": Platform.PLATFORM_DOUYIN}
+    await client.catalog.CreateChannel(made(catalog.CreateChannelRequest, channel=shop), **client.options)
+    secrets = made(catalog.SetCredentialsRequest, channel=channel, credentials_json="{}", access_token="x")
+    await client.catalog.SetCredentials(secrets, **client.options)
+    listing = {"channel": channel, "item_id": "1", "components": [{"sku": sku, "units": 1}]}
+    linked = await client.catalog.LinkListing(made(catalog.LinkListingRequest, listing=listing), **client.options)
+    return linked.listing.listing_id
