@@ -94,42 +94,40 @@ async def test_weather_absence_rates_hand_edits_and_pushes_are_steered(door: Doo
 KEYS = {"item_id": "652000000001", "platform_sku_id": "4910000000001"}
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "status"),
-    [
-        ("/weather", b"", 400),
-        ("/weather", b"not json", 400),
-        ("/weather", b'{"weather": "snow"}', 400),
-        ("/weather", b'{"weather": "calm", "wind": 3}', 400),
-        ("/weather", b"\xff\xfe", 400),
-        ("/weather", b"[" * 5_000, 400),
-        ("/weather", b" " * 20_000, 413),
-        ("/shops/ebay/weather", b'{"weather": "calm"}', 404),
-        ("/shops/taobao/away", b'{"seconds": -1}', 400),
-        ("/shops/taobao/away", b'{"seconds": 1e9}', 400),
-        ("/shops/taobao/away", b'{"seconds": NaN}', 400),
-        ("/shops/taobao/rate", b'{"orders_per_minute": "many"}', 400),
-        ("/shops/taobao/push-url", b'{"url": "http://example.com/"}', 400),
-        ("/shops/taobao/push-url", b'{"url": "file:///etc/passwd"}', 400),
-        ("/shops/taobao/hand-edit", json.dumps({**KEYS, "shown": -1}).encode(), 400),
-        ("/shops/taobao/hand-edit", json.dumps({**KEYS, "shown": 1.5}).encode(), 400),
-        ("/shops/taobao/hand-edit", json.dumps({**KEYS, "item_id": "1", "shown": 1}).encode(), 404),
-        ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 0}).encode(), 400),
-        ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 10**30}).encode(), 400),
-        ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 99}).encode(), 409),
-        ("/shops/taobao/orders/77/pay", b"", 404),
-        ("/shops/taobao/orders/77/refund", b'{"line_id": "1", "quantity": 1}', 404),
-        ("/nothing", b"", 404),
-        ("/shops", b"", 405),
-    ],
+NONSENSE = (
+    ("/weather", b"", 400),
+    ("/weather", b"not json", 400),
+    ("/weather", b'{"weather": "snow"}', 400),
+    ("/weather", b'{"weather": "calm", "wind": 3}', 400),
+    ("/weather", b"\xff\xfe", 400),
+    ("/weather", b"[" * 5_000, 400),
+    ("/weather", b" " * 20_000, 413),
+    ("/shops/ebay/weather", b'{"weather": "calm"}', 404),
+    ("/shops/taobao/away", b'{"seconds": -1}', 400),
+    ("/shops/taobao/away", b'{"seconds": 1e9}', 400),
+    ("/shops/taobao/away", b'{"seconds": NaN}', 400),
+    ("/shops/taobao/rate", b'{"orders_per_minute": "many"}', 400),
+    ("/shops/taobao/push-url", b'{"url": "http://example.com/"}', 400),
+    ("/shops/taobao/push-url", b'{"url": "file:///etc/passwd"}', 400),
+    ("/shops/taobao/hand-edit", json.dumps({**KEYS, "shown": -1}).encode(), 400),
+    ("/shops/taobao/hand-edit", json.dumps({**KEYS, "shown": 1.5}).encode(), 400),
+    ("/shops/taobao/hand-edit", json.dumps({**KEYS, "item_id": "1", "shown": 1}).encode(), 404),
+    ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 0}).encode(), 400),
+    ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 10**30}).encode(), 400),
+    ("/shops/taobao/orders", json.dumps({**KEYS, "quantity": 99}).encode(), 409),
+    ("/shops/taobao/orders/77/pay", b"", 404),
+    ("/shops/taobao/orders/77/refund", b'{"line_id": "1", "quantity": 1}', 404),
+    ("/nothing", b"", 404),
+    ("/shops", b"", 405),
 )
-async def test_what_makes_no_sense_is_refused_and_changes_nothing(
-    door: Door, path: str, body: bytes, status: int
-) -> None:
-    """Every refusal has its status, and the city is as it was but for what it counts."""
+
+
+async def test_what_makes_no_sense_is_refused_and_changes_nothing(door: Door) -> None:
+    """Every refusal has its status, and the city is as it was but for the buyers it has counted as refused."""
     before = (await door.client.get("/shops")).json()
-    answer = await door.client.post(path, content=body)
-    assert answer.status_code == status, answer.text
+    for path, body, status in NONSENSE:
+        answer = await door.client.post(path, content=body)
+        assert answer.status_code == status, f"{path} {body[:80]!r}: {answer.text}"
     after = (await door.client.get("/shops")).json()
     for shop in (*before.values(), *after.values()):
         del shop["refused"]
