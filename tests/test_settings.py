@@ -7,6 +7,7 @@ import pytest
 
 from gateway.settings import DAY_MS, TTL_MS_MAX, Settings, SettingsError
 
+KEY = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LWFiYz0="
 TLS = Path(__file__).parent / "rpc" / "tls"
 
 
@@ -29,6 +30,7 @@ def test_every_setting_can_be_set() -> None:
         "STOCKGATE_RESERVATION_TTL_DEFAULT_MS": "60000",
         "STOCKGATE_RESERVATION_TTL_MAX_MS": str(DAY_MS),
         "STOCKGATE_QUEUE_COMMANDS_MAX": "10",
+        "STOCKGATE_CREDENTIALS_KEY": f"{KEY},{KEY}",
     }
     settings = Settings.from_environment(environment)
     values = [getattr(settings, field.name) for field in fields(Settings)]
@@ -60,6 +62,16 @@ def test_a_wrong_value_is_refused_by_name(name: str, raw: str) -> None:
         Settings.from_environment({f"STOCKGATE_{name}": raw})
     assert f"STOCKGATE_{name}" in str(caught.value)
     assert all(len(line) < 200 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("raw", ["hunter2", f"{KEY},hunter2", f"{KEY},", f"hunter2{KEY}", "hunter2\u00e4", KEY[:-2]])
+def test_a_key_is_never_repeated(raw: str) -> None:
+    """A wrong key is refused by name, and neither that nor the settings' own text shows one."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environment({"STOCKGATE_CREDENTIALS_KEY": raw})
+    assert str(caught.value).startswith("STOCKGATE_CREDENTIALS_KEY")
+    assert "hunter2" not in str(caught.value)
+    assert KEY not in repr(Settings.from_environment({"STOCKGATE_CREDENTIALS_KEY": KEY}))
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
