@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from connectors.base import ListingKey, Tokens
 from connectors.sandbox.faults import Faults, Weather
@@ -85,6 +86,32 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
+class Door:
+    """One server and one client for all tests, as starting and stopping them takes longer than most tests.
+
+    Behind it stands the sandbox of whichever test is running.
+    """
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+        self.address = ""
+        self.client: httpx.AsyncClient | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app, "no stand is open"
+        await self.app(scope, receive, send)
+
+
+DOOR = Door()
+
+
+@asynccontextmanager
+async def an_open_door() -> AsyncIterator[None]:
+    """Serve, for as many stands as there will be."""
+    async with serving(DOOR) as DOOR.address, httpx.AsyncClient(verify=PLAIN) as DOOR.client:
+        yield
+
+
 @asynccontextmanager
 async def a_stand(
     facts: ShopFacts | None = None, settings: Settings | None = None, shop: Shop | None = None
@@ -96,12 +123,16 @@ async def a_stand(
     shop.put_on_sale(CUP, title="cup", outer_id="CUP", shown=SHOWN)
     faults = Faults(seed=1, weather=STILL)
     sandbox = TaobaoSandbox(shop, faults, settings)
+    known, address, client = sandbox.settings, DOOR.address, DOOR.client
+    assert client, "the door is closed"
+    credentials = Credentials(known.app_key, known.app_secret, f"http://{address}", f"ws://{address}/")
+    tokens, transport = sandbox.issue_tokens(), Transport(client, LIMITS)
+    platform = Taobao(transport, credentials, tokens, PACE)
+    DOOR.app = sandbox.app
     running = asyncio.create_task(sandbox.run())
-    async with serving(sandbox.app) as address, httpx.AsyncClient(verify=PLAIN) as client:
-        known = sandbox.settings
-        credentials = Credentials(known.app_key, known.app_secret, f"http://{address}", f"ws://{address}/")
-        tokens, transport = sandbox.issue_tokens(), Transport(client, LIMITS)
-        platform = Taobao(transport, credentials, tokens, PACE)
+    try:
         yield Stand(shop, faults, sandbox, platform, transport, credentials, tokens, client)
+    finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        DOOR.app = None

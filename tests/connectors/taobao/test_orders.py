@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+import pytest_asyncio
 
 from connectors.base import OrderLine, OrderSnapshot, OrderState
 from connectors.errors import Misunderstood, Transient
@@ -26,7 +27,7 @@ def clock() -> HandClock:
     return clock
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def busy(clock: HandClock) -> AsyncIterator[Stand]:
     """A stand whose clock is moved by hand, with plenty of cups."""
     async with a_stand(shop=Shop(ShopFacts(), now=clock)) as stand:
