@@ -3,6 +3,7 @@
 Two lists are walked, since nothing says that a refund moves its order's update time: the orders' own, and the refunds'.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from connectors.kuaishou.snapshots import REFUND_SUCCESS, Order, Refund, snapsho
 from connectors.kuaishou.times import MILLISECOND, to_milliseconds
 from connectors.transport import ORDERS
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 # The longest spans of one query.
 ORDERS_WINDOW_MAX = timedelta(days=7)
@@ -67,7 +69,8 @@ class Orders:
             async for refunds in self._refund_pages(begin, end):
                 done = {refund.oid: refund for refund in refunds if _is_news(refund, folded)}
                 folded |= {refund.refund_id for refund in done.values()}
-                yield by_update_time([await self._refunded(refund) for refund in done.values()])
+                found = [await self._refunded(refund) for refund in done.values()]
+                yield by_update_time([snapshot for snapshot in found if snapshot])
 
     async def one(self, order_id: str) -> OrderSnapshot | None:
         """One order as it is now; None if the platform has nothing to say of it."""
@@ -106,10 +109,12 @@ class Orders:
             yield page.refund_order_info_list or []
             cursors.go_on(page.pcursor)
 
-    async def _refunded(self, refund: Refund) -> OrderSnapshot:
+    async def _refunded(self, refund: Refund) -> OrderSnapshot | None:
+        """The refund's order; None if the platform has it no more, for then its units stay owed, which is safe."""
         order = await self._detail(refund.oid)
         if order is None:
-            raise Misunderstood(f"refund {refund.refund_id} is of an order that the platform does not have")
+            log.warning("a refund names an order that Kuaishou does not have", extra={"refund_id": refund.refund_id})
+            return None
         return await self._with_refunds(order, refund.refund_id)
 
     async def _with_refunds(self, order: Order, *more: int) -> OrderSnapshot:

@@ -125,7 +125,7 @@ class Requests:
             "version": VERSION,
         }
         params["sign"] = sign(params, self.credentials.sign_secret)
-        url = f"{self.credentials.base_url}/{method.replace('.', '/')}"
+        url = f"{self.credentials.base_url.rstrip('/')}/{method.replace('.', '/')}"
         if verb == "GET":
             return httpx.Request(verb, url, params=params)
         return httpx.Request(verb, url, data=params)

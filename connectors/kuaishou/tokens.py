@@ -55,7 +55,7 @@ class Refreshing:
             "app_id": self._requests.credentials.app_key,
             "app_secret": self._requests.credentials.app_secret,
         }
-        url = self._requests.credentials.base_url + PATH
+        url = self._requests.credentials.base_url.rstrip("/") + PATH
         return await self._requests.call(
             lambda: httpx.Request("POST", url, data=form),
             lambda body: self._read(body, refresh_token),
