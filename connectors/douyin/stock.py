@@ -1,12 +1,15 @@
 """Stock writes and readings, and which call is the safest for which (`/sku/*` of the official SDK).
 
 A raise goes by `/sku/syncStock` with `incremental`, under its own idempotent_id: whatever happens to the answer, a
-repeat is applied once, and a success means all of it.
+repeat is applied once, and a success means all of it. A repeat that is answered `isv.idempotent-id-existed` is taken as
+done; should the platform have refused the first one and kept its id, too much is booked as shown, which is harmless.
 
 A lowering goes by `/sku/syncStockBatchMultiProducts`, alone or with others, because that call alone says how much it
 took: nobody has documented what a delta below zero does, and where the platform clamps, `/sku/syncStock` says success
 to a lowering by 5 of which it applied 3. `change_num` in the batch's results is what was really changed. To look first
-and lower by at most what is shown would not help, as a sale may come between.
+and lower by at most what is shown would not help, as a sale may come between. A repeat that is answered
+`isv.idempotent-id-existed` is over too, but nobody says again how much it took or whether it was refused: its units are
+None, and what is shown is read back.
 
 A batch has one idempotent_id, made of its changes' ids. While its outcome is unknown, a change of it is repeated with
 the whole batch, so that the platform knows it. After a restart the batch is forgotten and a repeated change may be
@@ -21,7 +24,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from connectors.base import Applied, BelowZeroRule, Change, ListingKey, Shelf
+from connectors.base import Applied, Change, ListingKey, Shelf
 from connectors.douyin.codes import BY_CODE, OK, AlreadyKnown, Refused, error_of
 from connectors.douyin.requests import Caller, Id, Nothing
 from connectors.errors import BelowZero, ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Transient
@@ -153,7 +156,7 @@ class Stock:
         try:
             results = await self._sync(batch)
         except AlreadyKnown:
-            results = list(await asyncio.gather(*(_caught(self._repeated(change, batch)) for change in batch)))
+            results = list(await asyncio.gather(*(_caught(self._repeated(change)) for change in batch)))
         except Rejected as error:
             results = await self._apart(batch, error)
         except (OutcomeUnknown, Misunderstood) as error:
@@ -202,14 +205,12 @@ class Stock:
         says = done is not None and change.units <= done <= 0
         return Applied(done if says else None, await self._shown(change.key, LOWERING) if not says else None)
 
-    async def _repeated(self, change: Change, batch: tuple[Change, ...]) -> Applied:
-        """A batch that the platform has seen before has been applied; what of it, only a batch of one tells.
+    async def _repeated(self, change: Change) -> Applied:
+        """A batch that the platform has seen before is over, but what it did to each item was said only once.
 
-        And that only where the platform does not clamp. The meaning of the code is our reading: hence the look.
+        It may have refused this one. To book it all the same would be to sell units twice.
         """
-        shown = await self._shown(change.key, LOWERING)
-        is_whole = len(batch) == 1 and self._caller.credentials.below_zero is BelowZeroRule.REFUSES
-        return Applied(change.units if is_whole else None, shown)
+        return Applied(None, await self._shown(change.key, LOWERING))
 
     async def _explained(self, change: Change, error: ConnectorError) -> ConnectorError:
         """A refused lowering of more than the plain stock is `BelowZero`; the platform's number for it is unknown."""

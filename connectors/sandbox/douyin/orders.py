@@ -63,7 +63,8 @@ class Orders:
         orders: Iterable[ShopOrder] = self.shop.orders.values()
         for name, time_of in (("create_time", _placed), ("update_time", _updated)):
             start, end = self._window(params, f"{name}_start", f"{name}_end")
-            orders = [order for order in orders if start <= time_of(order) <= end]
+            if params.has(f"{name}_start") or params.has(f"{name}_end"):
+                orders = [order for order in orders if start <= time_of(order) <= end]
         orders = [order for order in orders if self._is_asked_for(params, order)]
         time_of = _placed if by == "create_time" else _updated
         newest_first = not params.flag("order_asc", default=False)

@@ -131,6 +131,7 @@ class DouyinSandbox:
         raise injected.refusal
 
     def _hear(self, event: Event) -> None:
+        self.stocks.hear(event)
         for sale in self.orders.hear(event):
             self.pushes.tell_of_refund(sale)
         if event.order is not None and event.kind in TAGS:

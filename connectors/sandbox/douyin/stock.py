@@ -13,7 +13,7 @@ from connectors.douyin.codes import PART_FAILED
 from connectors.sandbox.douyin.answers import Data, Refusal, invalid, missing
 from connectors.sandbox.douyin.params import Params
 from connectors.sandbox.douyin.settings import DouyinSettings
-from connectors.sandbox.shop import Display, Shop, ShopOrder, TakesOn
+from connectors.sandbox.shop import Display, Event, Shop, ShopOrder, TakesOn
 
 PLAIN, REGIONAL, STEPPED = 0, 1, 10
 
@@ -46,6 +46,9 @@ class Stocks:
     shop: Shop
     asides: dict[ListingKey, Aside] = field(default_factory=dict)
     _known_ids: set[str] = field(default_factory=set)
+    _holding: dict[str, ShopOrder] = field(default_factory=dict)
+    _keys: dict[str, list[ListingKey]] = field(default_factory=dict)
+    _indexed: int = 0
 
     # ---- the calls
 
@@ -118,14 +121,21 @@ class Stocks:
 
     def prehold(self, key: ListingKey) -> int:
         """Units taken and not final: from the order until it is paid, or, taken on payment, until they are shipped."""
-        orders = self.shop.orders.values()
         return sum(
             line.quantity - line.refunded
-            for order in orders
-            if self._holds(order)
+            for order in self._holding.values()
             for line in order.lines
             if line.key == key and not line.shipped
         )
+
+    def hear(self, event: Event) -> None:
+        """Note which orders have taken units and are not final."""
+        order = event.order
+        if order is None:
+            return
+        self._holding.pop(order.order_id, None)
+        if self._holds(order):
+            self._holding[order.order_id] = order
 
     def type_of(self, key: ListingKey) -> int:
         """The sku_type of a listing."""
@@ -138,7 +148,9 @@ class Stocks:
 
     def _holds(self, order: ShopOrder) -> bool:
         on_order = self.shop.facts.takes_on is TakesOn.ORDER
-        return order.state is (OrderState.PLACED if on_order else OrderState.PAID)
+        if on_order:
+            return order.state is OrderState.PLACED
+        return order.state is OrderState.PAID and not all(line.shipped for line in order.lines)
 
     def _once(self, params: Params, apply: Callable[[], None], *, incremental: bool) -> None:
         """Apply, unless it is a delta under an id that has been applied."""
@@ -227,8 +239,7 @@ class Stocks:
     def _find(self, params: Params) -> Display:
         """The listing that is meant: by SKU id, or by the seller's own code."""
         if params.has("sku_id"):
-            sku_id = str(params.number("sku_id"))
-            found = [d for d in self.shop.displays.values() if d.key.platform_sku_id == sku_id]
+            found = [self.shop.displays[key] for key in self._keys_of(str(params.number("sku_id")))]
         elif params.has("code") or params.has("out_sku_id"):
             code = params.text("code", "") or params.text("out_sku_id")
             found = [d for d in self.shop.displays.values() if d.outer_id == code]
@@ -240,6 +251,13 @@ class Stocks:
         if len(found) != 1 or found[0].deleted:
             raise self._refused(self.settings.unknown_sku_number, "no such SKU is on sale")
         return found[0]
+
+    def _keys_of(self, sku_id: str) -> list[ListingKey]:
+        if self._indexed != len(self.shop.displays):
+            self._keys, self._indexed = {}, len(self.shop.displays)
+            for key in self.shop.displays:
+                self._keys.setdefault(key.platform_sku_id, []).append(key)
+        return self._keys.get(sku_id, [])
 
     def _refused(self, number: int, words: str) -> Refusal:
         return Refusal(50002, f"isv.business-failed:{number}", words)
