@@ -150,7 +150,8 @@ def take_reading(book: Book, command: TakeReading) -> ListingChanged:
     if push is not None:
         usable = push.unknown_since is not None and is_asked
     else:
-        usable = is_asked or command.after_push_id == state.last_push_id
+        # One that waits already is not replaced: where readings come often, none would ever be judged.
+        usable = is_asked or (state.reading is None and command.after_push_id == state.last_push_id)
     if not usable:
         return ListingChanged(listing, changed=False)
     if command.error:
