@@ -166,5 +166,5 @@ async def _frame(socket: WebSocket) -> Frame:
 async def _closed(socket: WebSocket) -> None:
     try:
         await socket.close()
-    except RuntimeError:
+    except (RuntimeError, WebSocketDisconnect):
         return  # it already was
