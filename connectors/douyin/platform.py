@@ -73,6 +73,8 @@ class Douyin:
         async def one(key: ListingKey) -> Shelf | ConnectorError:
             try:
                 return await self._stock.read(key)
+            except AuthExpired:  # no other listing could be read either
+                raise
             except ConnectorError as error:
                 return error
 

@@ -47,10 +47,10 @@ class Envelope(msgspec.Struct, frozen=True):
     """What every answer comes in."""
 
     code: int
-    msg: str = ""
-    sub_code: str = ""
-    sub_msg: str = ""
-    log_id: str = ""
+    msg: str | None = ""
+    sub_code: str | None = ""
+    sub_msg: str | None = ""
+    log_id: str | None = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
 
 
@@ -136,8 +136,8 @@ def opened(method: str, body: bytes, answer: type[T], *, is_private: bool, fine:
     try:
         envelope = msgspec.json.decode(body, type=Envelope)
         if envelope.code not in fine:
-            words = envelope.sub_msg or envelope.msg
-            raise error_of(method, envelope.code, envelope.sub_code, words, envelope.log_id)
+            words = envelope.sub_msg or envelope.msg or ""
+            raise error_of(method, envelope.code, envelope.sub_code or "", words, envelope.log_id or "")
         data = bytes(envelope.data)
         return msgspec.json.decode(b"{}" if data == b"null" else data, type=answer)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -46,10 +46,10 @@ class StockNumber(msgspec.Struct, frozen=True):
     sku_type: int = 0
     sku_id: Id = 0
     stock_num: int | None = None
-    prom_stock_num: int = 0
-    step_stock_num: int = 0
-    prom_step_stock_num: int = 0
-    channel_stock_num: int = 0
+    prom_stock_num: int | None = 0
+    step_stock_num: int | None = 0
+    prom_step_stock_num: int | None = 0
+    channel_stock_num: int | None = 0
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -116,8 +116,8 @@ class Stock:
         listing's own rule of when that is, and those are known as orders.
         """
         number = await self._number(key, priority)
-        promised = (number.prom_stock_num, number.step_stock_num, number.prom_step_stock_num, number.channel_stock_num)
-        return Shelf(key, shown=_plain(number) + sum(promised))
+        asides = (number.prom_stock_num, number.step_stock_num, number.prom_step_stock_num, number.channel_stock_num)
+        return Shelf(key, shown=self._plain(number) + sum(units or 0 for units in asides))
 
     async def _number(self, key: ListingKey, priority: float) -> StockNumber:
         params: dict[str, object] = {"sku_id": _wanted(key).sku_id} | self._warehouse()
@@ -218,7 +218,7 @@ class Stock:
             return error
         try:
             number = await self._number(change.key, LOWERING)
-            if _plain(number) < -change.units:
+            if self._plain(number) < -change.units:
                 return BelowZero(error.message, code=error.code)
         except Rejected:
             return error
@@ -235,6 +235,12 @@ class Stock:
     def _one(self, key: ListingKey) -> dict[str, object]:
         wanted = _wanted(key)
         return {"product_id": wanted.product_id, "sku_id": wanted.sku_id} | self._warehouse()
+
+    def _plain(self, number: StockNumber) -> int:
+        warehouse = self._caller.credentials.out_warehouse_id
+        if number.stock_num is None or (number.sku_type == REGIONAL and not warehouse):
+            raise Rejected("the SKU has regional stock, and no warehouse is set", code=f"sku_type {number.sku_type}")
+        return number.stock_num
 
     def _warehouse(self) -> dict[str, object]:
         """With a warehouse the regional stock is meant, without one the plain stock."""
@@ -262,12 +268,6 @@ def _wanted(key: ListingKey) -> _Wanted:
     if not (key.platform_sku_id.isascii() and key.platform_sku_id.isdecimal()):
         raise Rejected(f"{key.platform_sku_id!r} is not an id of a Douyin SKU")
     return _Wanted(int(key.item_id), int(key.platform_sku_id))
-
-
-def _plain(number: StockNumber) -> int:
-    if number.stock_num is None:
-        raise Rejected("the SKU has regional stock, and no warehouse is set", code=f"sku_type {number.sku_type}")
-    return number.stock_num
 
 
 async def _caught(doing: Awaitable[Applied]) -> Applied | ConnectorError:

@@ -78,6 +78,7 @@ class DouyinSandbox:
 
     @push_url.setter
     def push_url(self, url: str) -> None:
+        """Send pushes there from now on."""
         self.pushes.url = url
 
     def issue_tokens(self) -> Tokens:
