@@ -83,15 +83,15 @@ class Stock:
             return Applied(0)
         if abs(change.units) >= STOCK_MAX:
             raise Rejected(f"a change of {change.units} units; Kuaishou takes less than {STOCK_MAX} at once")
+        was_known = change.key.item_id in self._goods
         try:
-            goods = await self._goods_of(change.key.item_id, _priority(change))
-            if goods is None:
-                return await self._change_item_stock(change)
-            return await self._change_inventory(change, goods)
-        except Rejected:
-            # The item may be in the other mode by now.
-            self._forget(change.key)
+            return await self._change(change)
+        except BelowZero:
             raise
+        except Rejected:
+            if not await self._learns_otherwise(change, was_known=was_known):
+                raise
+            return await self._change(change)
 
     async def read(self, keys: Sequence[ListingKey]) -> dict[ListingKey, Shelf | ConnectorError]:
         """What these listings show; one call per item."""
@@ -100,6 +100,18 @@ class Stock:
             items.setdefault(key.item_id, []).append(key)
         parts = await asyncio.gather(*(self._read_item(item_id, wanted) for item_id, wanted in items.items()))
         return {key: shelf for part in parts for key, shelf in part.items()}
+
+    async def _change(self, change: Change) -> Applied:
+        goods = await self._goods_of(change.key.item_id, _priority(change))
+        if goods is None:
+            return await self._change_item_stock(change)
+        return await self._change_inventory(change, goods)
+
+    async def _learns_otherwise(self, change: Change, *, was_known: bool) -> bool:
+        """After a refusal: True if the item's mode or goods are not those that were remembered."""
+        before = self._goods.pop(change.key.item_id, None)
+        self._wares.pop(change.key, None)
+        return was_known and await self._goods_of(change.key.item_id, _priority(change)) != before
 
     async def _read_item(self, item_id: str, keys: Sequence[ListingKey]) -> dict[ListingKey, Shelf | ConnectorError]:
         try:
@@ -191,10 +203,6 @@ class Stock:
             goods = {str(sku.kwai_sku_id): sku.goods_code or [] for sku in item.sku_infos or ()}
             self._goods[item_id] = goods if item.multiple_stock else None
         return self._goods[item_id]
-
-    def _forget(self, key: ListingKey) -> None:
-        self._goods.pop(key.item_id, None)
-        self._wares.pop(key, None)
 
 
 def _priority(change: Change) -> float:

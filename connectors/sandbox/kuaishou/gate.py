@@ -31,7 +31,8 @@ class Gate:
         self.settings = settings
         self._grants = grants
         self._clock = clock
-        self._today: tuple[str, Counter[str]] = ("", Counter())
+        # By a day's or a second's name: the calls of each method in it.
+        self._calls: dict[str, tuple[str, Counter[str]]] = {}
 
     def admit(self, method: str, fields: Mapping[str, str]) -> Param:
         """The call's `param`; raises `Refusal` for the first thing that is wrong."""
@@ -71,13 +72,18 @@ class Gate:
             raise Refusal(self.settings.missing_scope_code, "the seller has not granted this")
 
     def _require_quota(self, method: str) -> None:
-        day = self._clock().astimezone(BEIJING).date().isoformat()
-        if self._today[0] != day:
-            self._today = (day, Counter())
-        calls = self._today[1]
-        calls[method] += 1
-        if 0 < self.settings.calls_per_day_max < calls[method]:
+        now, settings = self._clock().astimezone(BEIJING), self.settings
+        if 0 < settings.calls_per_second_max < self._count("second", now.isoformat(timespec="seconds"), method):
+            raise Refusal(settings.throttle_code, "too many calls in this second")
+        if 0 < settings.calls_per_day_max < self._count("day", now.date().isoformat(), method):
             raise Refusal(DAILY_QUOTA, "the day's calls are used up")
+
+    def _count(self, kind: str, name: str, method: str) -> int:
+        if self._calls.get(kind, ("",))[0] != name:
+            self._calls[kind] = (name, Counter())
+        calls = self._calls[kind][1]
+        calls[method] += 1
+        return calls[method]
 
 
 def signature(fields: Mapping[str, str], sign_secret: str) -> str:

@@ -63,6 +63,7 @@ class KuaishouSandbox:
 
     @push_url.setter
     def push_url(self, url: str) -> None:
+        """From now on push to this address."""
         self.pushes.url = url
 
     def issue_tokens(self, scopes: tuple[str, ...] | None = None) -> Tokens:

@@ -33,9 +33,10 @@ class KuaishouSettings:
     stale_timestamp_code: int = 28
     throttle_code: int = 1016
     busy_code: int = 803000
-    # Choice: 0 is no limit.
     timestamp_window_seconds: float = 600.0
+    # Choice, of each method; 0 is no limit.
     calls_per_day_max: int = 0
+    calls_per_second_max: int = 0
 
     # Choice: the numbers of business refusals are not published at all.
     item_not_found_code: int = 120001
@@ -53,6 +54,11 @@ class KuaishouSettings:
     warehouse_code: str = "main"
     increase_word: str = "INCREASE"
     decrease_word: str = "DECREASE"
+    # Choice: such an item's stock does not move by `open.item.sku.stock.update`; an absolute write leaves what unpaid
+    # orders occupy; an adjustment whose id is known is not applied again.
+    goods_inventory_refuses_difference: bool = True
+    inventory_keeps_occupied: bool = True
+    adjustment_knows_its_id: bool = True
 
     # Choice: a wholly refunded order ends as failed (80); a refund moves its order's update time.
     refund_fails_order: bool = True

@@ -70,7 +70,7 @@ class Shelves:
         units = param.integer("skuChangeStock", 1, STOCK_MAX - 1)
         kind = param.integer("changeType", ADD, SUBTRACT)
         display = self._display(key)
-        if self._has_inventory(key.item_id):
+        if self._has_inventory(key.item_id) and self.settings.goods_inventory_refuses_difference:
             raise Refusal(self.settings.goods_inventory_code, "the item's stock is that of its goods")
         if kind == ADD:
             if _sellable(display) + units > STOCK_MAX:
@@ -108,7 +108,8 @@ class Shelves:
         quantity = param.integer("quantity", 0, STOCK_MAX)
         display = self._ware(param)
         self._require_warehouse(param)
-        self.shop.show(display.key, max(quantity, display.withheld))
+        occupied = display.withheld if self.settings.inventory_keeps_occupied else 0
+        self.shop.show(display.key, max(quantity, occupied))
         return Answer(beside={"quantity": display.shown})
 
     def _adjust_inventory(self, param: Param) -> Answer:
@@ -120,7 +121,7 @@ class Shelves:
             raise Refusal(BAD_PARAMETERS, "operationType is neither increase nor decrease")
         display = self._ware(param)
         self._require_warehouse(param)
-        if identity not in self._adjusted:
+        if identity not in self._adjusted or not self.settings.adjustment_knows_its_id:
             self._adjusted[identity] = self._adjust(display, units, raises=word == self.settings.increase_word)
             if len(self._adjusted) > IDEMPOTENT_IDS_MAX:
                 del self._adjusted[next(iter(self._adjusted))]

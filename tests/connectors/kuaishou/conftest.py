@@ -66,13 +66,14 @@ class Bench:
 
 
 class Clock:
-    """The platform's clock: real time, moved by hand."""
+    """The platform's clock: real time, or stopped at one; moved by hand."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
+        self.stopped: datetime | None = None
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return (self.stopped or datetime.now(UTC)) + self.ahead
 
 
 class OpenBench(Protocol):

@@ -2,7 +2,7 @@
 
 import json
 import random
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -212,3 +212,15 @@ async def test_a_refusal_can_be_lost_too(bench: Bench) -> None:
     assert answer.headers["content-type"].startswith("text/html")
     assert "date" in answer.headers
     bench.faults.weather = STILL
+
+
+async def test_the_limit_of_a_second_is_each_methods_own(open_bench: OpenBench) -> None:
+    """1016 for a method called too often in a second; others go on, and the next second is free."""
+    stopped = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    clock = Clock()
+    clock.stopped = stopped
+    bench = await open_bench(KuaishouSettings(calls_per_second_max=2), clock=clock)
+    assert [(await call(bench, DETAIL, {"oid": 1}))["result"] for _ in range(3)] == [1, 1, 1016]
+    assert (await call(bench, "open.item.get", {"kwaiItemId": int(CUP.item_id)}))["result"] == 1
+    clock.ahead = timedelta(seconds=1)
+    assert (await call(bench, DETAIL, {"oid": 1}))["result"] == 1

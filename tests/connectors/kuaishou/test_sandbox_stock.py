@@ -1,5 +1,7 @@
 """The sandbox's stock before a stranger's client: the true semantics of every write."""
 
+from dataclasses import replace
+
 import pytest
 
 from connectors.sandbox.kuaishou import KuaishouSettings
@@ -125,3 +127,20 @@ async def test_goods_are_adjusted_once_per_id(open_bench: OpenBench) -> None:
     for bad in ({"idempotentId": ""}, {"operationType": "SET"}, {"adjustQuantity": 0}, {"idempotentId": "x" * 129}):
         assert (await call(bench, ADJUST, {**more, **bad}))["result"] == BAD
     assert bench.shown() == 7
+
+
+async def test_the_choices_of_goods_inventory(open_bench: OpenBench) -> None:
+    """What is not published can be otherwise: differences taken, nothing occupied, ids not known again."""
+    settings = replace(
+        INVENTORY,
+        goods_inventory_refuses_difference=False,
+        inventory_keeps_occupied=False,
+        adjustment_knows_its_id=False,
+    )
+    bench = await open_bench(settings, facts=ShopFacts(takes_on=TakesOn.PAYMENT))
+    bench.shop.place({CUP: 4})
+    assert (await call(bench, UPDATE, change(5)))["result"] == 1
+    more = inventory(operationType="INCREASE", adjustQuantity=7, idempotentId="b")
+    assert [(await call(bench, ADJUST, more))["adjust_quantity"] for _ in range(2)] == [7, 7]
+    assert bench.shown() == 29
+    assert (await call(bench, "open.scm.inventory.update", inventory(quantity=1)))["quantity"] == 1

@@ -227,12 +227,29 @@ async def test_the_mode_is_asked_for_once(open_bench: OpenBench) -> None:
 
 
 async def test_a_mode_that_changed_is_learned_again(open_bench: OpenBench) -> None:
-    """A refusal makes the connector forget the mode: the next change asks, and goes the new way."""
+    """A refusal makes the connector ask for the item's mode again, and go the new way at once if there is one."""
     bench = await open_bench(INVENTORY)
     bench.kuaishou._stock._goods[CUP.item_id] = None
-    with pytest.raises(Rejected):
-        await bench.kuaishou.change(Change(CUP, -4, "a"))
     assert await bench.kuaishou.change(Change(CUP, -4, "a")) == Applied(-4)
+    bench.kuaishou._stock._goods[BOX.item_id] = {BOX.platform_sku_id: ["ware-old"]}
+    assert await bench.kuaishou.change(Change(BOX, -4, "b")) == Applied(-4)
+    assert (bench.shown(CUP), bench.shown(BOX)) == (6, 96)
+
+
+async def test_a_refusal_is_not_repeated_where_nothing_is_new(bench: Bench) -> None:
+    """If the mode is what it was, the refused change is not sent again; nor is it where the mode was just learned."""
+    bench.sandbox.answer_next("open.item.sku.stock.update", 999999, 999999)
+    for calls in (2, 2 + 2):
+        with pytest.raises(Rejected):
+            await bench.kuaishou.change(Change(CUP, 1, "a"))
+        assert bench.transport.calls == calls
+    assert await bench.kuaishou.change(Change(CUP, 1, "a")) == Applied(1)
+    bench.sandbox.answer_next("open.item.sku.stock.update", 999999, 999999)
+    calls = bench.transport.calls
+    with pytest.raises(Rejected):
+        await bench.kuaishou.change(Change(CUP, 1, "b"))
+    assert bench.transport.calls == calls + 2
+    assert bench.shown() == 11
 
 
 async def test_nothing_is_taken_for_an_adjustment_that_is_none(open_bench: OpenBench) -> None:
