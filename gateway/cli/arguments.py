@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.v1 import stock_pb2, stock_service_pb2
+from gateway.v1 import catalog_service_pb2, channel_pb2, stock_pb2, stock_service_pb2
 
 INT64_DIGITS = len(str(2**63))
 SPEED_MAX = 1_000_000  # a month in three seconds; beyond that only `max` makes sense
@@ -86,6 +86,54 @@ def reservation_state(text: str) -> stock_pb2.ReservationState.ValueType:
     return known[_one_of(text, known)]
 
 
+def platform(text: str) -> channel_pb2.Platform.ValueType:
+    """`taobao`, `douyin` or `kuaishou`."""
+    known = {_bare(name, "PLATFORM_"): number for name, number in channel_pb2.Platform.items() if number}
+    return known[_one_of(text, known)]
+
+
+def takes_on(text: str) -> channel_pb2.TakesOn.ValueType:
+    """`order` or `payment`."""
+    known = {_bare(name, "TAKES_ON_"): number for name, number in channel_pb2.TakesOn.items() if number}
+    return known[_one_of(text, known)]
+
+
+def policy_kind(text: str) -> channel_pb2.PolicyKind.ValueType:
+    """`by-demand`, `weighted` ...: a kind of policy by its bare name."""
+    known = {_bare(name, "POLICY_KIND_"): number for name, number in channel_pb2.PolicyKind.items() if number}
+    return known[_one_of(text, known)]
+
+
+def catalog_table(text: str) -> catalog_service_pb2.CatalogTable.ValueType:
+    """`skus` or `listings`."""
+    known = {
+        _bare(name, "CATALOG_TABLE_"): number for name, number in catalog_service_pb2.CatalogTable.items() if number
+    }
+    return known[_one_of(text, known)]
+
+
+def component(text: str) -> channel_pb2.Component:
+    """`SKU` for one unit of it, or `SKU=UNITS`."""
+    sku, units = _name_and_units(text)
+    return channel_pb2.Component(sku=sku, units=1 if units is None else units)
+
+
+def share(text: str) -> channel_pb2.ChannelShare:
+    """`CHANNEL`, or `CHANNEL=SHARE`."""
+    channel, units = _name_and_units(text)
+    return channel_pb2.ChannelShare(channel=channel, share=units or 0)
+
+
+def cap(text: str) -> tuple[str, int | None]:
+    """`CHANNEL=UNITS`, or `CHANNEL=none`."""
+    channel, separator, units = text.rpartition("=")
+    if channel and units.lower() == "none":
+        return channel, None
+    if not (separator and channel and units.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is no cap; write CHANNEL=UNITS, or CHANNEL=none")
+    return channel, _units(units)
+
+
 def speed(text: str) -> float | None:
     """`1000x` plays a thousand tape seconds in one; None stands for `max`: no tape clock at all."""
     if text.strip().lower() == "max":
@@ -104,6 +152,11 @@ def _reserve_line(text: str) -> stock_service_pb2.ReserveLine:
     if not at or not sku:
         sku, location = place, ""
     return stock_service_pb2.ReserveLine(sku=sku, location=location, quantity=_units(quantity))
+
+
+def _name_and_units(text: str) -> tuple[str, int | None]:
+    name, separator, units = text.rpartition("=")
+    return (name, _units(units)) if separator and name and units.isdecimal() else (text, None)
 
 
 def _units(text: str) -> int:

@@ -8,7 +8,21 @@ from typing import NoReturn
 
 import typer
 
-from gateway.cli import playback, reservation, run, sandbox, server, sku, stock, version, watch
+from gateway.cli import (
+    channel,
+    listing,
+    playback,
+    policy,
+    reservation,
+    run,
+    sandbox,
+    server,
+    sku,
+    stock,
+    tables,
+    version,
+    watch,
+)
 from gateway.cli.client import AddressOption
 from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure, report
 
@@ -60,5 +74,9 @@ for _part in (server.app, run.app, playback.app, sandbox.app):
 app.add_typer(_stock_app, name="stock")
 app.add_typer(sku.sku_app, name="sku")
 app.add_typer(sku.location_app, name="location")
+app.add_typer(channel.app, name="channel")
+app.add_typer(listing.app, name="listing")
+app.add_typer(policy.app, name="policy")
+app.add_typer(tables.app)
 app.add_typer(server.merchant_app, name="merchant")
 app.add_typer(version.app)
