@@ -5,7 +5,7 @@ run on one loop.
 """
 
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -27,7 +27,7 @@ BOX = ListingKey("405050285999", "9100001")
 
 SETTINGS = KuaishouSettings()
 FACTS = ShopFacts()
-LIMITS = TransportLimits(calls_per_second=1000, deadline_seconds=0.3)
+LIMITS = TransportLimits(calls_per_second=1000)
 STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=0)
 
 
@@ -50,6 +50,10 @@ class Bench:
     @property
     def faults(self) -> Faults:
         return self.sandbox.faults
+
+    def lose_patience(self) -> None:
+        """From now on wait for an answer only as long as a test can."""
+        self.transport.limits = replace(LIMITS, deadline_seconds=0.25)
 
     def shown(self, key: ListingKey = CUP) -> int:
         """What a listing shows, by the shop itself."""

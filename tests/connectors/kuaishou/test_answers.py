@@ -205,6 +205,7 @@ async def test_what_is_booked_is_what_was_done(open_bench: OpenBench) -> None:
     bench = await open_bench(weather=ROUGH, seed=seed)
     bench.transport.limiter._rate_max = bench.transport.limiter.rate = 1e6
     bench.transport.breaker._failures_max = 10**9
+    bench.lose_patience()
     bench.shop.show(BOX, 40)
     known, unknown, kinds = 0, [0], set[str]()
     for number in range(100):
@@ -226,6 +227,7 @@ async def test_every_order_is_found_in_rough_weather(open_bench: OpenBench) -> N
     seed = random.randrange(2**32)
     bench = await open_bench(weather=ROUGH, seed=seed)
     bench.transport.breaker._failures_max = 10**9
+    bench.lose_patience()
     placed = [bench.shop.place({BOX: 1}).order_id for _ in range(90)]
     for order_id in placed[::9]:
         bench.shop.pay(order_id)

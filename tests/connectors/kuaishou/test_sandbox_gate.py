@@ -176,6 +176,7 @@ async def test_noise_never_breaks_it(bench: Bench) -> None:
 async def test_the_days_quota_comes_back(open_bench: OpenBench) -> None:
     """1017 per method for the rest of Beijing's day."""
     clock = Clock()
+    clock.stopped = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     bench = await open_bench(KuaishouSettings(calls_per_day_max=2, access_token_seconds=1e6), clock=clock)
     assert [(await call(bench, DETAIL, {"oid": 1}))["result"] for _ in range(4)] == [1, 1, 1017, 1017]
     assert (await call(bench, "open.item.get", {"kwaiItemId": int(CUP.item_id)}))["result"] == 1

@@ -154,6 +154,7 @@ async def test_a_write_that_is_not_answered_is_sent_once(bench: Bench, weather: 
     await bench.kuaishou.change(Change(CUP, -3, "learn"))
     calls = bench.transport.calls
     bench.faults.weather = weather
+    bench.lose_patience()
     with pytest.raises(OutcomeUnknown):
         await bench.kuaishou.change(Change(CUP, -3, "a"))
     assert bench.transport.calls == calls + 1
@@ -168,6 +169,7 @@ async def test_a_write_that_is_not_answered_is_sent_once(bench: Bench, weather: 
 async def test_a_reading_that_is_not_answered_is_transient(bench: Bench, weather: Weather) -> None:
     """What only reads certainly did nothing: it is tried again, and then `Transient`."""
     bench.faults.weather = weather
+    bench.lose_patience()
     assert isinstance((await bench.kuaishou.read([CUP]))[CUP], Transient)
     assert bench.transport.retries == 2
     with pytest.raises(Transient):
