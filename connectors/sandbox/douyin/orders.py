@@ -1,8 +1,8 @@
 """Orders and after-sale orders as the platform's calls show them: page numbers, no cursor, times in Unix seconds."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from connectors.base import OrderState
@@ -12,6 +12,11 @@ from connectors.sandbox.douyin.settings import DouyinSettings
 from connectors.sandbox.shop import Event, EventKind, Shop, ShopLine, ShopOrder, TakesOn
 
 PAGE_SIZE_MAX = 100
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+TIMES: Mapping[str, Callable[[ShopOrder], datetime]] = {
+    "create_time": lambda order: order.placed_time,
+    "update_time": lambda order: order.update_time,
+}
 UNPAID, PREPARING, SHIPPED, CANCELLED, PARTLY_SHIPPED = 1, 2, 3, 4, 101
 ALL_REFUNDED = 21
 REFUND_SUCCEEDED, REFUND_DONE = 12, 3
@@ -58,16 +63,16 @@ class Orders:
         """`/order/searchList`."""
         page, size = self._page(params)
         by = params.text("order_by", "create_time")
-        if by not in {"create_time", "update_time"}:
+        if by not in TIMES:
             raise invalid("order_by")
         orders: Iterable[ShopOrder] = self.shop.orders.values()
-        for name, time_of in (("create_time", _placed), ("update_time", _updated)):
+        for name, time_of in TIMES.items():
             start, end = self._window(params, f"{name}_start", f"{name}_end")
             if params.has(f"{name}_start") or params.has(f"{name}_end"):
-                orders = [order for order in orders if start <= time_of(order) <= end]
+                orders = [order for order in orders if start <= time_of(order) < end]
         orders = [order for order in orders if self._is_asked_for(params, order)]
-        time_of = _placed if by == "create_time" else _updated
         newest_first = not params.flag("order_asc", default=False)
+        time_of = TIMES[by]
         found = sorted(orders, key=lambda order: (time_of(order), order.order_id), reverse=newest_first)
         rows = [self.said(order) for order in found[page * size : (page + 1) * size]]
         return {"page": page, "total": len(found), "size": len(rows), "shop_order_list": rows}
@@ -90,9 +95,7 @@ class Orders:
         start, end = self._window(params, "update_start_time", "update_end_time")
         order_id = params.text("order_id", "")
         found = [
-            sale
-            for sale in self.sales
-            if start <= int(sale.time.timestamp()) <= end and order_id in {"", sale.order_id, sale.line_id}
+            sale for sale in self.sales if start <= sale.time < end and order_id in {"", sale.order_id, sale.line_id}
         ]
         found.sort(key=lambda sale: (sale.time, sale.sale_id), reverse="update_time asc" not in orderings)
         rows = found[page * size : (page + 1) * size]
@@ -122,10 +125,10 @@ class Orders:
             "shop_id": int(self.settings.shop_id),
             "order_status": status_of(order),
             "main_status": ALL_REFUNDED if _is_refunded(order) else status_of(order),
-            "create_time": _placed(order),
+            "create_time": _seconds(order.placed_time),
             "pay_time": _seconds(order.paid_time),
             "ship_time": _seconds(order.shipped_time),
-            "update_time": _updated(order),
+            "update_time": _seconds(order.update_time),
             "cancel_reason": "closed" if status_of(order) == CANCELLED else "",
             "sku_order_list": [self._said_of_line(order, line) for line in order.lines],
         }
@@ -199,12 +202,17 @@ class Orders:
             raise Refusal(40004, "isv.parameter-invalid:page", "page x size is too large")
         return page, size
 
-    def _window(self, params: Params, start_name: str, end_name: str) -> tuple[int, int]:
+    def _window(self, params: Params, start_name: str, end_name: str) -> tuple[datetime, datetime]:
+        """From the beginning of the first second to the end of the last."""
         start, end = params.number(start_name, 0), params.number(end_name, INT64_MAX)
         longest = self.settings.window_days_max * 86400
         if start > end or (params.has(start_name) and params.has(end_name) and end - start > longest):
             raise invalid(start_name)
-        return start, end
+        try:
+            first = datetime.fromtimestamp(start, UTC)
+            return first, datetime.fromtimestamp(end + 1, UTC) if params.has(end_name) else END_OF_TIME
+        except (ValueError, OverflowError, OSError):
+            raise invalid(start_name) from None
 
     def _is_asked_for(self, params: Params, order: ShopOrder) -> bool:
         product = params.text("product", "")
@@ -237,11 +245,3 @@ def _is_refunded(order: ShopOrder) -> bool:
 
 def _seconds(time: datetime | None) -> int:
     return int(time.timestamp()) if time else 0
-
-
-def _placed(order: ShopOrder) -> int:
-    return int(order.placed_time.timestamp())
-
-
-def _updated(order: ShopOrder) -> int:
-    return int(order.update_time.timestamp())

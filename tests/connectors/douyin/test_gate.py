@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from connectors.douyin.signing import SignMethod, method_of, request_sign
-from tests.connectors.douyin.rig import CUP, Rig
+from connectors.sandbox.shop import ShopFacts, TakesOn
+from tests.connectors.douyin.rig import CUP, Rig, rigged
 
 CHINA = timezone(timedelta(hours=8))
 NUMBER = "/sku/stockNum"
-ASKED = {"sku_id": int(CUP.platform_sku_id)}
+ASKED: dict[str, object] = {"sku_id": int(CUP.platform_sku_id)}
+OK = (10000, "")
 
 
 class Stranger:
@@ -178,6 +180,8 @@ async def test_parameters_that_cannot_be_are_refused_and_change_nothing(rig: Rig
         ("/order/searchList", {"page": 0, "size": 1, "order_by": "price"}, 40003),
         ("/order/searchList", {"page": 0, "size": 1, "update_time_start": 5, "update_time_end": 4}, 40003),
         ("/order/searchList", {"page": 0, "size": 1, "update_time_start": 0, "update_time_end": 10**9}, 40003),
+        ("/order/searchList", {"page": 0, "size": 1, "update_time_start": 2**60}, 40003),
+        ("/order/searchList", {"page": 0, "size": 1, "update_time_end": 2**63 - 1}, 40003),
         ("/order/orderDetail", {}, 40002),
         ("/order/orderDetail", {"shop_order_id": "5"}, 50002),
         ("/afterSale/List", {"page": 0, "size": 1, "update_start_time": 1}, 40003),
@@ -231,6 +235,45 @@ async def test_what_is_sold_and_not_final_is_kept_apart(rig: Rig, stranger: Stra
     assert (data["stock_num"], data["prehold_stock_num"], data["prom_stock_num"]) == (2, 3, 5)
     rig.shop.pay(order.order_id)
     assert (await stranger.call(NUMBER, ASKED))["data"]["prehold_stock_num"] == 0
+
+
+async def test_units_taken_on_payment_are_prehold_until_they_are_shipped() -> None:
+    """Where a listing takes units on payment, an unpaid order moves nothing, and payment moves them aside."""
+    async with rigged(facts=ShopFacts(takes_on=TakesOn.PAYMENT)) as rig:
+        stranger = Stranger(rig)
+        order = rig.shop.place({CUP: 3})
+        told = []
+        for step in (lambda _: None, rig.shop.pay, rig.shop.ship):
+            step(order.order_id)
+            data = (await stranger.call(NUMBER, ASKED))["data"]
+            told.append((data["stock_num"], data["prehold_stock_num"]))
+        assert told == [(10, 0), (7, 3), (7, 0)]
+
+
+async def test_regional_stock_is_in_the_map(rig: Rig, stranger: Stranger) -> None:
+    """Without a warehouse a regional SKU's number is empty and its map is filled; buyers take from the warehouses."""
+    rig.sandbox.aside(CUP).warehouses.update(north=6, south=4)
+    rig.sell(7)
+    data = (await stranger.call(NUMBER, ASKED))["data"]
+    assert (data["sku_type"], data["stock_num"], data["stock_num_map"]) == (1, None, {"north": 0, "south": 3})
+    south = ASKED | {"out_warehouse_id": "south"}
+    assert (await stranger.call(NUMBER, south))["data"]["stock_num"] == 3
+    stock_map = [{"out_warehouse_id": "north", "stock_num": 5}, {"out_warehouse_id": "south", "stock_num": 2}]
+    listed = [ASKED | {"sku_type": 1, "stock_map": stock_map}]
+    assert await stranger.code("/sku/syncStockBatch", {"product_id": CUP.item_id, "sku_sync_list": listed}) == OK
+    assert rig.shown() == 7
+    assert await stranger.code("/sku/syncStock", ASKED | {"stock_num": 1}) == (50002, "isv.business-failed:20012")
+    names = (await stranger.call("/warehouse/list", {}))["data"]["warehouses"]
+    assert [name["out_warehouse_id"] for name in names] == ["north", "south"]
+
+
+async def test_stepped_stock_is_apart_from_the_plain(stranger: Stranger) -> None:
+    """step_stock_num is a number of its own, absolute or a delta."""
+    assert await stranger.code("/sku/syncStock", ASKED | {"stock_num": 4, "step_stock_num": 9}) == OK
+    delta = ASKED | {"stock_num": 0, "step_stock_num": -2, "incremental": True, "idempotent_id": "s"}
+    assert await stranger.code("/sku/syncStock", delta) == OK
+    data = (await stranger.call(NUMBER, ASKED))["data"]
+    assert (data["sku_type"], data["stock_num"], data["step_stock_num"]) == (10, 4, 7)
 
 
 async def test_products_are_listed(rig: Rig, stranger: Stranger) -> None:
