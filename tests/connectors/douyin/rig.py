@@ -86,7 +86,7 @@ async def rigged(
     hang_seconds = 4 * deadline_seconds if deadline_seconds < 1 else faults_module.HANG_SECONDS
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faults_module, "HANG_SECONDS", hang_seconds)
-        async with serving(sandbox.app) as address, httpx.AsyncClient() as client:
+        async with serving(sandbox.app) as address, httpx.AsyncClient(verify=False) as client:
             credentials = Credentials(
                 settings.app_key,
                 settings.app_secret,
