@@ -17,8 +17,9 @@ BY_CREATION, BY_UPDATE = 1, 2
 WAITING, ALL_REFUNDS = 8, 9
 RECEIVED, SUCCESS = 50, 70
 # `orderViewStatus`: all, to be paid, to be shipped, shipped, received, done, closed.
+ALL = 1
 VIEWS: dict[int, set[int]] = {
-    1: {UNPAID, PAID, SHIPPED, RECEIVED, SUCCESS, FAILED},
+    ALL: {UNPAID, PAID, SHIPPED, RECEIVED, SUCCESS, FAILED},
     2: {UNPAID},
     3: {PAID},
     4: {SHIPPED},
@@ -61,7 +62,9 @@ class Lists:
         begin, end = self._span(param, ORDERS_SPAN_DAYS)
         sales = self.sales
         places = sales.updated() if self._by_update(param) else sales.created()
-        wanted = [place for place in self._seen(places, begin, end) if sales.status(_found(sales, place)) in view]
+        wanted = self._seen(places, begin, end)
+        if view != VIEWS[ALL]:
+            wanted = [place for place in wanted if sales.status(_found(sales, place)) in view]
         chosen, cursor, _ = page_of(wanted, param.text("cursor", default=""), size, self._sort(param))
         return Answer(
             {

@@ -54,9 +54,9 @@ class Sales:
         self.refunds: dict[int, RefundRecord] = {}
         self._refunds_of: dict[int, list[int]] = {}
         self._refunded: dict[int, int] = {}
-        # By order number: the shop's order, and when it was updated last as far as the platform tells.
+        # By order number: the shop's order, and when (in milliseconds) the platform says that it was updated last.
         self._order_of: dict[int, str] = {}
-        self._updated: dict[int, datetime] = {}
+        self._updated: dict[int, int] = {}
         for order in shop.orders.values():
             for line in order.lines:
                 self._take(order, line, moves=True)
@@ -81,7 +81,7 @@ class Sales:
 
     def updated(self) -> Iterator[tuple[int, int]]:
         """(update time in milliseconds, order number) of every order."""
-        return ((to_milliseconds(time), oid) for oid, time in self._updated.items())
+        return ((time, oid) for oid, time in self._updated.items())
 
     def created(self) -> Iterator[tuple[int, int]]:
         """(creation time in milliseconds, order number) of every order."""
@@ -151,7 +151,7 @@ class Sales:
             "createTime": to_milliseconds(order.placed_time),
             "payTime": to_milliseconds(order.paid_time),
             "sendTime": to_milliseconds(order.shipped_time),
-            "updateTime": to_milliseconds(self._updated[sale.oid]),
+            "updateTime": self._updated[sale.oid],
             "refundTime": to_milliseconds(refunds[0].create_time) if refunds else 0,
             "totalFee": self.settings.unit_price_fen * sale.line.quantity,
             "expressFee": 0,
@@ -186,7 +186,7 @@ class Sales:
         oid = int(line.line_id)
         self._order_of[oid] = order.order_id
         if moves or oid not in self._updated:
-            self._updated[oid] = order.update_time
+            self._updated[oid] = to_milliseconds(order.update_time)
         units = line.refunded - self._refunded.get(oid, 0)
         if units <= 0:
             return None
