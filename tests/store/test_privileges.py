@@ -14,7 +14,14 @@ from tests.merchants import schema_of_token
 APPEND_ONLY = ("movements", "requests")
 EVERY_TABLE = sorted((*metadata.tables, "alembic_version"))
 # What the gateway needs; there is nothing that may be deleted.
-MAY_CHANGE = {"head", "skus", "locations", "levels", "reservations", "shortfalls"}
+MAY_CHANGE = {"head", "skus", "locations", "levels", "reservations", "shortfalls"} | {
+    "channels",
+    "listings",
+    "orders",
+    "pushes",
+    "policies",
+}
+MAY_DELETE = {"listings"}
 MAY_ADD = {*metadata.tables} - {"head"}
 
 CHANGES = (
@@ -83,11 +90,9 @@ async def test_an_upsert_cannot_change_a_movement(gateway_connection: asyncpg.Co
 
 
 async def test_every_privilege_is_one_the_gateway_needs(gateway_connection: asyncpg.Connection, token: str) -> None:
-    """Table by table: read all, add and change only where work asks for it, delete nowhere."""
-    wanted = {
-        table: {"SELECT"} | ({"INSERT"} if table in MAY_ADD else set()) | ({"UPDATE"} if table in MAY_CHANGE else set())
-        for table in EVERY_TABLE
-    }
+    """Table by table: read all, add, change and delete only where work asks for it."""
+    where = {"SELECT": EVERY_TABLE, "INSERT": MAY_ADD, "UPDATE": MAY_CHANGE, "DELETE": MAY_DELETE}
+    wanted = {table: {kind for kind, tables in where.items() if table in tables} for table in EVERY_TABLE}
     kinds = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
     found = {
         table: {kind for kind in kinds if await _may(gateway_connection, f'"{schema_of_token(token)}".{table}', kind)}
