@@ -1,0 +1,21 @@
+"""Desks, for every test that needs no other than the usual one."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.connectors.agent.desk import Desk, kuaishou_desk, taobao_desk
+
+
+@pytest.fixture
+async def taobao() -> AsyncIterator[Desk]:
+    """A shop on Taobao."""
+    async with taobao_desk() as desk:
+        yield desk
+
+
+@pytest.fixture
+async def kuaishou() -> AsyncIterator[Desk]:
+    """A shop on Kuaishou."""
+    async with kuaishou_desk() as desk:
+        yield desk
