@@ -91,11 +91,10 @@ class Trades(msgspec.Struct, frozen=True):
 
 
 class TradesAnswer(msgspec.Struct, frozen=True):
-    """Of `taobao.trades.sold.increment.get`: a page, and either how many there are or whether more follow."""
+    """Of `taobao.trades.sold.increment.get`: a page, and how many there are, unless the call said `use_has_next`."""
 
     trades: Trades = msgspec.field(default_factory=Trades)
     total_results: int | None = None
-    has_next: bool | None = None
 
 
 class TradeAnswer(msgspec.Struct, frozen=True):

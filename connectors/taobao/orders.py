@@ -112,15 +112,8 @@ class Orders:
         if first.total_results <= PAGE_SIZE:
             yield first.trades.trade
             return
-        number = -(-first.total_results // PAGE_SIZE)
-        page = await self._page(start, end, number)
-        while page.has_next:  # it has grown since it was counted
-            yield page.trades.trade
-            number += 1
-            page = await self._page(start, end, number)
-        yield page.trades.trade
-        for earlier in range(number - 1, 0, -1):
-            yield (await self._page(start, end, earlier)).trades.trade
+        for number in range(-(-first.total_results // PAGE_SIZE), 0, -1):
+            yield (await self._page(start, end, number)).trades.trade
 
     async def _page(self, start: datetime, end: datetime, number: int, *, count: bool = False) -> TradesAnswer:
         params = {

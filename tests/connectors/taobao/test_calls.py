@@ -163,6 +163,13 @@ async def test_tokens_live_so_long_and_rotate() -> None:
         assert await stand.platform.order("1") is None
 
 
+async def test_a_refresh_ends_the_old_token(stand: Stand) -> None:
+    """Whoever goes on with it is told that it is dead."""
+    await stand.platform.refresh(stand.tokens)
+    with pytest.raises(AuthExpired):
+        await stand.platform.change(UP)
+
+
 async def test_what_cannot_be_refreshed() -> None:
     """No refresh token, a taken-back grant, and an app that holds a token of fixed length."""
     async with a_stand() as stand:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -162,6 +163,35 @@ async def test_a_long_span_is_split(busy: Stand, clock: HandClock) -> None:
     found = await pulled(busy, start, clock.time)
     assert len(found) == len(set(names(found)))
     assert set(names(found)) == wanted(busy, start, clock.time)
+
+
+async def test_no_second_lies_between_two_windows(busy: Stand, clock: HandClock) -> None:
+    """An order in every second around the end of the first half hour: each is found once."""
+    start = clock.time
+    clock.pass_by(minutes=30, seconds=-3)
+    orders = sell(busy, clock, 7)
+    found = await pulled(busy, start, clock.time)
+    assert sorted(one.order_id for one in found) == [order.order_id for order in orders]
+    assert busy.sandbox.calls == {INCREMENT: 2}
+
+
+async def test_a_window_that_grows_after_it_was_counted(busy: Stand, clock: HandClock) -> None:
+    """Orders come in after every single call; those that are pushed beyond the last page are found all the same."""
+    start = clock.time
+    sell(busy, clock, 2 * PAGE_SIZE)
+    moves = iter(range(4))
+
+    async def grow(_: httpx.Response) -> None:
+        if next(moves, None) is not None:
+            sell(busy, clock, 3)
+
+    busy.client.event_hooks["response"] = [grow]
+    try:
+        found = await pulled(busy, start, clock.time + timedelta(minutes=5))
+    finally:
+        busy.client.event_hooks["response"] = []
+    assert wanted(busy, start, clock.time) == set(names(found))
+    assert len(found) == 2 * PAGE_SIZE + 12
 
 
 async def test_pages_come_last_first(busy: Stand, clock: HandClock) -> None:

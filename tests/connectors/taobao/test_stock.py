@@ -116,6 +116,14 @@ async def test_raises_of_one_item_are_one_call(stand: Stand) -> None:
     assert stand.sandbox.calls == {MOVE_MANY: 1, MOVE: 2}
 
 
+async def test_a_lowering_never_goes_with_a_list(stand: Stand) -> None:
+    """The list would stop at zero, and say success."""
+    results = await stand.platform.change_many([Change(MUG_RED, 1, "a"), Change(MUG_BLUE, -SHOWN - 1, "b")])
+    assert results[0] == Applied(1, SHOWN + 1)
+    assert isinstance(results[1], BelowZero)
+    assert stand.shown(MUG_BLUE) == SHOWN
+
+
 async def test_a_list_is_never_longer_than_twenty() -> None:
     """Fifty raises of one item are three calls, and every one is booked."""
     async with a_stand() as stand:
@@ -131,6 +139,8 @@ async def test_a_listing_that_is_named_twice_is_moved_twice(stand: Stand) -> Non
     """Also where both changes are raises."""
     await stand.platform.change_many([Change(MUG_RED, 1, "a"), Change(MUG_RED, 2, "b"), Change(MUG_BLUE, 1, "c")])
     assert (stand.shown(MUG_RED), stand.shown(MUG_BLUE)) == (SHOWN + 3, SHOWN + 1)
+    # What a list does with a SKU that is in it twice, no document says.
+    assert stand.sandbox.calls == {MOVE_MANY: 1, MOVE: 1}
 
 
 async def test_a_refused_list_shows_its_guilty_listing_the_next_time(stand: Stand) -> None:
