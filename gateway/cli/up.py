@@ -1,0 +1,139 @@
+"""`stockgate up`: everything on one machine, in one command. What `make run` calls.
+
+A database, a gateway, Taobao, Douyin and Kuaishou as local servers, their buyers, and the agents that keep their
+numbers. The ledger is a fresh one in a folder of its own, which goes when it ends: a rehearsal never touches what is
+real, and the platforms of the next one know nothing of this one's orders. The platforms, buyers and agents are a
+program of their own, for the gateway knows nothing of connectors.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli import arguments, server
+from gateway.cli.client import JsonOption
+from gateway.cli.errors import EXIT_USAGE, failure
+from gateway.cli.output import say
+from gateway.cli.starting import started_gateway, stop
+
+MODULE = "connectors.up"
+WEATHERS = ("none", "calm", "harsh")
+SESSION_SECONDS_MAX = 86_400.0
+SESSION_SECONDS_MIN = 4.0
+CREDENTIALS_KEY_BYTES = 32
+
+app = typer.Typer()
+
+
+@app.command()
+def up(
+    session: Annotated[
+        str | None,
+        typer.Option("--session", metavar="DURATION", help="Play one live session of 60s, 5m ..., judge it, and end."),
+    ] = None,
+    units: Annotated[int, typer.Option("--units", metavar="N", help="Units on hand.", min=0, max=10_000_000)] = 500,
+    skus: Annotated[int, typer.Option("--skus", metavar="N", help="Goods they are divided among.", min=1, max=200)] = 1,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the buyers and the weather.")] = 1,
+    faults: Annotated[
+        str, typer.Option("--faults", metavar="WEATHER", help=f"How the platforms fare: {', '.join(WEATHERS)}.")
+    ] = "calm",
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the session's report there, as JSON.")
+    ] = None,
+    naive: Annotated[
+        bool, typer.Option("--naive", help="The baseline: no gateway, every platform shows the same number.")
+    ] = False,
+    listen: server.Listen = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start everything here, and let buyers in: until Ctrl-C, or for one judged --session.
+
+    Exit code of a session: 0 if no unit was oversold and the ledger adds up, else 1.
+    """
+    seconds = _seconds(session)
+    _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json)
+    play = [
+        *("--session-seconds", str(seconds), "--units", str(units), "--skus", str(skus)),
+        *("--seed", str(seed), "--faults", faults),
+        *(("--report", str(report)) if report else ()),
+        *(("--json",) if as_json else ()),
+    ]
+    if naive:
+        raise typer.Exit(_run([*play, "--naive"]))
+    settings = server.settings_for(listen, None)
+    if not settings.listens_on_loopback:
+        raise typer.BadParameter("a rehearsal is for this machine alone: 127.0.0.1:PORT", param_hint="--listen")
+    # A session is nobody else's business, and must not fail because a gateway runs already.
+    address = "127.0.0.1:0" if seconds and listen is None else settings.listen
+    server.refuse_taken_port(address)
+    with _folder() as folder:
+        if not as_json:
+            say("Starting PostgreSQL and the gateway ...")
+        with started_gateway(address, folder, folder / "gateway.log", _environment()) as (bound, _):
+            code = _run([*play, "--gateway", bound])
+    raise typer.Exit(code)
+
+
+def _seconds(session: str | None) -> float:
+    """How long a session lasts; 0 if there is none."""
+    if session is None:
+        return 0.0
+    seconds = arguments.duration(session).total_seconds()
+    if not SESSION_SECONDS_MIN <= seconds <= SESSION_SECONDS_MAX:
+        raise typer.BadParameter(f"a session lasts {SESSION_SECONDS_MIN:g} seconds to a day", param_hint="--session")
+    return seconds
+
+
+def _refuse_nonsense(seconds: float, faults: str, report: Path | None, *, naive: bool, as_json: bool) -> None:
+    if faults not in WEATHERS:
+        raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
+    if not seconds and (naive or report or as_json):
+        raise typer.BadParameter("--naive, --report and --json go with a --session")
+    if report is not None and not report.resolve().parent.is_dir():
+        raise failure("FILES", f"there is no folder {report.resolve().parent}", "Make it first.", EXIT_USAGE)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A data folder that goes in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="stockgate-up-"))
+    folder.chmod(0o755)  # the embedded PostgreSQL may run as another user, who must reach it
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _environment() -> dict[str, str]:
+    """For a gateway that has a database of its own, no TLS, and a key made on the fly."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCKGATE_")}
+    key = base64.urlsafe_b64encode(secrets.token_bytes(CREDENTIALS_KEY_BYTES)).decode()
+    return {**kept, "STOCKGATE_CREDENTIALS_KEY": key}
+
+
+def _run(play: list[str]) -> int:
+    """Runs the platforms, buyers and agents to their end; Ctrl-C is handed on, once. Returns the exit code."""
+    command = [sys.executable, "-m", MODULE, "--with-parent", *play]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own program
+    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        return process.wait()
+    finally:
+        stop(process)
+        signal.signal(signal.SIGTERM, previous)
