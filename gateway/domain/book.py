@@ -55,9 +55,8 @@ class Book:
         orders: Mapping[OrderKey, KnownOrder] | None = None,
         recent_orders: Mapping[int, Sequence[KnownOrder]] | None = None,
     ) -> None:
-        """Take over what was loaded. `changed_since` is what movements did after a count (R15); `recent_orders` has, by
-        listing, the orders of its channel that may have changed since its reading began (R22).
-        """
+        """Take over what was loaded. `changed_since` is what movements did after a count (R15), `recent_orders` by
+        listing the orders of its channel that may have changed since its reading began (R22)."""
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()
@@ -203,6 +202,7 @@ class Book:
             revision if is_count else level.last_count_revision,
             revision,
             level.exposed,
+            min(level.short, max(0, reserved - on_hand)) if level.short else 0,
         )
         self._put(self._levels, (level.sku, level.location), after)
         self.movements.append(
@@ -286,7 +286,10 @@ class Book:
         *,
         order_id: str = "",
     ) -> Shortfall:
-        """Record units sold that cannot be served."""
+        """Record units sold that cannot be served; the level remembers those that are missing from its shelf."""
+        if cause is not ShortfallCause.PAID_TOO_LATE:
+            level = self.level(sku, location)
+            self._put(self._levels, (sku, location), replace(level, short=level.short + quantity))
         self._shortfall_number += 1
         shortfall = Shortfall(
             self._shortfall_number,

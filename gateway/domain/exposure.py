@@ -47,6 +47,8 @@ Sources: the demarcation protocol (Barbara, Garcia-Molina, 1994) and escrow (O'N
 take part in a protocol and are watched instead.
 """
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from gateway.domain.book import Book
@@ -184,22 +186,20 @@ def judge_reading(book: Book, command: JudgeReading) -> ListingChanged:
         report = ReportPush(listing.listing_id, push.push_id, PushResult.READ_BACK)
         _settle(book, listing, push, report, found + push.sales if push.kind is PushKind.RAISE else -found)
         state = replace(state, push=None, last_push_id=push.push_id)
-    return _keep(book, listing, state)
+    changed = _keep(book, listing, state)
+    tell_missing(book, listing, book.serving(rule))
+    return changed
 
 
 def settle_below_zero(book: Book, command: SettleBelowZero) -> ListingChanged:
     """The platform has sold more than we let it, and no cancel explains it: tell it as it is (R23)."""
     listing = book.listing(command.listing_id)
     rule, state = book.channel(listing.channel), listing.state
-    beyond = -state.sales_left
-    if beyond <= 0 or not has_passed_time(rule, state):
+    if state.sales_left >= 0 or not has_passed_time(rule, state):
         return ListingChanged(listing, changed=False)
-    places = [share for share in state.exposure or () if share.sales < 0]
-    book.keep_listing(replace(listing, state=replace(state, exposure=(), below_zero_time=None)))
-    for share in places:
-        open_shortfalls(book, listing, share.location, min(beyond, -share.sales), "")
-        beyond -= min(beyond, -share.sales)
-    return ListingChanged(book.listing(listing.listing_id))
+    changed = _keep(book, listing, replace(state, exposure=()))
+    tell_missing(book, listing, book.serving(rule))
+    return changed
 
 
 def has_passed(rule: ChannelRule, reading: Reading) -> bool:
@@ -218,13 +218,15 @@ def takes_on(rule: ChannelRule, listing: Listing) -> TakesOn:
     return listing.takes_on or rule.facts.takes_on
 
 
-def open_shortfalls(book: Book, listing: Listing, location: str, sales: int, order_id: str) -> None:
-    """Record what of so many sales is promised there and is not there."""
+def tell_missing(book: Book, listing: Listing, locations: Iterable[str], order_id: str = "") -> None:
+    """Open a shortfall for promised units that are not there, and of which nobody knows yet."""
     cause = ShortfallCause.POLICY if listing.state.permitted else ShortfallCause.SOLD_BEYOND
-    for component in listing.components:
-        gone = min(sales * component.units, book.level(component.sku, location).overdrawn)
-        if gone > 0:
-            book.open_shortfall(cause, component.sku, location, gone, order_id=order_id)
+    for location in locations:
+        for component in listing.components:
+            level = book.level(component.sku, location)
+            if level.overdrawn > level.short:
+                missing = level.overdrawn - level.short
+                book.open_shortfall(cause, component.sku, location, missing, order_id=order_id)
 
 
 # ---- raising
@@ -337,7 +339,8 @@ def _bounds(book: Book, listing: Listing, rule: ChannelRule, reading: Reading) -
                 back_surely += back * (back_time > end)
                 back_maybe += back * (back_time > begin)
     base = reading.shown + reading.raised - reading.lowered
-    return max(0, base - sold_maybe + back_surely), max(0, base - sold_surely + back_maybe)
+    # The least may be below zero: something given back, and not taken in yet, was sold again.
+    return base - sold_maybe + back_surely, max(0, base - sold_surely + back_maybe)
 
 
 def given_back(rule: ChannelRule, state: OrderState, line: KnownLine) -> int:

@@ -29,7 +29,7 @@ from gateway.domain.commands import (
     ResizeReservation,
     ReturnStock,
 )
-from gateway.domain.exposure import given_back, open_shortfalls, room_at, takes_on
+from gateway.domain.exposure import given_back, room_at, takes_on, tell_missing
 from gateway.domain.listings import ChannelRule, Listing, Share, TakesOn
 from gateway.domain.reservations import Allotment, Line, Reservation, ReservationState
 from gateway.domain.selling import (
@@ -316,19 +316,8 @@ def _promise(book: Book, rule: ChannelRule, listing: Listing, shares: tuple[Shar
     reservation = Reservation(
         reservation_id, ReservationState.HELD, tuple(lines), order_id, book.now, expire_time, locations=rule.locations
     )
-    _tell_missing(book, listing, shares, order_id)
+    tell_missing(book, listing, [share.location for share in shares], order_id)
     return book.keep(reservation)
-
-
-def _tell_missing(book: Book, listing: Listing, shares: tuple[Share, ...], order_id: str) -> None:
-    """Units that are promised and not there are a shortfall at once, unless a cancel may be on its way."""
-    listing = book.listing(listing.listing_id)
-    waiting = max(0, -listing.state.sales_left)
-    for share in reversed(shares):
-        certain = max(0, share.sales - waiting)
-        waiting -= share.sales - certain
-        if certain:
-            open_shortfalls(book, listing, share.location, certain, order_id)
 
 
 def _cut(shares: tuple[Share, ...], sales: int) -> tuple[tuple[Share, ...], tuple[Share, ...]]:

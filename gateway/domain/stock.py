@@ -44,7 +44,10 @@ class ShortfallCause(IntEnum):
 
 
 class Level(Struct, frozen=True, array_like=True, gc=False):
-    """The stock of one SKU at one location, in units; `revision` is its last movement."""
+    """The stock of one SKU at one location, in units; `revision` is its last movement.
+
+    `exposed` units may be sold by listings. `short` of the promised units are missing, and a shortfall says so.
+    """
 
     sku: str
     location: str
@@ -55,6 +58,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
     last_count_revision: int = 0
     revision: int = 0
     exposed: int = 0
+    short: int = 0
 
     @property
     def balance(self) -> int:

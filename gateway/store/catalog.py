@@ -88,12 +88,12 @@ async def create_skus(connection: AsyncConnection, created: Sequence[Sku]) -> in
     return done.rowcount
 
 
-async def update_skus(connection: AsyncConnection, changed: Sequence[Sku]) -> None:
-    """Change of these SKUs, however many, what no decision of the ledger rests on."""
+async def update_skus(connection: AsyncConnection, changed: Sequence[Sku], columns: Collection[str]) -> None:
+    """Change those columns of these SKUs, however many, that no decision of the ledger rests on."""
     if not changed:
         return
     given = _table_of(changed)
-    content = {name: given.c[name] for name in _CONTENT if name not in {"sku", "safety_stock"}}
+    content = {name: given.c[name] for name in columns if name not in {"sku", "safety_stock"}}
     statement = update(skus).where(skus.c.sku == given.c.sku).values(**content, update_time=NOW)
     await connection.execute(statement)
 

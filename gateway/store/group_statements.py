@@ -49,7 +49,7 @@ def read_statements(schema: str) -> ReadStatements:
             FROM {s}.reservations WHERE reservation_id = ANY($1::bigint[])""",
         levels=f"""
             SELECT s.sku, l.location, l.on_hand, l.reserved, l.safety_stock, l.last_count_time, l.last_count_revision,
-                   l.revision, l.exposed, s.safety_stock AS rule_safety_stock, s.frozen
+                   l.revision, l.exposed, l.short, s.safety_stock AS rule_safety_stock, s.frozen
             FROM {s}.skus s LEFT JOIN {s}.levels l USING (sku) WHERE s.sku = ANY($1::text[])""",
         changed_since=f"""
             SELECT coalesce(sum(on_hand_change), 0)::bigint FROM {s}.movements
@@ -125,11 +125,12 @@ _LEVELS = _Part(
         ("last_count_revision", "bigint"),
         ("revision", "bigint"),
         ("exposed", "bigint"),
+        ("short", "bigint"),
     ),
     conflict="""ON CONFLICT (sku, location) DO UPDATE SET on_hand = excluded.on_hand, reserved = excluded.reserved,
         safety_stock = excluded.safety_stock, last_count_time = excluded.last_count_time,
         last_count_revision = excluded.last_count_revision, revision = excluded.revision,
-        exposed = excluded.exposed""",
+        exposed = excluded.exposed, short = excluded.short""",
 )
 _RESERVATIONS_NEW = _Part(
     "reservations",

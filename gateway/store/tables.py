@@ -83,6 +83,8 @@ levels = Table(
     Column("revision", BigInteger, nullable=False),
     # Units that listings may still sell by themselves: the sum over `listings`, kept here for the hot path.
     Column("exposed", BigInteger, nullable=False, server_default=text("0")),
+    # Promised units that are missing, and of which a shortfall tells.
+    Column("short", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("reserved >= 0", name="levels_reserved"),
     postgresql_with={"fillfactor": "50"},
 )

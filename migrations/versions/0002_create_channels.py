@@ -33,7 +33,8 @@ def upgrade() -> None:
     """Add the columns, create the tables."""
     for number in ("listing_number", "push_number", "drift_number"):
         op.add_column("head", sa.Column(number, sa.BigInteger, nullable=False, server_default=ZERO))
-    op.add_column("levels", sa.Column("exposed", sa.BigInteger, nullable=False, server_default=ZERO))
+    for number in ("exposed", "short"):
+        op.add_column("levels", sa.Column(number, sa.BigInteger, nullable=False, server_default=ZERO))
     _create_channels()
     _create_listings()
     _create_orders()

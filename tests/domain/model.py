@@ -141,11 +141,11 @@ class Model(Facts):
         wanted = _quantities(command.lines, promise)
         if wanted and not any(wanted.values()):
             raise e.InvalidArgument("")
+        if any(wanted.get(number, 0) > line.returnable for number, line in enumerate(promise.lines, start=1)):
+            raise e.AboveHeld("")
         before = deepcopy(promise.lines)
         for number, line in enumerate(promise.lines, start=1):
             back = wanted.get(number, 0) if wanted else line.returnable
-            if back > line.returnable:
-                raise e.AboveHeld("")
             for location, allotment in line.at.items():
                 given = min(back, allotment[1] - allotment[2])
                 allotment[2] += given

@@ -188,9 +188,7 @@ class Platform:
         order = self.shop.pay(order_id)
         if is_refunded:
             line = order.lines[0]
-            self.world.at(
-                self.world.random.uniform(3, 30), self.shop.refund, order_id, line.line_id, 1
-            )
+            self.world.at(self.world.random.uniform(3, 30), self.shop.refund, order_id, line.line_id, 1)
 
     def edit(self) -> None:
         """Somebody types a number into the console."""
@@ -335,7 +333,7 @@ class Platform:
                 self.world.at(self.world.latency(), again)
 
         def again() -> None:
-            shown = self.shop.displays[key].shown
+            shown = self.shop.displays[key].shown - self.shop.displays[key].withheld
             if shown:
                 self._lower(listing_id, key, push, min(wanted, shown), done, tries - 1)
             else:
@@ -352,8 +350,9 @@ class Platform:
                 return self.applied_ids[call_id] or 0
             display = self.shop.displays[key]
             applied = units
-            if display.shown + units < 0:
-                applied = -display.shown if self.temper.clamps else 0
+            left = display.shown - display.withheld
+            if left + units < 0:
+                applied = -left if self.temper.clamps else 0
             self.shop.show(key, display.shown + applied)
             self.applied_ids[call_id] = abs(applied)
             return abs(applied)
@@ -424,6 +423,7 @@ class World:
             for name, temper, weight in zip(names, tempers, weights, strict=True)
         ]
         self.could_oversell = self.oversold = 0
+        self.sold_share = 0.0
         self.direct_of: dict[str, int] = {}
         self._shelves: list[tuple[Platform, ListingKey, tuple[Component, ...]]] = []
         self._stock(codes, locations)
@@ -451,6 +451,7 @@ class World:
         for _ in range(self.nature.hand_edits):
             self.at(self.random.uniform(10, self.selling_seconds), self.random.choice(self.platforms).edit)
         self.at(0, self._look)
+        self.at(self.selling_seconds, self._close_the_shop)
         if self.direct:
             self.at(5, self._reserve)
         while self._events and self._events[0][0] < seconds:
@@ -466,10 +467,10 @@ class World:
         """Units of each SKU that buyers are owed."""
         return self._units(lambda platform, key: platform.owed.get(key, 0))
 
-    @property
-    def sold_share(self) -> float:
-        """Units owed, of all there were."""
-        return min(1.0, (sum(self.owed.values()) + self.directly_reserved) / (self.units * len(self.ledger.rules)))
+    def _close_the_shop(self) -> None:
+        """From here on nobody buys: what is left now is unsold, what comes back later could not have been sold."""
+        taken = sum(self.owed.values()) + self.directly_reserved
+        self.sold_share = min(1.0, taken / (self.units * len(self.ledger.rules)))
 
     @property
     def edited(self) -> int:
@@ -518,7 +519,7 @@ class World:
                     clock_margin_ms=2_000,
                 ),
             )
-            made_of = [(Component(code, 1),) for code in codes]
+            made_of: list[tuple[Component, ...]] = [(Component(code, 1),) for code in codes]
             if kit:
                 made_of.append(tuple(Component(code, place + 1) for place, code in enumerate(codes)))
             for components in made_of:
