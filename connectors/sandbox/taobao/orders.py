@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from connectors.base import OrderState
 from connectors.sandbox.shop import Shop, ShopLine, ShopOrder
@@ -9,7 +10,9 @@ from connectors.sandbox.taobao.answers import Answer, numeric
 from connectors.sandbox.taobao.params import Params
 from connectors.sandbox.taobao.refusals import INVALID_PARAMETER, REFUND_UNKNOWN, TRADE_UNKNOWN, service
 from connectors.sandbox.taobao.settings import Settings
-from connectors.taobao.times import read, written
+from connectors.taobao.times import written
+
+T = TypeVar("T")
 
 PAGE_SIZE_MAX = 100
 PAGE_SIZE = 40
@@ -64,8 +67,8 @@ class OrderMethods:
         ]
         refunds.sort(key=lambda one: (str(one["modified"]), str(one["refund_id"])), reverse=True)
         status = params.optional("status")
-        refunds = [_chosen(one, fields) for one in refunds if status in {"", one["status"]}]
-        return _page(params, refunds, "refunds", "refund")
+        refunds = [one for one in refunds if status in {"", one["status"]}]
+        return _page(params, refunds, lambda one: _chosen(one, fields), "refunds", "refund")
 
     def _refund(self, params: Params) -> Answer:
         fields, refund_id = params.fields(), params.text("refund_id")
@@ -84,8 +87,9 @@ class OrderMethods:
             if now - KEPT <= order.update_time <= visible and is_wanted(order)
         ]
         orders.sort(key=lambda order: (_second(order.update_time), order.order_id), reverse=True)
-        trades = [_chosen(trade(order), fields) for order in orders if status in {"", status_of(order)}]
-        return _page(params, trades, "trades", "trade")
+        if status:
+            orders = [order for order in orders if status_of(order) == status]
+        return _page(params, orders, lambda order: _chosen(trade(order), fields), "trades", "trade")
 
 
 def status_of(order: ShopOrder) -> str:
@@ -180,10 +184,10 @@ def _end_time(order: ShopOrder) -> datetime | None:
     return order.update_time if is_over else None
 
 
-def _page(params: Params, rows: list[Answer], outer: str, inner: str) -> Answer:
+def _page(params: Params, rows: list[T], told: Callable[[T], Answer], outer: str, inner: str) -> Answer:
     """A page of a list, with the number of all rows or, if that is not wanted, whether more follow."""
     number, size = params.number("page_no", 1, 1), params.number("page_size", PAGE_SIZE, 1, PAGE_SIZE_MAX)
-    page = rows[(number - 1) * size : number * size]
+    page = [told(row) for row in rows[(number - 1) * size : number * size]]
     count: Answer = (
         {"has_next": number * size < len(rows)} if params.is_set("use_has_next") else {"total_results": len(rows)}
     )
@@ -205,4 +209,4 @@ def _yuan(units: int) -> str:
 
 
 def _second(time: datetime) -> datetime:
-    return read(written(time))
+    return time.replace(microsecond=0)
