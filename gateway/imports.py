@@ -82,7 +82,7 @@ class Imports:
             new = _stored_skus(judged, ImportResult.CREATED)
             if await catalog.create_skus(connection, new) < len(new):
                 raise AlreadyExists("somebody else has created one of these SKUs just now; import again", field="csv")
-            await catalog.update_skus(connection, changed)
+            await catalog.update_skus(connection, changed, columns)
         return Report(judged, applied=True)
 
     async def import_listings(self, lines: Sequence[Line], columns: Collection[str], *, dry_run: bool) -> Report:

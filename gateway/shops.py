@@ -222,8 +222,9 @@ def require_idle(listing: Listing, field: str) -> None:
     state = listing.state
     if state.push is None and not any(share.sales for share in state.exposure or ()):
         return
+    why = f"may still sell {state.sales_left}" if state.sales_left > 0 else "has a change under way"
     raise ListingInUse(
-        f"listing {listing.listing_id} may still sell {state.sales_left}: give its channel a cap of 0 in the policy of "
+        f"listing {listing.listing_id} {why}: give its channel a cap of 0 in the policy of "
         "its SKUs, wait until it shows nothing, then try again",
         field=field,
         listing_id=listing.listing_id,
