@@ -1,8 +1,9 @@
 """The channel's orders, taken in: walked through in time, and one by one where something is hinted.
 
-The watermark says that all orders updated up to it are with the gateway. It is moved only after a walk has come to its
-end and every page of it was taken, and never past an order that the gateway refuses; such an order is fetched and
-reported again until it is taken, and a person is told. A walk that breaks begins again where it began.
+The watermark says that all that has happened up to it is with the gateway. Asking for updates up to it would not be
+enough: an order that was placed before and updated since would be missing. So it is moved only after a walk that went
+on to the present and a little beyond, to when that walk began; and never past an order that the gateway refuses. Such
+an order is fetched and reported again until it is taken, and a person is told. A walk that breaks begins again.
 """
 
 import asyncio
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 # A walk that breaks so often for the same kind of reason does not mend itself.
 BROKEN_WALKS_MAX = 3
+# The last window of a walk reaches so far beyond the present; a walk that takes longer says nothing of the watermark.
+AHEAD = timedelta(seconds=20)
 # The least by which times on the wire differ.
 INSTANT = timedelta(microseconds=1)
 
@@ -72,28 +75,30 @@ class Intake:
         assert self._walked is not None, "not before begin_at()"
         capabilities = self._access.platform.capabilities
         watch = Stopwatch(self._access.transport)
-        present = self._access.transport.platform_now() - capabilities.visibility_lag
+        # An order that is updated while we walk moves to the end: the last window reaches beyond the present for it.
+        ahead = self._access.transport.platform_now() + AHEAD
         overlap = max(self._settings.overlap_min, 2 * capabilities.time_resolution)
         since = self._walked - overlap
         # The overlap must leave something of the shortest window.
         window = max(min(capabilities.window_max, self._settings.window_max), 2 * overlap)
-        until = min(present, since + window)
-        if until <= since:
-            return False
+        until = min(ahead, since + window)
         async for page in self._access.orders(since, until):
             await self._report(page)
-        # The clock may be known better by now, and then the present was earlier than it seemed.
-        await self._move(min(until, watch.span().begin_time - capabilities.visibility_lag))
-        is_behind = until < present
-        if is_behind:
-            fields = {"channel": self._channel, "until": until.isoformat(), "behind": str(present - until)}
+        if until < ahead:
+            self._walked = max(self._walked, until)
+            fields = {"channel": self._channel, "until": until.isoformat(), "behind": str(ahead - until)}
             log.info("orders are being caught up", extra=fields)
-        return is_behind
+            return True
+        # The clock may be known better by now, and then the present was earlier than it seemed.
+        span = watch.span()
+        if span.end_time - span.begin_time < AHEAD:
+            await self._move(span.begin_time - capabilities.visibility_lag)
+        return False
 
-    async def _move(self, until: datetime) -> None:
-        """Everything up to `until` is reported; say so, as far as it may be said."""
+    async def _move(self, watermark: datetime) -> None:
+        """All that had happened by then is reported; say so, as far as it may be said."""
         assert self._walked is not None
-        self._walked = max(self._walked, until)
+        self._walked = max(self._walked, watermark)
         earliest = min((order.update_time for order in self._refused.values()), default=None)
         watermark = self._walked if earliest is None else min(self._walked, earliest - INSTANT)
         if self._said is not None and watermark <= self._said:
