@@ -5,6 +5,7 @@ in one transaction. Of SKUs the ledger's writer takes what it decides by (safety
 that sales go on meanwhile; if the database is lost underway, the same import again does the rest.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from enum import StrEnum
 from uuid import uuid4
@@ -25,6 +26,8 @@ from gateway.writer import Writer
 TIMEOUT_SECONDS = 30.0
 # So many safety stocks are one group of the writer: small enough to be no hindrance to who sells.
 COMMANDS_AT_ONCE = 200
+# So many lines are judged before the loop turns to others.
+LINES_AT_ONCE = 250
 PAGE_ROWS = 1_000
 
 
@@ -91,6 +94,8 @@ class Imports:
             judged = await _judge_listings(connection, lines, columns)
         if dry_run or _any_refused(judged):
             return Report(judged, applied=False)
+        if all(one.result is ImportResult.UNCHANGED for one in judged):
+            return Report(judged, applied=True)
         async with self._database.transaction(TIMEOUT_SECONDS) as connection:
             version = await shops.begin_change(connection, self._database.schema)
             # Nobody can change what decides from here on; meanwhile somebody may have.
@@ -155,7 +160,7 @@ async def _judge_skus(
         after = replace(before, **{name: getattr(line.wanted, name) for name in columns})
         return Judged(line, ImportResult.UNCHANGED if after == before else ImportResult.UPDATED, after)
 
-    return [_judged(line, judge) for line in _without_repeats(lines)], known
+    return await _judge_all(lines, judge), known
 
 
 async def _judge_listings(connection: ReadConnection, lines: Sequence[Line], columns: Collection[str]) -> list[Judged]:
@@ -183,7 +188,7 @@ async def _judge_listings(connection: ReadConnection, lines: Sequence[Line], col
         require_idle(before, "components")
         return Judged(line, ImportResult.UPDATED, after)
 
-    return [_judged(line, judge) for line in _without_repeats(lines)]
+    return await _judge_all(lines, judge)
 
 
 def _without_repeats(lines: Iterable[Line]) -> list[Line]:
@@ -199,6 +204,15 @@ def _without_repeats(lines: Iterable[Line]) -> list[Line]:
                 line = replace(line, refusal=InvalidArgument(f"line {number} says it already", field=field))
         kept.append(line)
     return kept
+
+
+async def _judge_all(lines: Iterable[Line], judge: Callable[[Line], Judged]) -> list[Judged]:
+    judged = []
+    for line in _without_repeats(lines):
+        judged.append(_judged(line, judge))
+        if len(judged) % LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return judged
 
 
 def _judged(line: Line, judge: Callable[[Line], Judged]) -> Judged:
