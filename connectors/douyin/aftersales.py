@@ -4,6 +4,7 @@ An order says of a line only that a refund is done, not of how many units; the a
 after-sale that succeeds gives units back: an exchange, a compensation of the price, a resending and a repair do not.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ class Refund(NamedTuple):
 class AfterSaleInfo(msgspec.Struct, frozen=True):
     """The state of an after-sale order."""
 
+    aftersale_id: Id
     update_time: Moment
     aftersale_status: int
     aftersale_type: int
@@ -81,14 +83,13 @@ async def listed(caller: Caller, start: Moment, end: Moment, page: int) -> Page[
 
 async def refunds_of(caller: Caller, order_id: str) -> list[Refund]:
     """What was given back of one order so far."""
-    found: list[AfterSale] = []
-    page = Page[AfterSale](1, ())
-    number = 0
-    while number * PAGE_SIZE < page.total:
+    found: dict[str, AfterSale] = {}
+    for number in itertools.count():
         page = await _asked(caller, {"order_id": order_id}, number)
-        found += page.rows
-        number += 1
-    return [refund for sale in found if sale.gave_back for refund in _refunds(sale)]
+        found |= {str(sale.aftersale_info.aftersale_id): sale for sale in page.rows}
+        if not page.rows or (number + 1) * PAGE_SIZE >= page.total:
+            break
+    return [refund for sale in found.values() if sale.gave_back for refund in _refunds(sale)]
 
 
 async def _asked(caller: Caller, which: dict[str, object], page: int) -> Page[AfterSale]:

@@ -13,9 +13,9 @@ import httpx
 import msgspec
 
 from connectors.base import BelowZeroRule, Tokens
-from connectors.douyin.codes import OK, PART_FAILED, error_of
+from connectors.douyin.codes import OK, PART_FAILED, AlreadyKnown, error_of
 from connectors.douyin.signing import SignMethod, canonical, method_of, request_sign
-from connectors.errors import Misunderstood, OutcomeUnknown, Transient
+from connectors.errors import Misunderstood, OutcomeUnknown, Rejected, Transient
 from connectors.transport import Transport
 
 PRODUCTION = "https://openapi-fxg.jinritemai.com"
@@ -71,7 +71,7 @@ class Caller:
         What it answers may name a buyer or hold a token, so no error repeats it.
         """
         try:
-            return await self._call(path, params, answer, priority, is_private=True)
+            return await self._call(path, params, answer, priority, writes=False)
         except OutcomeUnknown as error:
             raise Transient(error.message, code=error.code) from error
 
@@ -80,10 +80,11 @@ class Caller:
     ) -> T:
         """A call that changes stock; all of ours are absolute or carry an id, so a second time does no harm.
 
-        `partly`: it may do a part of what is asked, and its data say which.
+        `partly`: it may do a part of what is asked, and its data say which. A refusal of a second try says nothing of
+        the first one, which may have been applied: the outcome is unknown.
         """
         fine = frozenset({OK, PART_FAILED} if partly else {OK})
-        return await self._call(path, params, answer, priority, is_private=False, fine=fine)
+        return await self._call(path, params, answer, priority, writes=True, fine=fine)
 
     async def _call(
         self,
@@ -92,18 +93,26 @@ class Caller:
         answer: type[T],
         priority: float,
         *,
-        is_private: bool,
+        writes: bool,
         fine: frozenset[int] = frozenset({OK}),
     ) -> T:
         param_json = canonical(params)
+        tries = 0
 
         def build() -> httpx.Request:
+            nonlocal tries
+            tries += 1
             return self._request(path, param_json)
 
         def read(response: httpx.Response) -> T:
-            return opened(method_of(path), response.content, answer, is_private=is_private, fine=fine)
+            return opened(method_of(path), response.content, answer, is_private=not writes, fine=fine)
 
-        return await self.transport.call(build, read, priority=priority, repeatable=True)
+        try:
+            return await self.transport.call(build, read, priority=priority, repeatable=True)
+        except Rejected as error:
+            if not writes or tries == 1 or isinstance(error, AlreadyKnown):
+                raise
+            raise OutcomeUnknown(f"refused after an earlier try: {error.message}", code=error.code) from error
 
     def _request(self, path: str, param_json: bytes) -> httpx.Request:
         app, method = self.credentials, method_of(path)

@@ -112,12 +112,14 @@ class Stock:
     async def read(self, key: ListingKey, priority: float = READING) -> Shelf:
         """What one listing would still sell, whichever stock it would sell it from.
 
-        Nothing is `withheld`: what the platform calls prehold belongs to orders that have taken their units, by the
-        listing's own rule of when that is, and those are known as orders.
+        `withheld` are those of them that no lowering can take, as they are locked for a promotion or the like. What the
+        platform calls prehold is in neither: it belongs to orders that have taken their units, by the listing's own
+        rule of when that is, and those are known as orders.
         """
         number = await self._number(key, priority)
         asides = (number.prom_stock_num, number.step_stock_num, number.prom_step_stock_num, number.channel_stock_num)
-        return Shelf(key, shown=self._plain(number) + sum(units or 0 for units in asides))
+        locked = sum(units or 0 for units in asides)
+        return Shelf(key, shown=self._plain(number) + locked, withheld=locked)
 
     async def _number(self, key: ListingKey, priority: float) -> StockNumber:
         params: dict[str, object] = {"sku_id": _wanted(key).sku_id} | self._warehouse()

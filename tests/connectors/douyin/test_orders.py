@@ -55,6 +55,16 @@ async def test_a_partial_refund_is_counted_in_units(rig: Rig) -> None:
     assert seen.update_time == rig.clock.time
 
 
+async def test_many_refunds_of_one_order_are_all_counted(rig: Rig) -> None:
+    """More after-sale orders than a page holds; each is counted once."""
+    rig.shop.show(CUP, 300)
+    order = rig.sell(250)
+    for _ in range(205):
+        rig.shop.refund(order.order_id, order.lines[0].line_id, 1)
+    seen = await rig.seen(rig.clock.time)
+    assert seen[order.order_id].lines[0].refunded == 205
+
+
 async def test_a_full_refund_stays_paid(rig: Rig) -> None:
     """An order of which all was refunded is cancelled for the platform and PAID for us, with nothing owed."""
     for ships in (False, True):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.base import Applied, BelowZeroRule, ListingKey
+from connectors.base import Applied, BelowZeroRule, ListingKey, Shelf
 from connectors.douyin.stock import batch_id
 from connectors.errors import BelowZero, ConnectorError, OutcomeUnknown, Rejected, Throttled, Transient
 from connectors.sandbox.douyin import DouyinSettings
@@ -92,13 +92,12 @@ async def test_a_set_number_is_what_is_shown(rig: Rig) -> None:
 
 
 async def test_reading_shows_all_that_would_still_be_sold(rig: Rig) -> None:
-    """A reading counts promotion, stepped and channel stock too: buyers may take from each."""
+    """A reading counts promotion, stepped and channel stock too, buyers may take from each, and no lowering can."""
     aside = rig.sandbox.aside(CUP)
     aside.promotion, aside.step, aside.promotion_step, aside.channel = 1, 2, 3, 4
     rig.sell(1)
     shelves = await rig.douyin.read([CUP, BOWL])
-    shown = {key: getattr(shelf, "shown", None) for key, shelf in shelves.items()}
-    assert shown == {CUP: 19, BOWL: 30}
+    assert shelves == {CUP: Shelf(CUP, shown=19, withheld=10), BOWL: Shelf(BOWL, shown=30)}
 
 
 async def test_regional_stock_is_of_its_warehouse(rig: Rig) -> None:
@@ -229,6 +228,15 @@ async def test_the_platforms_own_errors_are_tried_again_under_the_same_id(rig: R
         says = units > 0 or not is_applied
         assert applied == Applied(units if says else None, rig.shown() if is_applied else None)
         assert rig.shown() == before + units
+
+
+async def test_a_refusal_does_not_vouch_for_the_try_before(rig: Rig) -> None:
+    """A raise that was lost and then refused may have been applied: it is unknown, until its repeat says so."""
+    rig.sandbox.inject(RAISE, 20001, is_applied=True)
+    rig.sandbox.inject(RAISE, 30002, "isv.invalid_ip")
+    with pytest.raises(OutcomeUnknown):
+        await rig.douyin.change(change(4))
+    assert await rig.douyin.change(change(4)) == Applied(4, shown=14)
 
 
 async def test_a_change_that_was_refused_for_its_rate_was_not_applied(rig: Rig) -> None:

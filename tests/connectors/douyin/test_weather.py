@@ -12,7 +12,7 @@ from connectors.sandbox.douyin import DouyinSettings
 from connectors.sandbox.shop import SoldOut
 from tests.connectors.douyin.rig import BOWL, CUP, PLATE, SEED, STILL, Rig, rigged
 
-STEPS = 20
+STEPS = 15
 STORMY = replace(
     STILL, lose_request=0.05, lose_answer=0.1, error_before=0.15, error_after=0.15, bad_gateway=0.05, apply_late=0.0
 )
