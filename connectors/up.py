@@ -50,6 +50,8 @@ def up(
     if faults not in WEATHERS:
         raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
     logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A caller whose answer the weather has lost is still waiting when its server ends.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     if with_parent:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     # With --json stdout holds the report alone.

@@ -60,6 +60,8 @@ def sandbox(
     first, second, third = (ports + place if ports else 0 for place in range(len(PLATFORMS)))
     settings = CitySettings(seed=seed, weather=weather, skus=skus, shown=shown, ports=(first, second, third))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # A caller whose answer the weather has lost is still waiting when its server ends.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     try:
         asyncio.run(
             _run(

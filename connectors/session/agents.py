@@ -8,7 +8,7 @@ from connectors.agent import run_agents
 from connectors.gateway_client import GatewayAddress
 from connectors.inbox import Inbox
 from connectors.sandbox.city import City
-from connectors.session.pushes import PushFigures, WatchedGateway
+from connectors.session.figures import Figures, WatchedGateway
 from connectors.session.tasks import beside
 from connectors.settings import AgentSettings
 from connectors.transport import TransportLimits
@@ -26,9 +26,10 @@ SETTINGS = AgentSettings(
 
 
 @asynccontextmanager
-async def running_agents(gateway: str, city: City, figures: PushFigures) -> AsyncIterator[None]:
+async def running_agents(gateway: str, city: City, figures: Figures) -> AsyncIterator[None]:
     """An agent for each platform of the city; what they report is counted in `figures`."""
-    client, inbox, stopping = WatchedGateway(GatewayAddress(gateway), figures), Inbox(), asyncio.Event()
+    client = WatchedGateway(GatewayAddress(gateway), figures, city.shops)
+    inbox, stopping = Inbox(), asyncio.Event()
     try:
         async with inbox.serving("127.0.0.1", 0) as door:
             for name, stall in city.stalls.items():

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from connectors.session.figures import Delays
 from connectors.session.merchant import Level
-from connectors.session.pushes import Delays
 
 PIPE_WIDTH_COLUMNS = 160
 
@@ -36,7 +36,8 @@ class Picture:
 
     shops: tuple[ShopPicture, ...]
     level: Level | None = None
-    delays: Delays | None = None
+    sync: Delays | None = None
+    intake: Delays | None = None
     needs: tuple[str, ...] = ()
 
 
@@ -87,8 +88,11 @@ def _below(picture: Picture) -> list[str]:
             f"on hand {level.on_hand:,}   reserved {level.reserved:,}   available {level.available:,}   "
             f"on no shelf {level.unallocated:,}"
         )
-    if picture.delays is not None:
-        lines.append(f"sync delay p50 {picture.delays.p50 * 1000:,.0f} ms   p99 {picture.delays.p99 * 1000:,.0f} ms")
+    lines += [
+        f"{name} delay p50 {delays.p50 * 1000:,.0f} ms   p99 {delays.p99 * 1000:,.0f} ms"
+        for name, delays in (("sync", picture.sync), ("intake", picture.intake))
+        if delays is not None
+    ]
     return [*lines, *(f"needs you: {need}" for need in picture.needs)]
 
 

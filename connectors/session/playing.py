@@ -19,11 +19,11 @@ from connectors.contract import PlatformName
 from connectors.platforms import platform_of
 from connectors.sandbox.city import PLATFORMS, City, open_city
 from connectors.session.agents import running_agents
+from connectors.session.figures import Figures
 from connectors.session.judge import Judge
 from connectors.session.live import Picture, See, every_second
 from connectors.session.merchant import Merchant
 from connectors.session.naive import NaivePusher, Outlet
-from connectors.session.pushes import PushFigures
 from connectors.session.report import Books, Pushed, Report
 from connectors.session.rooms import RoomSettings, crowd_of, picture_of, shop_pictures, sku_of, units_by_sku
 from connectors.session.tasks import beside, within
@@ -74,7 +74,7 @@ class SessionSettings:
 
 async def play_session(settings: SessionSettings, see: See) -> Report:
     """Play it, through the gateway's agents."""
-    figures = PushFigures()
+    figures = Figures()
     async with AsyncExitStack() as stack:
         city = await stack.enter_async_context(open_city(settings.room.city))
         merchant = Merchant(settings.gateway)
@@ -97,7 +97,14 @@ async def play_session(settings: SessionSettings, see: See) -> Report:
             shortfall_units=await merchant.shortfall_units(),
             drifts=await merchant.drifts(),
         )
-        pushed = Pushed(figures.delays(), dict(figures.results), figures.attempts, figures.calls, figures.retries)
+        pushed = Pushed(
+            figures.sync_delays(),
+            figures.intake_delays(),
+            dict(figures.results),
+            figures.attempts,
+            figures.calls,
+            figures.retries,
+        )
         return Report(
             settings.seed, settings.seconds, settings.faults, False, verdict, came, came_back, settled, books, pushed
         )

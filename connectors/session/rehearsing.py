@@ -12,9 +12,9 @@ from connectors.sandbox.city import City, open_city
 from connectors.sandbox.control import control_app
 from connectors.sandbox.serving import serving
 from connectors.session.agents import running_agents
+from connectors.session.figures import Figures
 from connectors.session.live import every_second, showing
 from connectors.session.merchant import Merchant
-from connectors.session.pushes import PushFigures
 from connectors.session.rooms import RoomSettings, crowd_of, picture_of, units_by_sku
 from connectors.session.tasks import beside
 
@@ -42,7 +42,7 @@ class RehearsalSettings:
 
 async def rehearse(settings: RehearsalSettings, terminal: Console) -> None:
     """Go on until cancelled."""
-    figures = PushFigures()
+    figures = Figures()
     async with AsyncExitStack() as stack:
         city = await stack.enter_async_context(open_city(settings.room.city))
         merchant = Merchant(settings.gateway)

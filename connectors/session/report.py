@@ -10,8 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from connectors.session.figures import Delays
 from connectors.session.judge import Verdict
-from connectors.session.pushes import Delays
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,10 @@ class Books:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What the agents did; results are counted by their names."""
+    """What the agents did; results of pushes are counted by their names."""
 
-    delays: Delays
+    sync: Delays
+    intake: Delays
     results: Mapping[str, int]
     attempts: int
     calls: int
@@ -119,11 +120,11 @@ def _sentences(report: Report) -> list[str]:
     if verdict.hand_edited_units:
         lines.append(f"{verdict.hand_edited_units:,} units were put up for sale by hand, in sellers' consoles.")
     if report.pushed is not None:
-        pushed, delays = report.pushed, report.pushed.delays
+        pushed = report.pushed
         results = ", ".join(f"{count:,} {name.lower().replace('_', ' ')}" for name, count in pushed.results.items())
-        quantiles = f"p50 {_ms(delays.p50)}, p90 {_ms(delays.p90)}, p99 {_ms(delays.p99)}"
         lines += [
-            f"Sync delay {quantiles}, at most {_ms(delays.longest)}.",
+            f"Sync delay, from a decision to the platform's answer: {_quantiles(pushed.sync)}.",
+            f"Intake delay, from an order's change until the gateway knows: {_quantiles(pushed.intake)}.",
             f"Pushes: {results or 'none'}; {pushed.attempts:,} attempts.",
             f"Calls to platforms: {pushed.calls:,}, of which {pushed.retries:,} were repetitions.",
         ]
@@ -149,6 +150,10 @@ def _judgement(report: Report) -> Text:
         return Text("Nothing was oversold, but it is not all right: see above.", style="bold red")
     worst = f"; at the worst moment {verdict.oversold_most:,}" if verdict.oversold_most else ""
     return Text(f"Nothing was oversold{worst}.", style="bold green")
+
+
+def _quantiles(delays: Delays) -> str:
+    return f"p50 {_ms(delays.p50)}, p90 {_ms(delays.p90)}, p99 {_ms(delays.p99)}, at most {_ms(delays.longest)}"
 
 
 def _ms(seconds: float) -> str:

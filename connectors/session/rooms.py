@@ -10,9 +10,9 @@ import grpc.aio
 from connectors.base import ListingKey
 from connectors.sandbox.city import PLATFORMS, City, CitySettings, Good
 from connectors.sandbox.crowd import QUANTITIES, QUANTITY_SHARES, Crowd, CrowdSettings
+from connectors.session.figures import RECENT, Figures
 from connectors.session.live import Picture, ShopPicture
 from connectors.session.merchant import ListedNumber, Merchant
-from connectors.session.pushes import RECENT, PushFigures
 
 # How unequal the platforms' shares of the buyers may be.
 SHARE_RANGE = (2.0, 12.0)
@@ -76,7 +76,7 @@ def shop_pictures(city: City, numbers: list[ListedNumber] | None) -> tuple[ShopP
     )
 
 
-async def picture_of(city: City, merchant: Merchant, figures: PushFigures) -> Picture:
+async def picture_of(city: City, merchant: Merchant, figures: Figures) -> Picture:
     """Everything at this moment; what the gateway does not answer is left out."""
     needs = tuple(f"{channel}: {need}" for channel, need in figures.needs.items())
     try:
@@ -84,4 +84,6 @@ async def picture_of(city: City, merchant: Merchant, figures: PushFigures) -> Pi
         level = await merchant.level([good.sku for good in city.goods])
     except grpc.aio.AioRpcError:
         return Picture(shop_pictures(city, None), needs=("the gateway does not answer", *needs))
-    return Picture(shop_pictures(city, numbers), level, figures.delays(RECENT), needs)
+    return Picture(
+        shop_pictures(city, numbers), level, figures.sync_delays(RECENT), figures.intake_delays(RECENT), needs
+    )
