@@ -9,14 +9,16 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from connectors.base import Hint, ListingKey
-from connectors.errors import ConnectorError, Misunderstood, Rejected, Throttled
+from connectors.errors import ConnectorError, Misunderstood, Rejected
 from connectors.taobao.answers import Confirmation, Id, MessagesAnswer, identity
 from connectors.taobao.requests import Pace, Requests
 from connectors.taobao.signing import SignMethod, sign
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 Heard = Callable[[Hint], Awaitable[None]]
 
 MESSAGES_AT_ONCE = 200
+MESSAGES_HEARD_AT_ONCE = 32
 FRAME_BYTES_MAX = 1024 * 1024
 CONTENT_BYTES_MAX = 1024 * 1024
 _GZIP = zlib.MAX_WBITS | 16
@@ -40,6 +43,12 @@ class _Content(msgspec.Struct, frozen=True):
     tid: Id | None = None
     num_iid: Id | None = None
     sku_id: Id | None = None
+
+
+class _Message(NamedTuple):
+    number: int
+    topic: str
+    content: str | bytes
 
 
 def hint_of(message_id: str, topic: str, content: str | bytes) -> Hint | None:
@@ -83,9 +92,7 @@ class Messages:
             except (OSError, TimeoutError, WebSocketException, ConnectorError) as error:
                 said = error.message if isinstance(error, ConnectorError) else ""
                 log.warning("message channel lost", extra={"error": type(error).__name__, "said": said})
-                pause = self._pace.after_error_seconds
-                if isinstance(error, Throttled) and error.retry_after_seconds is not None:
-                    pause = error.retry_after_seconds
+                pause = self._pace.after_error_seconds  # a ban is kept by the transport
             await asyncio.sleep(pause)
 
     async def _taken(self, heard: Heard, message_id: str, topic: str, content: str | bytes) -> bool:
@@ -139,13 +146,22 @@ class Messages:
         url, ping = self._requests.credentials.messages_url, self._pace.ping_seconds
         async with connect(url, max_size=FRAME_BYTES_MAX, ping_interval=ping) as connection:
             token = await self._introduce(connection)
-            pulling = asyncio.create_task(self._pull(connection, token))
+            # One message that takes its time must not hold up the others.
+            turns = asyncio.Semaphore(MESSAGES_HEARD_AT_ONCE)
+            tasks = {asyncio.create_task(self._pull(connection, token))}
             try:
                 async for data in connection:
-                    await self._hear(connection, token, _frame(data), heard)
+                    message = _message(_frame(data))
+                    if message:
+                        await turns.acquire()
+                        hearing = asyncio.create_task(self._hear(connection, token, message, heard))
+                        tasks.add(hearing)
+                        hearing.add_done_callback(tasks.discard)
+                        hearing.add_done_callback(lambda _: turns.release())
             finally:
-                pulling.cancel()
-                await asyncio.gather(pulling, return_exceptions=True)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _introduce(self, connection: ClientConnection) -> str:
         """CONNECT, signed; the token that later frames carry."""
@@ -177,18 +193,27 @@ class Messages:
         except ConnectionClosed:
             return  # the reader notices too
 
-    async def _hear(self, connection: ClientConnection, token: str, frame: Frame, heard: Heard) -> None:
-        custom = frame.custom
-        if frame.type is not FrameType.SEND or custom.get("__kind") != Kind.DATA:
-            return
-        number, topic, content = custom.get("id"), custom.get("topic"), custom.get("content")
-        if not (isinstance(number, int) and isinstance(topic, str) and isinstance(content, str | bytes)):
-            raise Misunderstood("a message without its id, topic or content")
-        if await self._taken(heard, str(number), topic, content):
-            answer = Frame(FrameType.SEND, {"__kind": Kind.CONFIRM, "id": number}, token=token)
+    async def _hear(self, connection: ClientConnection, token: str, message: _Message, heard: Heard) -> None:
+        if await self._taken(heard, str(message.number), message.topic, message.content):
+            answer = Frame(FrameType.SEND, {"__kind": Kind.CONFIRM, "id": message.number}, token=token)
         else:
-            answer = Frame(FrameType.SEND, {"__kind": Kind.FAILED, "id": number, "msg": "not taken in"}, token=token)
-        await connection.send(encode(answer))
+            answer = Frame(
+                FrameType.SEND, {"__kind": Kind.FAILED, "id": message.number, "msg": "not taken in"}, token=token
+            )
+        # If the connection is gone, the message comes again over the next one.
+        with suppress(ConnectionClosed):
+            await connection.send(encode(answer))
+
+
+def _message(frame: Frame) -> _Message | None:
+    """What a DATA frame carries; None for every other frame. Raises `Misunderstood`."""
+    custom = frame.custom
+    if frame.type is not FrameType.SEND or custom.get("__kind") != Kind.DATA:
+        return None
+    number, topic, content = custom.get("id"), custom.get("topic"), custom.get("content")
+    if not (isinstance(number, int) and isinstance(topic, str) and isinstance(content, str | bytes)):
+        raise Misunderstood("a message without its id, topic or content")
+    return _Message(number, topic, content)
 
 
 def _frame(data: str | bytes) -> Frame:

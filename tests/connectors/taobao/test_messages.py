@@ -106,6 +106,25 @@ async def test_lost_repeated_and_overtaken_messages(way: str) -> None:
         assert len({hint.message_id for hint in ear.hints}) == 10
 
 
+async def test_a_slow_message_holds_up_no_other(stand: Stand) -> None:
+    """The first hint is still being looked into when the second one has been taken in."""
+    heard: list[str] = []
+    second_is_in = asyncio.Event()
+
+    async def hear(hint: Hint) -> None:
+        heard.append(hint.order_id)
+        if len(heard) == 1:
+            await second_is_in.wait()
+        second_is_in.set()
+
+    listening = asyncio.create_task(stand.platform.listen(hear))
+    orders = [stand.shop.place({CUP: 1}).order_id for _ in range(2)]
+    await until(lambda: stand.sandbox.mailbox.unconfirmed == 0)
+    assert sorted(heard) == sorted(orders)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
 async def test_a_lost_connection_is_made_again(stand: Stand) -> None:
     """What happened meanwhile is heard after that."""
     ear = Ear()
