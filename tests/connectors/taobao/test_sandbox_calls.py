@@ -159,6 +159,8 @@ async def test_bodies_that_are_none(stand: Stand) -> None:
         response = await stand.client.post(stand.url, content=body, headers={"content-type": kind})
         assert response.status_code == 200
         assert ET.fromstring(response.text).tag == "error_response"
+    huge = signed(stand, SKU, **READ, noise="x" * 1024 * 1024)
+    assert ET.fromstring((await posted(stand, huge)).text).findtext("code") == "41"
     response = await stand.client.get(stand.url + "?method=%ff")
     assert ET.fromstring(response.text).findtext("code") == "41"
     assert "item_sku_get_response" in await call(stand, SKU, **READ)
