@@ -89,7 +89,8 @@ class Selling:
         outcomes = await self._writer.apply(commands, [(0, len(commands))], deadline)
         for place, outcome in enumerate(outcomes):
             if isinstance(outcome, GatewayError) and "failed_item" not in outcome.facts:
-                outcome.field = f"orders[{place}]" if place < len(orders) else outcome.field
+                if place < len(orders) and not isinstance(outcome, ChannelUnknown):
+                    outcome.field = f"orders[{place}]"
                 raise outcome
         taken = [outcome for outcome in outcomes if isinstance(outcome, OrderTaken)]
         found = await self._shops.channel(channel)

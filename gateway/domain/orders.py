@@ -29,6 +29,7 @@ from gateway.domain.commands import (
     ResizeReservation,
     ReturnStock,
 )
+from gateway.domain.errors import InvalidArgument
 from gateway.domain.exposure import given_back, room_at, takes_on, tell_missing
 from gateway.domain.listings import ChannelRule, Listing, Share, TakesOn
 from gateway.domain.reservations import Allotment, Line, Reservation, ReservationState
@@ -48,6 +49,9 @@ from gateway.domain.stock import MovementKind
 # A promise to a platform's buyer outlives the platform's own payment limit by this much: the platform closes the order,
 # and until we have heard of it the units may be paid for.
 UNHEARD = timedelta(hours=24)
+# Platforms' clocks and ours may differ by so much. A watermark from the future, once believed, would have every reading
+# judged before its orders are in; the usual cause is a local time that was taken for UTC.
+CLOCKS_DIFFER_MAX = timedelta(minutes=10)
 
 
 def take_order(book: Book, command: TakeOrder) -> OrderTaken:
@@ -98,8 +102,10 @@ def link_orders(book: Book, command: LinkOrders) -> OrderTaken:
 
 
 def move_watermark(book: Book, command: MoveWatermark) -> WatermarkMoved:
-    """All orders up to this time are in; it never falls."""
+    """All orders up to this time are in; it never falls, and does not run ahead of the clock."""
     rule = book.channel(command.channel)
+    if command.watermark > book.now + CLOCKS_DIFFER_MAX:
+        raise InvalidArgument(f"watermark {command.watermark.isoformat()} lies in the future", field="watermark")
     if rule.watermark is None or command.watermark > rule.watermark:
         rule = replace(rule, watermark=command.watermark)
         book.keep_channel(rule)

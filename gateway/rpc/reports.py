@@ -1,5 +1,6 @@
 """From connectors' reports to commands: every field is checked here, and an error names it by its path."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -9,7 +10,6 @@ from google.protobuf.duration_pb2 import Duration
 from gateway.domain.errors import InvalidArgument
 from gateway.domain.listings import PushResult
 from gateway.domain.selling import MoveWatermark, OrderLine, OrderState, ReportPush, TakeOrder, TakeReading
-from gateway.domain.stock import UNITS_MAX
 from gateway.rpc import parsing
 from gateway.store.selling import ConnectorState
 from gateway.v1 import channel_pb2
@@ -19,7 +19,9 @@ T = TypeVar("T")
 
 REPORTS_MAX = 1_000
 LINES_MAX = 100
-NUMBER_MAX = 2**63 - 1
+# Platforms state no other years, and every clock margin stays within the calendar.
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+DURATION_SECONDS_MAX = 10**9
 _STATES = {state.value for state in OrderState}
 _RESULTS = {result.value for result in PushResult} - {PushResult.READ_BACK}
 
@@ -29,7 +31,7 @@ def orders(r: pb.ReportOrdersRequest) -> tuple[list[TakeOrder], MoveWatermark | 
     channel = parsing.code(r.channel, "channel")
     at_most(r.orders, "orders")
     found = [_order(order, channel, f"orders[{place}]") for place, order in enumerate(r.orders)]
-    watermark = parsing.time_of(r, "watermark")
+    watermark = _optional_time(r, "watermark", "watermark")
     return found, None if watermark is None else MoveWatermark(channel, watermark)
 
 
@@ -48,12 +50,12 @@ def connector_state(m: channel_pb2.ConnectorState) -> ConnectorState:
     return ConnectorState(
         parsing.identifier(m.connector_id, "state.connector_id"),
         m.breaker_open,
-        m.calls_per_second,
-        f"{max(0.0, m.ban.ToTimedelta().total_seconds()):.3f}s",
-        m.waiting,
+        _rate(m.calls_per_second, "state.calls_per_second"),
+        f"{_milliseconds(m.ban, 'state.ban') / 1_000:.3f}s",
+        _count(m.waiting, "state.waiting"),
         parsing.text(m.needs, "state.needs"),
-        m.calls,
-        m.retries,
+        _count(m.calls, "state.calls"),
+        _count(m.retries, "state.retries"),
     )
 
 
@@ -86,7 +88,7 @@ def _order(m: channel_pb2.OrderSnapshot, channel: str, at: str) -> TakeOrder:
         lines,
         _time(m, "placed_time", at),
         _time(m, "update_time", at),
-        parsing.time_of(m, "paid_time"),
+        _optional_time(m, "paid_time", f"{at}.paid_time"),
     )
 
 
@@ -101,7 +103,7 @@ def _line(m: channel_pb2.OrderLine, at: str) -> OrderLine:
         quantity,
         m.refunded,
         m.shipped,
-        parsing.time_of(m, "given_back_time"),
+        _optional_time(m, "given_back_time", f"{at}.given_back_time"),
     )
 
 
@@ -113,7 +115,7 @@ def _push(m: channel_pb2.PushReport, at: str) -> ReportPush:
         _number(m.push_id, f"{at}.push_id"),
         PushResult(m.result),
         parsing.units(m.applied, f"{at}.applied", least=0),
-        max(0, m.attempts),
+        _count(m.attempts, f"{at}.attempts"),
         _milliseconds(m.duration, f"{at}.duration"),
         parsing.text(m.error, f"{at}.error"),
     )
@@ -125,7 +127,8 @@ def _reading(m: channel_pb2.ShelfReading, at: str) -> TakeReading:
     if end < begin:
         raise InvalidArgument("end_time lies before begin_time", field=f"{at}.end_time")
     shown = parsing.units(m.shown, f"{at}.shown", least=0)
-    return TakeReading(listing_id, shown, begin, end, m.after_push_id, m.read_id, error)
+    after_push_id = _count(m.after_push_id, f"{at}.after_push_id")
+    return TakeReading(listing_id, shown, begin, end, after_push_id, _count(m.read_id, f"{at}.read_id"), error)
 
 
 def _number(value: int, field: str) -> int:
@@ -134,17 +137,36 @@ def _number(value: int, field: str) -> int:
     return value
 
 
+def _count(value: int, field: str) -> int:
+    if value < 0:
+        raise InvalidArgument(f"{field.rpartition('.')[2]} is {value}; it must be 0 or more", field=field)
+    return value
+
+
+def _rate(value: float, field: str) -> float:
+    if not 0.0 <= value < math.inf:
+        raise InvalidArgument(f"{field.rpartition('.')[2]} is {value}; it must be 0 or more", field=field)
+    return value
+
+
 def _time(m: Any, name: str, at: str) -> datetime:
-    try:
-        found = parsing.time_of(m, name)
-    except InvalidArgument as error:
-        raise InvalidArgument(error.message, field=f"{at}.{name}") from None
+    found = _optional_time(m, name, f"{at}.{name}")
     if found is None:
         raise InvalidArgument(f"{name} is missing", field=f"{at}.{name}")
     return found
 
 
+def _optional_time(m: Any, name: str, field: str) -> datetime | None:
+    try:
+        found = parsing.time_of(m, name)
+    except InvalidArgument as error:
+        raise InvalidArgument(error.message, field=field) from None
+    if found is not None and not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise InvalidArgument(f"{name} is of the year {found.year}, which no platform states", field=field)
+    return found
+
+
 def _milliseconds(m: Duration, field: str) -> int:
-    if m.seconds < 0 or m.seconds > UNITS_MAX // 1_000:
-        raise InvalidArgument(f"{field} is no duration", field=field)
+    if not (0 <= m.seconds <= DURATION_SECONDS_MAX and 0 <= m.nanos < 10**9):
+        raise InvalidArgument(f"{field.rpartition('.')[2]} is no duration", field=field)
     return m.ToMilliseconds()

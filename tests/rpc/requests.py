@@ -7,11 +7,11 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from gateway.v1 import catalog_service_pb2 as catalog
-from gateway.v1 import channel_service_pb2 as channel
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as stock
 from tests.client import made, new_id
 from tests.rpc import spoils as wrong
+from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
@@ -112,7 +112,6 @@ def others_of(stall: Stall) -> dict[str, Message]:
             end_time=past,
         ),
         "ListReservations": made(stock.ListReservationsRequest, **page, sku=sku, state=1, order_id="order"),
-        "ListShortfalls": made(channel.ListShortfallsRequest, **page),
         "WatchStockLevels": made(stock.WatchStockLevelsRequest, skus=[sku], after=after, progress_interval_ms=1000),
         "CreateSku": made(catalog.CreateSkuRequest, sku=content),
         "UpdateSku": made(
@@ -135,6 +134,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         "CheckConsistency": made(operations.CheckConsistencyRequest),
         "GetVersion": made(operations.GetVersionRequest),
         **selling_of(stall),
+        **channel_of(stall),
     }
 
 
@@ -278,11 +278,6 @@ OTHERS: dict[str, Fields] = {
         "state": wrong.STATE,
         "order_id": wrong.OPTIONAL_ID,
     },
-    "ListShortfalls": {
-        "page_size": wrong.PAGE_SIZE,
-        "page_token": wrong.TOKEN_OF_NUMBER,
-        "include_resolved": FREE,
-    },
     "WatchStockLevels": {
         "skus": times(1000),
         "skus[0]": wrong.SKU[1:],
@@ -333,4 +328,5 @@ OTHERS: dict[str, Fields] = {
     "CheckConsistency": {},
     "GetVersion": {},
     **SELLING,
+    **CHANNEL,
 }

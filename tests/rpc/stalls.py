@@ -15,7 +15,8 @@ ON_HAND = 10
 class Stall:
     """A SKU of its own with 10 units on hand at `main`, 3 of them held; 3 more were sold. And an empty location.
 
-    Its channel has credentials, and a listing of the SKU that nobody has touched.
+    Its channel has credentials, and a listing of the SKU that nobody has touched. A unit of the substitute is promised
+    and gone: a shortfall.
     """
 
     sku: str
@@ -26,6 +27,7 @@ class Stall:
     epoch: str
     channel: str
     listing_id: int
+    shortfall: str
 
 
 async def open_stall(client: Client) -> Stall:
@@ -33,7 +35,7 @@ async def open_stall(client: Client) -> Stall:
     sku, substitute, location = f"CUP-{new_id()}", f"MUG-{new_id()}", f"north-{new_id()}"
     request = made(catalog.CreateLocationRequest, location={"location": location, "position": 1})
     await client.catalog.CreateLocation(request, **client.options)
-    await client.add_sku(substitute)
+    shortfall = await _lose_unit(client, substitute)
     await client.add_sku(sku, ON_HAND + SOLD)
     sold = await client.commit((await client.reserve(sku, SOLD)).reservation_id)
     held = await client.reserve(sku, SOLD)
@@ -42,7 +44,17 @@ async def open_stall(client: Client) -> Stall:
     watch.cancel()
     channel = f"shop-{new_id()}"
     listing_id = await _open_shop(client, channel, sku)
-    return Stall(sku, location, substitute, held.reservation_id, sold.reservation_id, epoch, channel, listing_id)
+    return Stall(
+        sku, location, substitute, held.reservation_id, sold.reservation_id, epoch, channel, listing_id, shortfall
+    )
+
+
+async def _lose_unit(client: Client, sku: str) -> str:
+    await client.add_sku(sku, 1)
+    await client.reserve(sku)
+    content = {"sku": sku, "change": -1, "reason": "gone", "record_reality": True}
+    adjusted = await client.tell(client.stock.AdjustStock, stock.AdjustStockRequest, **content)
+    return adjusted.shortfall.shortfall_id
 
 
 async def _open_shop(client: Client, channel: str, sku: str) -> int:

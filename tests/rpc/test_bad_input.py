@@ -21,7 +21,7 @@ from grpc import StatusCode
 from gateway import app
 from gateway.settings import Settings
 from gateway.store.tables import metadata
-from gateway.v1 import catalog_service_pb2, operations_service_pb2, stock_service_pb2
+from gateway.v1 import catalog_service_pb2, channel_service_pb2, operations_service_pb2, stock_service_pb2
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 from tests.merchants import drop_merchant, new_merchant_name, schema_of_token
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
-    for module in (stock_service_pb2, catalog_service_pb2, operations_service_pb2)
+    for module in (stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 }

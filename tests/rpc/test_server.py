@@ -18,14 +18,19 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway import app
 from gateway.settings import Settings
-from gateway.v1 import catalog_service_pb2, operations_service_pb2, stock_service_pb2
+from gateway.v1 import catalog_service_pb2, channel_service_pb2, operations_service_pb2, stock_service_pb2
 from gateway.v1 import operations_service_pb2 as operations
 from tests.client import Client
 from tests.refusals import refused
 from tests.streams import Stream
 
 TLS = Path(__file__).parent / "tls"
-OURS = ("gateway.v1.StockService", "gateway.v1.CatalogService", "gateway.v1.OperationsService")
+OURS = (
+    "gateway.v1.StockService",
+    "gateway.v1.CatalogService",
+    "gateway.v1.ChannelService",
+    "gateway.v1.OperationsService",
+)
 THEIRS = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz")
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -66,7 +71,9 @@ async def test_reflection_lists_all_services(client: Client) -> None:
     assert {service.name for service in answer.list_services_response.service} == {*OURS, *THEIRS}
 
 
-@pytest.mark.parametrize("module", [stock_service_pb2, catalog_service_pb2, operations_service_pb2])
+@pytest.mark.parametrize(
+    "module", [stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2]
+)
 async def test_reflection_describes_every_method(client: Client, module: Any) -> None:
     """The description of a service is that of the contract, and so are the files that it stands on."""
     (name,) = (service.full_name for service in module.DESCRIPTOR.services_by_name.values())
