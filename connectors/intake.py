@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 # A walk that breaks so often for the same kind of reason does not mend itself.
 BROKEN_WALKS_MAX = 3
 # The last window of a walk reaches so far beyond the present; a walk that takes longer says nothing of the watermark.
+# The next one then reaches further.
 AHEAD = timedelta(seconds=20)
+AHEAD_MAX = timedelta(minutes=20)
 # The least by which times on the wire differ.
 INSTANT = timedelta(microseconds=1)
 
@@ -43,6 +45,7 @@ class Intake:
         # Up to here every page was walked and reported by this process, or by another that has said so.
         self._walked: datetime | None = None
         self._said: datetime | None = None
+        self._ahead = AHEAD
         # Orders that the gateway refuses, by id, as they were.
         self._refused: dict[str, OrderSnapshot] = {}
 
@@ -76,7 +79,7 @@ class Intake:
         capabilities = self._access.platform.capabilities
         watch = Stopwatch(self._access.transport)
         # An order that is updated while we walk moves to the end: the last window reaches beyond the present for it.
-        ahead = self._access.transport.platform_now() + AHEAD
+        ahead = self._access.transport.platform_now() + self._ahead
         overlap = max(self._settings.overlap_min, 2 * capabilities.time_resolution)
         since = self._walked - overlap
         # The overlap must leave something of the shortest window.
@@ -91,15 +94,21 @@ class Intake:
             return True
         # The clock may be known better by now, and then the present was earlier than it seemed.
         span = watch.span()
-        if span.end_time - span.begin_time < AHEAD:
+        if span.end_time - span.begin_time < self._ahead:
+            self._ahead = AHEAD
             await self._move(span.begin_time - capabilities.visibility_lag)
+        else:
+            self._ahead = min(2 * self._ahead, AHEAD_MAX)
+            fields = {"channel": self._channel, "seconds": (span.end_time - span.begin_time).total_seconds()}
+            log.warning("walk through the orders too slow for the watermark", extra=fields)
         return False
 
     async def _move(self, watermark: datetime) -> None:
         """All that had happened by then is reported; say so, as far as it may be said."""
         assert self._walked is not None
         self._walked = max(self._walked, watermark)
-        earliest = min((order.update_time for order in self._refused.values()), default=None)
+        # Nobody knows which of an order's earlier states the gateway has.
+        earliest = min((order.placed_time for order in self._refused.values()), default=None)
         watermark = self._walked if earliest is None else min(self._walked, earliest - INSTANT)
         if self._said is not None and watermark <= self._said:
             return
@@ -144,8 +153,7 @@ class Intake:
         # Beyond this there is something else wrong than some orders, and nothing may be called walked.
         if order.order_id not in self._refused and len(self._refused) >= self._settings.refused_orders_max:
             raise error
-        first = self._refused.get(order.order_id, order)
-        self._refused[order.order_id] = min(first, order, key=lambda one: one.update_time)
+        self._refused[order.order_id] = order
         fields = {"channel": self._channel, "order_id": order.order_id, "said": error.message}
         log.error("order refused by the gateway", extra=fields)
         self._needs.want(f"order {order.order_id}", f"the gateway refuses it: {error.message}")

@@ -48,5 +48,5 @@ def _read(credentials_json: str, kind: type[C]) -> C:
     except msgspec.ValidationError as error:
         place = str(error).rpartition(" - at ")[2] if " - at " in str(error) else str(error)
         raise BadCredentials(f"credentials that do not fit: {place[:200]}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadCredentials("credentials that are not a JSON object") from None

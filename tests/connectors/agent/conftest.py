@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
+from connectors.transport import Transport
 from tests.connectors.agent.desk import Desk, kuaishou_desk, taobao_desk
 
 
@@ -19,3 +21,9 @@ async def kuaishou() -> AsyncIterator[Desk]:
     """A shop on Kuaishou."""
     async with kuaishou_desk() as desk:
         yield desk
+
+
+@pytest.fixture
+def transport() -> Transport:
+    """A way out that leads nowhere."""
+    return Transport(httpx.AsyncClient())
