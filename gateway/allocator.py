@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 GATHER_SECONDS = 0.01
 TICK_SECONDS = 0.25
 LINK_SECONDS = 1.0
-# A SKU is looked at on every tick for so long after it has moved.
-ATTENTION_SECONDS = 60.0
+# What waits for the watermark is looked at so often; what has sold so lately, on every tick, for its pace changes.
+WATERMARK_SECONDS = 0.5
+ACTIVE_SECONDS = 60.0
 # SKUs looked at in one go.
 SKUS_MAX = 500
 COMMANDS_MAX = 500
@@ -52,8 +53,9 @@ class Allocator:
         self._writer = writer
         self._shops = shops
         self._woken = asyncio.Event()
-        self._revision = self._version = -1
-        self._attention: dict[str, float] = {}
+        self._revision = self._version = store.NEVER
+        self._open_channels: frozenset[str] = frozenset()
+        self._due: dict[str, float] = {}
         self._linked = 0.0
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
         self.sync_delay_seconds = 1.0
@@ -77,29 +79,36 @@ class Allocator:
             await asyncio.sleep(GATHER_SECONDS)
 
     async def look(self) -> None:
-        """Look once at everything that has changed or is under attention, and do what follows."""
+        """Look once at everything that has changed or is due, and do what follows."""
         skus = await self._skus()
         for start in range(0, len(skus), SKUS_MAX):
-            situation = await self._situation(skus[start : start + SKUS_MAX])
-            if situation is not None and situation.listings:
+            part = skus[start : start + SKUS_MAX]
+            situation = await self._situation(part)
+            if situation is None:
+                # Another gateway is at it; it may go before it has finished.
+                self._due.update(dict.fromkeys(part, time.monotonic() + TICK_SECONDS))
+            elif situation.listings:
                 await self._do(situation, allocate(situation))
         if time.monotonic() - self._linked > LINK_SECONDS:
             self._linked = time.monotonic()
             await self._link()
 
     async def _skus(self) -> list[str]:
-        """What has moved since the last look, first; then what is under attention."""
-        now = time.monotonic()
+        """What has moved since the last look, first; then what is due; all of a channel that has come to life."""
         async with self._database.transaction() as connection:
-            if self._version < 0:
-                moved = await store.moved_since(connection, self._revision, self._version)
-                moved = store.Moved(await store.listed_skus(connection), moved.revision, moved.version)
-            else:
-                moved = await store.moved_since(connection, self._revision, self._version)
-        self._revision, self._version = moved.revision, moved.version
-        self._attention.update(dict.fromkeys(moved.skus, now + ATTENTION_SECONDS))
-        self._attention = {sku: until for sku, until in self._attention.items() if until > now}
-        return [*moved.skus, *(sku for sku in self._attention if sku not in moved.skus)]
+            moved = await store.moved_since(connection, self._revision, self._version)
+            now = await read_time(connection, self._database.now)
+            rules, open_channels = await store.read_channels(connection, now)
+            # In the beginning all channels are news, whether somebody serves them or not.
+            revived = rules.keys() if self._version == store.NEVER else open_channels - self._open_channels
+            awake = await store.listed_skus(connection, revived) if revived else frozenset()
+        self._revision, self._version, self._open_channels = moved.revision, moved.version, open_channels
+        late = time.monotonic()
+        due = [sku for sku, when in self._due.items() if when <= late and sku not in moved.skus]
+        found = dict.fromkeys([*moved.skus, *due, *awake])
+        for sku in found:
+            self._due.pop(sku, None)
+        return list(found)
 
     async def _situation(self, skus: Sequence[str]) -> Situation | None:
         """What bears on these SKUs; None if another gateway is looking."""
@@ -116,16 +125,16 @@ class Allocator:
             for outcome in await self._writer.apply(allowed[start : start + COMMANDS_MAX]):
                 if isinstance(outcome, GatewayError):
                     log.info("an allocation was overtaken: %s", outcome)
-        self._keep_attention(situation)
+        self._look_again(situation)
 
-    def _keep_attention(self, situation: Situation) -> None:
-        """Whatever waits for time to pass is looked at again on the next tick, however long it takes."""
-        until = time.monotonic() + ATTENTION_SECONDS
+    def _look_again(self, situation: Situation) -> None:
+        """Say when what waits for time to pass is due; everything else is news when it comes."""
+        now = time.monotonic()
         for listing in situation.listings:
-            state = listing.state
-            waits = state.push is not None or state.reading is not None or state.read_id or state.sales_left < 0
-            if waits or state.exposure is None:
-                self._attention.update({one.sku: until for one in listing.components})
+            seconds = _due_in(situation, listing)
+            if seconds is not None:
+                for one in listing.components:
+                    self._due[one.sku] = min(self._due.get(one.sku, now + seconds), now + seconds)
 
     # ---- the brake
 
@@ -173,3 +182,16 @@ class Allocator:
             (outcome,) = await self._writer.apply([LinkOrders(channel, tuple(order_ids))])
             if isinstance(outcome, GatewayError):
                 log.warning("orders of channel %s cannot be linked: %s", channel, outcome)
+
+
+def _due_in(situation: Situation, listing: Listing) -> float | None:
+    """In how many seconds time alone may change what is to be done about a listing; None: never."""
+    state = listing.state
+    if state.reading is not None or state.sales_left < 0:
+        return WATERMARK_SECONDS
+    if state.push is not None and state.push.unknown_since is not None:
+        waited = (situation.now - state.push.unknown_since).total_seconds()
+        return max(TICK_SECONDS, situation.channels[listing.channel].facts.apply_late_ms / 1000 - waited)
+    if state.pace_time is not None and (situation.now - state.pace_time).total_seconds() < ACTIVE_SECONDS:
+        return TICK_SECONDS
+    return None

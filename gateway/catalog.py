@@ -15,6 +15,7 @@ from gateway.domain.errors import AlreadyExists, GatewayError, LocationUnknown, 
 from gateway.store import catalog as store
 from gateway.store.catalog import Location, Sku
 from gateway.store.database import MerchantDatabase, ReadConnection
+from gateway.store.shops import begin_change, touch_listings
 from gateway.writer import Writer
 
 _SKU_CONTENT = ("title", "safety_stock", "lead_time_mean_days", "lead_time_deviation_days", "substitutes")
@@ -70,6 +71,8 @@ class Catalog:
         await self._apply(SetFrozen(_new_request_id(), code, frozen, reason))
         async with self._database.transaction() as connection:
             await store.update_sku(connection, code, _with_time({"freeze_reason": reason}))
+            version = await begin_change(connection, self._database.schema)
+            await touch_listings(connection, version, sku=code)
             return await _read_sku(connection, code)
 
     async def create_location(self, location: Location) -> Location:

@@ -75,12 +75,13 @@ class Shops:
     async def update_channel(self, channel: Channel, fields: Collection[str]) -> Channel:
         """Change the named fields; raises `ChannelUnknown`, `LocationUnknown`."""
         content = {name: value for name, value in store.channel_content(channel).items() if name in fields}
-        async with self._changing() as (connection, _):
+        async with self._changing() as (connection, version):
             await _read_channel(connection, channel.channel, "channel.channel")
             if "locations" in content:
                 await _require_locations(connection, channel)
             if content:
                 await store.update_channel(connection, channel.channel, content)
+                await store.touch_listings(connection, version, channel=channel.channel)
             return await _read_channel(connection, channel.channel)
 
     async def channel(self, code: str) -> Channel:
@@ -181,7 +182,7 @@ class Shops:
 
     async def set_policy(self, policy: Policy) -> Policy:
         """Say how a SKU is divided; raises `SkuUnknown`, `ChannelUnknown`."""
-        async with self._changing() as (connection, _):
+        async with self._changing() as (connection, version):
             await _require_sku(connection, policy.sku, "policy.sku")
             codes = [share.channel for share in policy.shares]
             known = await store.known_channels(connection, codes)
@@ -189,6 +190,7 @@ class Shops:
                 if code not in known:
                     raise _channel_unknown(code, f"policy.shares[{place}].channel")
             await store.write_policy(connection, policy)
+            await store.touch_listings(connection, version, sku=policy.sku)
         return policy
 
     async def policy(self, sku: str) -> Policy:

@@ -47,7 +47,8 @@ RAISE_WAITS_ABOVE = 20
 class Situation(Struct, frozen=True, gc=False):
     """Listings that share SKUs, and all that bears on them; `levels` has every level of these SKUs.
 
-    `open_channels` are those whose numbers can be changed now: not paused, and a connector is there.
+    `open_channels` are those whose numbers can be changed now: not paused, and a connector is there. `frozen` SKUs are
+    not to be sold.
     `sync_delay_seconds` is how long a change takes to reach a platform.
     """
 
@@ -59,6 +60,7 @@ class Situation(Struct, frozen=True, gc=False):
     locations: tuple[str, ...]
     open_channels: frozenset[str]
     sync_delay_seconds: float = 1.0
+    frozen: frozenset[str] = frozenset()
 
 
 Wants = dict[int, dict[str, int]]
@@ -116,6 +118,8 @@ def _divide_sku(situation: Situation, sku: str) -> tuple[dict[tuple[int, str], i
 
 def _room(situation: Situation, sku: str, policy: Policy) -> dict[str, int]:
     """Units that may be sold at each location; what the policy keeps is taken from the last location first."""
+    if sku in situation.frozen:
+        return {}
     room = {at: max(0, level.balance) for at in situation.locations if (level := situation.levels.get((sku, at)))}
     kept = policy.stop_at
     for at in reversed(list(room)):
@@ -302,6 +306,8 @@ def _is_limited(situation: Situation, listing: Listing, want: Mapping[str, int])
     """True if a policy, not demand, says that the listing has too much."""
     for one in listing.components:
         policy = _policy(situation, one.sku)
+        if one.sku in situation.frozen:
+            return True
         if policy.kind in {PolicyKind.FIXED, PolicyKind.WEIGHTED, PolicyKind.PRIORITY, PolicyKind.EXCLUSIVE}:
             return True
         share = _named(policy, listing.channel)

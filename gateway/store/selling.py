@@ -30,10 +30,13 @@ from gateway.store.tables import (
     policies,
     shortfalls,
 )
+from gateway.store.tables import skus as skus_table
 
 _decode_facts = msgspec.json.Decoder(ChannelFacts).decode
 _decode_policy = msgspec.json.Decoder(Policy).decode
 _decode_lines = msgspec.json.Decoder(tuple[KnownLine, ...]).decode
+# The version of who has never looked.
+NEVER = -1
 # A connector that has not been heard for so long is away.
 HEARTBEAT_SECONDS_MAX = 15.0
 # Kits tie SKUs together: so many steps are followed from what has changed.
@@ -73,19 +76,23 @@ class ConnectorState(Struct, frozen=True):
 
 
 async def moved_since(connection: AsyncConnection, revision: int, version: int) -> Moved:
-    """The SKUs of listings whose stock or state changed after a revision of the journal and a version of the head."""
+    """The SKUs whose stock, or whose listings' state, changed after a revision of the journal and a version of the head.
+
+    Nothing has changed since `NEVER`: who has never looked looks at everything.
+    """
     now = (await connection.execute(select(head.c.revision, head.c.version))).one()
-    if now.version == version:
-        return Moved(frozenset(), revision, version)
+    if version in {now.version, NEVER}:
+        return Moved(frozenset(), now.revision, now.version)
     by_stock = select(movements.c.sku).where(movements.c.revision > revision)
     by_state = select(func.unnest(listings.c.skus)).where(listings.c.version > version)
     found = await connection.scalars(by_stock.union(by_state))
     return Moved(frozenset(found), now.revision, now.version)
 
 
-async def listed_skus(connection: AsyncConnection) -> frozenset[str]:
-    """Every SKU that some listing sells."""
-    return frozenset(await connection.scalars(select(func.unnest(listings.c.skus)).distinct()))
+async def listed_skus(connection: AsyncConnection, channels_named: Iterable[str]) -> frozenset[str]:
+    """Every SKU that some listing of these channels sells."""
+    of_them = listings.c.channel == any_(_codes(channels_named))
+    return frozenset(await connection.scalars(select(func.unnest(listings.c.skus)).where(of_them).distinct()))
 
 
 async def situation(
@@ -101,7 +108,7 @@ async def situation(
         query = select(*LISTING).where(listings.c.skus.overlap(_codes(wanted))).order_by(listings.c.listing_id)
         rows = [listing_of(row) for row in (await connection.execute(query)).mappings()]
         wanted.update(one.sku for listing in rows for one in listing.components)
-    rules, open_channels = await _channels(connection, now)
+    rules, open_channels = await read_channels(connection, now)
     return Situation(
         now,
         rows,
@@ -113,6 +120,7 @@ async def situation(
         ),
         open_channels,
         sync_delay_seconds,
+        await _frozen(connection, wanted) if rows else frozenset(),
     )
 
 
@@ -202,7 +210,7 @@ async def resolve_shortfall(
     return done.rowcount > 0
 
 
-async def _channels(connection: AsyncConnection, now: datetime) -> tuple[dict[str, ChannelRule], frozenset[str]]:
+async def read_channels(connection: AsyncConnection, now: datetime) -> tuple[dict[str, ChannelRule], frozenset[str]]:
     """The rules of all channels, and those whose numbers can be changed now."""
     query = select(
         channels.c.channel,
@@ -229,6 +237,11 @@ async def _levels(connection: AsyncConnection, skus: Collection[str]) -> dict[Le
 async def _policies(connection: AsyncConnection, skus: Collection[str]) -> dict[str, Policy]:
     found = await connection.scalars(select(policies.c.policy).where(policies.c.sku == any_(_codes(skus))))
     return {policy.sku: policy for policy in map(_decode_policy, found)}
+
+
+async def _frozen(connection: AsyncConnection, codes: Collection[str]) -> frozenset[str]:
+    is_one = skus_table.c.sku == any_(_codes(codes))
+    return frozenset(await connection.scalars(select(skus_table.c.sku).where(skus_table.c.frozen, is_one)))
 
 
 def _codes(codes: Iterable[str]) -> Any:

@@ -211,6 +211,13 @@ async def relink_listings(connection: AsyncConnection, linked: Sequence[Listing]
     await connection.execute(update(listings).where(listings.c.listing_id == given.c.listing_id).values(content))
 
 
+async def touch_listings(connection: AsyncConnection, version: int, *, sku: str = "", channel: str = "") -> None:
+    """Have the allocator look at the listings with a SKU, or of a channel, again: what bears on them has changed."""
+    touched = update(listings).values(version=version)
+    touched = touched.where(listings.c.skus.contains([sku]) if sku else listings.c.channel == channel)
+    await connection.execute(touched)
+
+
 async def unlink_listing(connection: AsyncConnection, listing_id: int) -> None:
     """Forget a listing."""
     await connection.execute(delete(listings).where(listings.c.listing_id == listing_id))
