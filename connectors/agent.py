@@ -133,7 +133,7 @@ class _Service:
         self._reader = Reader(gateway, channel, self._access, settings)
         self._pusher = Pusher(gateway, channel, self._access, needs, settings, self._reader.ask)
         self.door = Door(channel, self._access, self._intake, self._reader, settings)
-        # While true, the stream may tell of pushes that another process has begun. Who begins one has been heard before.
+        # While true, the stream may tell of pushes that another process has begun; who begins one has been heard.
         self._may_have_missed = bool(state.connector_id)
         # Only who serves the channel is to be heard, but for one who cannot and says why.
         self._is_serving = False

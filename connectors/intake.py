@@ -99,7 +99,7 @@ class Intake:
             await self._move(span.begin_time - capabilities.visibility_lag)
         else:
             self._ahead = min(2 * self._ahead, AHEAD_MAX)
-            fields = {"channel": self._channel, "seconds": (span.end_time - span.begin_time).total_seconds()}
+            fields = {"channel": self._channel, "took": str(span.end_time - span.begin_time)}
             log.warning("walk through the orders too slow for the watermark", extra=fields)
         return False
 

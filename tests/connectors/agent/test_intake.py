@@ -79,8 +79,8 @@ async def test_no_order_is_lost_while_orders_move(taobao: Desk) -> None:
     await until(lambda: len(taobao.book.orders) == SHOWN)
 
     def are_as_they_are() -> bool:
-        known = {order_id: order.state for order_id, order in taobao.book.orders.items()}
-        return known == {order_id: order.state for order_id, order in taobao.shop.orders.items()}
+        known = {order_id: int(order.state) for order_id, order in taobao.book.orders.items()}
+        return known == {order_id: int(order.state) for order_id, order in taobao.shop.orders.items()}
 
     await until(are_as_they_are)
 
