@@ -1,5 +1,5 @@
 # The developer interface; `make` alone lists the targets. Needs Python 3.11 or newer and make, nothing else.
-# ARGS goes to the command behind run, test and bench: make run ARGS="--once", make test ARGS="-k reserve".
+# ARGS goes to the command behind run, test and bench: make run ARGS="--session 60s", make test ARGS="-k reserve".
 
 PYTHON ?= python3
 ARGS ?=
@@ -31,8 +31,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
-run: $(STAMP) ## Run a gateway with its own PostgreSQL
-	$(BIN)/stockgate run $(ARGS)
+run: $(STAMP) ## Run everything here: gateway, PostgreSQL, three platforms, their buyers
+	$(BIN)/stockgate up $(ARGS)
 
 test: $(STAMP) ## Run every test; two workers, each with its own PostgreSQL
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
@@ -82,4 +82,4 @@ house: $(STAMP) ## The house rules, and migrations equal to the tables
 
 clean: ## Remove what these targets made; the ledger's data stays
 	rm -rf $(VENV) build *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find gateway migrations tests -name __pycache__ -prune -exec rm -rf {} +
+	find connectors gateway migrations tests -name __pycache__ -prune -exec rm -rf {} +

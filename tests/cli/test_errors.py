@@ -168,7 +168,7 @@ def test_bad_settings_are_all_named(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "secret" not in err
 
 
-@pytest.mark.parametrize("command", ["serve", "run"])
+@pytest.mark.parametrize("command", ["serve", "up"])
 def test_a_taken_port_is_said_clearly(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """... before anything is started."""
     with socket.socket() as taken:
