@@ -4,24 +4,26 @@
     RESERVED   a level's reserved is the sum of its movements' changes, and of what open reservations hold there
     CHAIN      each movement starts where the one before it at the same place ended
     REVISION   the journal is numbered 1..n without gaps, and the head says n
+    EXPOSED    a level's exposed is what its listings may still sell there, those aside that may show others' units
 
 `check_all` adds up everything. `check_since_audited` looks only at places that moved after a revision that was found
 good: what was true up to there, and links on without a break, is true. That revision is kept in the head, so that a
-gateway that starts does not begin anew. Each check runs on one snapshot of the database and stops no writer. A breach
-is an alarm, never a quiet repair.
+gateway that starts does not begin anew. Exposure has no journal: it is added up every time. Each check runs on one
+snapshot of the database and stops no writer. A breach is an alarm, never a quiet repair.
 """
 
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import Select, Subquery, and_, case, func, literal, or_, select, true, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import BigInteger, Select, Subquery, and_, case, column, func, literal, not_, or_, select, true, update
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.domain.listings import Component, ListingState, Share
 from gateway.domain.reservations import ReservationState
 from gateway.store.database import take_snapshot
 from gateway.store.levels import held_units
-from gateway.store.tables import head, levels, movements, reservations
+from gateway.store.tables import head, levels, listings, movements, reservations
 
 BREACHES_MAX = 100
 # Columns check, sku, location, expected, actual.
@@ -79,7 +81,8 @@ async def keep_audited(connection: AsyncConnection, revision: int) -> None:
 
 async def _check(connection: AsyncConnection, levels_query: BreachQuery, since: int) -> Verdict:
     found = []
-    for query in (levels_query, _against_reservations(), _broken_chain(since), _missing_revisions(since)):
+    queries = (levels_query, _against_reservations(), _broken_chain(since), _missing_revisions(since))
+    for query in (*queries, _against_listings()):
         for check, sku, location, expected, actual in await connection.execute(query.limit(BREACHES_MAX)):
             found.append(Breach(check, sku, location, int(expected or 0), int(actual or 0)))
     is_open = reservations.c.state == ReservationState.HELD
@@ -156,6 +159,48 @@ def _against_reservations() -> BreachQuery:
         .select_from(held.join(levels, same_place, full=True))
         .where(func.coalesce(held.c.held, 0) != func.coalesce(levels.c.reserved, 0))
     )
+
+
+def _against_listings() -> BreachQuery:
+    """EXPOSED: levels against what listings may still sell."""
+    shown = _shown_units()
+    same_place = and_(levels.c.sku == shown.c.sku, levels.c.location == shown.c.location)
+    expected, actual = func.coalesce(shown.c.units, 0), func.coalesce(levels.c.exposed, 0)
+    return (
+        select(
+            literal("EXPOSED"),
+            func.coalesce(levels.c.sku, shown.c.sku),
+            func.coalesce(levels.c.location, shown.c.location),
+            expected,
+            actual,
+        )
+        .select_from(shown.join(levels, same_place, full=True))
+        .where(expected != actual)
+    )
+
+
+def _shown_units() -> Subquery:
+    """Units that listings may still sell, by SKU and location; the columns are arrays (`domain/listings.py`)."""
+    state = listings.c.state
+    exposure = state[_place(ListingState, "exposure")]
+    is_permitted = state[_place(ListingState, "permitted")] == literal(value=True, type_=JSONB)
+    is_read = func.jsonb_typeof(exposure) == "array"
+    shares = func.jsonb_array_elements(case((is_read, exposure))).table_valued(column("value", JSONB), name="shares")
+    parts = func.jsonb_array_elements(listings.c.components).table_valued(column("value", JSONB), name="parts")
+    sales = shares.c.value[_place(Share, "sales")].astext.cast(BigInteger)
+    units = parts.c.value[_place(Component, "units")].astext.cast(BigInteger)
+    sku, location = parts.c.value[_place(Component, "sku")].astext, shares.c.value[_place(Share, "location")].astext
+    return (
+        select(sku.label("sku"), location.label("location"), func.sum(sales * units).label("units"))
+        .select_from(listings.join(shares, true()).join(parts, true()))
+        .where(not_(func.coalesce(is_permitted, False)))
+        .group_by(sku, location)
+        .subquery()
+    )
+
+
+def _place(kind: type[Struct], name: str) -> int:
+    return kind.__struct_fields__.index(name)
 
 
 def _broken_chain(since: int) -> BreachQuery:

@@ -48,7 +48,7 @@ class Breach(_message.Message):
     EXPECTED_FIELD_NUMBER: _builtins.int
     ACTUAL_FIELD_NUMBER: _builtins.int
     check: _builtins.str
-    """What differs: ON_HAND, RESERVED, CHAIN or REVISION."""
+    """What differs: ON_HAND, RESERVED, CHAIN, REVISION or EXPOSED."""
     sku: _builtins.str
     """The SKU's code; empty for REVISION."""
     location: _builtins.str

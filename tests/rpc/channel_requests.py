@@ -11,6 +11,7 @@ from tests.client import made
 from tests.rpc import spoils as wrong
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import Stall
+from tests.rpc.wire import Times
 
 
 def channel_of(stall: Stall) -> dict[str, Message]:
@@ -117,7 +118,7 @@ CHANNEL: dict[str, Fields] = {
         "orders": times(1_000),
         "orders[0].order_id": wrong.ID,
         "orders[0].state": (*_CHOICE, Spoil("4", 4)),
-        "orders[0].lines": (MISSING, Spoil("the same line twice", wrong.Times(2)), *times(100)),
+        "orders[0].lines": (MISSING, Spoil("the same line twice", Times(2)), *times(100)),
         "orders[0].lines[0].line_id": wrong.ID,
         "orders[0].lines[0].item_id": wrong.ID,
         "orders[0].lines[0].platform_sku_id": wrong.OPTIONAL_ID,

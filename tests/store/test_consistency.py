@@ -20,9 +20,11 @@ from gateway.store.consistency import (
 )
 from gateway.store.database import MerchantDatabase
 from gateway.v1 import operations_service_pb2 as operations
+from gateway.v1.channel_pb2 import Platform
 from tests.client import Client
 from tests.merchants import schema_of_token
-from tests.store.history import add_location, store_of
+from tests.rpc.shop_calls import create, link
+from tests.store.history import add_location, stop_allocating, store_of
 
 # The history of `play`: what the journal says at its end, and the revision up to which it "was found good".
 HEAD = 8
@@ -175,6 +177,66 @@ async def test_a_breach_is_found(
         await owner.execute(f'SET search_path TO "{schema_of_token(token)}"; {CASES[name].sql}')
         assert set((await _check(store)).breaches) == CASES[name].all
         assert set((await _check(store, everything=False)).breaches) == CASES[name].since
+
+
+# What the listing (a kit of one CUP and two MUGs) may still sell, tampered with; and what must be said of it.
+EXPOSED: dict[str, tuple[str, set[Breach]]] = {
+    "a listing that may sell more": (
+        """UPDATE listings SET state = jsonb_set(state, '{0}', '[["main", 1], ["north", 3]]')""",
+        {breach("EXPOSED", 3, 4, "CUP north"), breach("EXPOSED", 6, 8, "MUG north")},
+    ),
+    "a listing that was never read": (
+        "UPDATE listings SET state = '[]'",
+        {breach("EXPOSED", 0, 1), breach("EXPOSED", 0, 2, "MUG main")}
+        | {breach("EXPOSED", 0, 4, "CUP north"), breach("EXPOSED", 0, 8, "MUG north")},
+    ),
+    "a listing that may show others' units": (
+        "UPDATE listings SET state = jsonb_set(state, '{8}', 'true')",
+        {breach("EXPOSED", 0, 1), breach("EXPOSED", 0, 2, "MUG main")}
+        | {breach("EXPOSED", 0, 4, "CUP north"), breach("EXPOSED", 0, 8, "MUG north")},
+    ),
+    "a level": (
+        "UPDATE levels SET exposed = exposed + 1 WHERE sku = 'CUP' AND location = 'main'",
+        {breach("EXPOSED", 1, 2)},
+    ),
+    "what is made of what": (
+        """UPDATE listings SET components = '[["CUP", 1], ["MUG", 1]]'""",
+        {breach("EXPOSED", 1, 2, "MUG main"), breach("EXPOSED", 4, 8, "MUG north")},
+    ),
+}
+
+
+@pytest.mark.usefixtures("resting_auditor")
+@pytest.mark.parametrize("name", EXPOSED)
+async def test_exposure_that_does_not_add_up_is_found(
+    settings: Settings,
+    client: Client,
+    token: str,
+    owner: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """R20: what listings may still sell is what levels say that they expose; the two checks and the caller hear it."""
+    stop_allocating(monkeypatch)
+    sql, breaches = EXPOSED[name]
+    await play(client)
+    await client.receive("MUG", 9, location="north")
+    await create(client, channel="tb", platform=Platform.PLATFORM_TAOBAO)
+    await link(client, [("CUP", 1), ("MUG", 2)])
+    await owner.execute(f'SET search_path TO "{schema_of_token(token)}"; {_SHOWN}')
+    async with store_of(settings, token) as store:
+        assert (await _check(store)).breaches == (await _check(store, everything=False)).breaches == ()
+        await owner.execute(sql)
+        assert set((await _check(store)).breaches) == breaches
+        assert set((await _check(store, everything=False)).breaches) == breaches
+    found = (await client.ask(client.operations.CheckConsistency, operations.CheckConsistencyRequest)).breaches
+    assert {Breach(b.check, b.sku, b.location, b.expected, b.actual) for b in found} == breaches
+
+
+_SHOWN = """
+    UPDATE listings SET state = '[[["main", 1], ["north", 4]], null, null, 0, 0, null, null, null, false, 0, null, ""]';
+    UPDATE levels SET exposed = CASE WHEN location = 'main' THEN 1 ELSE 4 END * CASE WHEN sku = 'CUP' THEN 1 ELSE 2 END
+    WHERE sku <> 'JUG'"""
 
 
 @pytest.mark.usefixtures("resting_auditor")
