@@ -1,0 +1,135 @@
+"""`stockgate up`: everything starts in one command, a session is judged, and all of it ends together."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+SECONDS_MAX = 110.0
+
+Up = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where it makes its temporary files, and its report; the embedded PostgreSQL's user can reach it."""
+    path = Path(tempfile.mkdtemp(prefix="stockgate-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+async def up(folder: Path) -> AsyncIterator[Up]:
+    """Starts `stockgate up` as somebody who has never used it."""
+    started: list[Process] = []
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STOCKGATE_")}
+
+    async def start(*arguments: str) -> Process:
+        command = (sys.executable, "-m", "gateway", "up", *arguments)
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=PIPE, stderr=PIPE, env={**environment, "TMPDIR": str(folder)}
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ended(process: Process) -> tuple[str, str]:
+    """What it printed, once it has ended."""
+    async with asyncio.timeout(SECONDS_MAX):
+        out, err = await process.communicate()
+    return out.decode(), err.decode()
+
+
+def names_in(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+def read(path: Path) -> str:
+    """The text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
+async def test_a_short_session_oversells_nothing(up: Up, folder: Path) -> None:
+    """Ten seconds, demand above stock: exit code 0, the ledger adds up, and the report says who sold what."""
+    report = folder / "out.json"
+    process = await up(
+        *("--session", "10s", "--units", "60", "--seed", "7", "--faults", "calm", "--report", str(report), "--json")
+    )
+    out, err = await ended(process)
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    assert told == json.loads(read(report))
+    assert (told["units"], told["seed"], told["oversold"], told["good"]) == (60, 7, 0, True)
+    assert set(told["sold"]) == {"taobao", "douyin", "kuaishou"}
+    assert sum(told["sold"].values()) + told["unsold"] == 60
+    assert told["books"]["add_up"]
+    assert told["came"] > sum(told["orders"].values())
+    assert names_in(folder) == ["out.json"], "its own folder goes with it"
+
+
+async def test_the_baseline_needs_no_gateway(up: Up) -> None:
+    """Without a gateway and its agents the session is played all the same, and judged by the same eyes."""
+    process = await up("--session", "5s", "--units", "30", "--naive", "--json")
+    out, err = await ended(process)
+    told = json.loads(out)
+    assert process.returncode == (0 if told["oversold"] == 0 else 1), err
+    assert (told["naive"], told["books"], told["pushed"]) == (True, None, None)
+    assert sum(told["sold"].values()) == 30 - told["unsold"] + told["oversold"]
+
+
+async def test_it_stays_up_until_ctrl_c(up: Up, folder: Path) -> None:
+    """It says what to try next, shows how it goes in lines where there is no terminal, and leaves nothing behind."""
+    process = await up("--listen", "127.0.0.1:0")
+    assert process.stdout is not None
+    text = ""
+    async with asyncio.timeout(SECONDS_MAX):
+        while "taobao shows" not in text:
+            line = await process.stdout.readline()
+            assert line, (await ended(process))[1]
+            text += line.decode()
+    assert "stock level MUG-1" in text
+    process.send_signal(signal.SIGINT)
+    _, err = await ended(process)
+    assert process.returncode == 0, err
+    assert not names_in(folder)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--session", "soon"),
+        ("--session", "1s"),
+        ("--session", "3d"),
+        ("--session", "10s", "--faults", "snow"),
+        ("--session", "10s", "--units", "-1"),
+        ("--session", "10s", "--skus", "0"),
+        ("--naive",),
+        ("--json",),
+        ("--report", "out.json"),
+        ("--session", "10s", "--report", "/nowhere/out.json"),
+        ("--listen", "0.0.0.0:50051"),
+        ("--listen", "nonsense"),
+    ],
+)
+async def test_what_makes_no_sense_starts_nothing(up: Up, folder: Path, arguments: tuple[str, ...]) -> None:
+    """Exit code 2, a word on what is wrong, and no folder."""
+    process = await up(*arguments)
+    _, err = await ended(process)
+    assert (process.returncode, bool(err)) == (2, True), err
+    assert not names_in(folder)
