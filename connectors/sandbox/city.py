@@ -102,6 +102,7 @@ class Stall:
 
     @push_url.setter
     def push_url(self, url: str) -> None:
+        """From now on they go there."""
         if isinstance(self.sandbox, DouyinSandbox | KuaishouSandbox):
             self.sandbox.push_url = url
 

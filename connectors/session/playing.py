@@ -37,6 +37,8 @@ DEMAND = 2.5
 # A session stands for so much of the buyers' own time, whatever its length.
 OWN_SECONDS = 600.0
 PAYMENT_LIMIT = timedelta(minutes=15)
+# The doors open when so much is on the shelves: in bad weather the last units may take their time.
+OPEN_SHARE = 0.9
 OPENING_SECONDS_MAX = 30.0
 SETTLING_SECONDS_MAX = 90.0
 # In harsh weather one platform is away for a while, too: from where to where in the selling time.
@@ -148,7 +150,7 @@ def _plan_absence(city: City, settings: SessionSettings) -> None:
 
 async def _is_open(city: City, units: int) -> bool:
     shown = (display.shown for shop in city.shops.values() for display in shop.displays.values())
-    return sum(shown) >= units
+    return sum(shown) >= units * OPEN_SHARE
 
 
 async def _is_settled(city: City, merchant: Merchant) -> bool:
