@@ -11,12 +11,14 @@ import typer
 from gateway.cli import (
     channel,
     connect,
+    findings,
     listing,
     playback,
     policy,
     reservation,
     sandbox,
     server,
+    shortfall,
     sku,
     stock,
     tables,
@@ -78,6 +80,9 @@ app.add_typer(sku.location_app, name="location")
 app.add_typer(channel.app, name="channel")
 app.add_typer(listing.app, name="listing")
 app.add_typer(policy.app, name="policy")
+app.add_typer(shortfall.app, name="shortfall")
+app.add_typer(findings.app)
+app.add_typer(findings.orders_app, name="orders")
 app.add_typer(tables.app)
 app.add_typer(server.merchant_app, name="merchant")
 app.add_typer(version.app)

@@ -31,7 +31,7 @@ NEXT_STEPS: Mapping[str, str] = {
     "CREDENTIALS_MISSING": "`stockgate channel credentials CODE --file FILE` stores them.",
     "CREDENTIALS_LOCKED": "`stockgate channel key` makes a key; give it to the gateway in STOCKGATE_CREDENTIALS_KEY.",
     "TOKENS_CHANGED": "Somebody stored newer tokens (version {version}). Read the credentials again, and use those.",
-    "SHORTFALL_UNKNOWN": "`stockgate stock shortfalls` shows them with their ids.",
+    "SHORTFALL_UNKNOWN": "`stockgate shortfall list` shows them with their ids.",
     "RESERVATION_UNKNOWN": "`stockgate stock reservations` shows them with their ids.",
     "MOVEMENT_UNKNOWN": "`stockgate stock movements` shows the journal with its revisions.",
     "INSUFFICIENT_STOCK": "Asked {asked}, available {available}. Ask for less, take what there is (--allow-partial), "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from gateway.cli import arguments
 from gateway.cli.channel import ChannelCode, TakesOn
 from gateway.cli.client import Caller, gateway_command
-from gateway.cli.output import Column, document, local_time, number, print_document, print_table, say, word
+from gateway.cli.output import Column, ago, document, local_time, number, print_document, print_table, say, word
 from gateway.cli.pages import Limit, gathered
 from gateway.cli.stock import say_more
 from gateway.v1 import catalog_service_pb2, channel_pb2, channel_service_pb2
@@ -24,11 +26,13 @@ LISTING_COLUMNS = (
     Column("made of"),
     Column("may sell", is_number=True, worth=9),
     Column("shown", is_number=True, worth=8),
-    Column("read", worth=2),
+    Column("read", worth=5),
     Column("under way", worth=7),
     Column("sales/min", is_number=True, worth=3),
-    Column("parked", worth=10),
+    Column("held up by", worth=10),
 )
+# A connector says that it lives every few seconds; one that has not for so long is gone.
+SILENCE_SECONDS_MAX = 60
 
 ListingId = Annotated[int, typer.Argument(metavar="NUMBER", help="The listing's number.", min=1, show_default=False)]
 PlatformSkuId = Annotated[
@@ -86,14 +90,17 @@ def list_listings(
     sku: Annotated[str, typer.Option("--sku", metavar="CODE", help="Only with this SKU.")] = "",
     limit: Limit = 100,
 ) -> None:
-    """Show listings with what they may still sell, by number."""
+    """Show what each listing may still sell, what it showed when last read, and why its number does not move."""
     request = channel_service_pb2.ListListingsRequest(channel=channel, sku=sku)
     response = gathered(caller, caller.selling.ListListings, request, "listings", limit)
     if caller.as_json:
         print_document(document(response))
         return
     empty = "No listings: `stockgate listing link CHANNEL ITEM SKU` or `stockgate import listings FILE` links some."
-    print_table(LISTING_COLUMNS, [_row(each) for each in response.listings], empty)
+    channels = _channels_of(caller, response.listings)
+    now = datetime.now(UTC)
+    rows = [_row(each, _held_up_by(each, channels.get(each.channel), now), now) for each in response.listings]
+    print_table(LISTING_COLUMNS, rows, empty)
     say_more(response.next_page_token, limit)
 
 
@@ -116,7 +123,37 @@ def _show_listing(
         say(f"parked: {listing.parked_reason}", style="bold yellow")
 
 
-def _row(listing: channel_pb2.Listing) -> tuple[str | int, ...]:
+def _channels_of(caller: Caller, listings: Iterable[channel_pb2.Listing]) -> dict[str, channel_pb2.Channel]:
+    """The channels of these listings, by code."""
+    codes = sorted({listing.channel for listing in listings})
+    requests = [catalog_service_pb2.GetChannelRequest(channel=code) for code in codes]
+    return {each.channel: caller.ask(caller.catalog.GetChannel, each).channel for each in requests}
+
+
+def _held_up_by(listing: channel_pb2.Listing, channel: channel_pb2.Channel | None, now: datetime) -> str:
+    """Why its number would not move now if it had to; nothing if it would."""
+    if listing.parked_reason:
+        return f"parked: {listing.parked_reason}"
+    if channel is None:
+        return ""
+    if channel.paused:
+        return f"channel paused: {channel.pause_reason}"
+    if not channel.HasField("connector"):
+        return "no connector was ever heard"
+    return _held_up_by_connector(channel.connector, now)
+
+
+def _held_up_by_connector(state: channel_pb2.ConnectorState, now: datetime) -> str:
+    if state.needs:
+        return f"connector needs: {state.needs}"
+    if (now - state.heartbeat_time.ToDatetime(UTC)).total_seconds() > SILENCE_SECONDS_MAX:
+        return f"connector last heard {ago(state.heartbeat_time, now)}"
+    if state.breaker_open:
+        return "the platform is away"
+    return f"the platform bans calls for {state.ban.ToMilliseconds() / 1_000:g} s" if state.ban.ToMilliseconds() else ""
+
+
+def _row(listing: channel_pb2.Listing, held_up_by: str, now: datetime) -> tuple[str | int, ...]:
     return (
         str(listing.listing_id),
         listing.channel,
@@ -125,10 +162,10 @@ def _row(listing: channel_pb2.Listing) -> tuple[str | int, ...]:
         _made_of(listing),
         number(listing.exposure) if listing.HasField("exposure") else "",
         number(listing.shown) if listing.HasField("shown") else "",
-        local_time(listing.read_time),
+        ago(listing.read_time, now) or "never",
         _push(listing.push) if listing.HasField("push") else "",
         f"{listing.sales_per_minute:.1f}" if listing.sales_per_minute else "",
-        listing.parked_reason,
+        held_up_by,
     )
 
 
@@ -144,4 +181,5 @@ def _when(listing: channel_pb2.Listing) -> str:
 
 def _push(push: channel_pb2.Push) -> str:
     kind = word(channel_pb2.PushKind.Name(push.kind), "PUSH_KIND_")
-    return f"{kind} {number(push.sales)}{', outcome unknown' if push.unknown else ''}"
+    marks = {"outcome unknown": push.unknown, "withdrawn": push.withdrawn}
+    return ", ".join([f"{kind} {number(push.sales)}", *(mark for mark, is_so in marks.items() if is_so)])

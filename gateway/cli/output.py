@@ -25,6 +25,8 @@ from rich.text import Text
 
 PIPE_WIDTH_COLUMNS = 160  # nobody looks at a pipe: leave nothing out of a table
 
+# Units of an age with their seconds, largest first.
+_AGES = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 _INTEGERS_64 = (FieldDescriptor.CPPTYPE_INT64, FieldDescriptor.CPPTYPE_UINT64)
 
 
@@ -102,6 +104,15 @@ def local_time(timestamp: Timestamp) -> str:
 def local(moment: datetime) -> str:
     """An aware time on this machine's clock, with its zone."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def ago(timestamp: Timestamp, now: datetime) -> str:
+    """How long ago a time was, in the largest unit of which there is at least one; nothing for no time."""
+    if not timestamp.seconds and not timestamp.nanos:
+        return ""
+    seconds = max(0, int((now - timestamp.ToDatetime(UTC)).total_seconds()))
+    unit, length = next((each for each in _AGES if seconds >= each[1]), _AGES[-1])
+    return f"{seconds // length} {unit} ago"
 
 
 def word(enum_name: str, prefix: str) -> str:

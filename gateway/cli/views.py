@@ -1,4 +1,4 @@
-"""Levels, movements, reservations and shortfalls as people read them."""
+"""Levels, movements, reservations, shortfalls, drift and unlinked orders as people read them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.cli.output import Column, change, local_time, number, print_table, say, word
-from gateway.v1 import stock_pb2
+from gateway.v1 import channel_pb2, stock_pb2
 
 LEVEL_COLUMNS = (
     Column("SKU"),
@@ -16,6 +16,8 @@ LEVEL_COLUMNS = (
     Column("reserved", is_number=True),
     Column("safety", is_number=True, worth=4),
     Column("available", is_number=True),
+    Column("exposed", is_number=True, worth=6),
+    Column("unallocated", is_number=True, worth=7),
     Column("deficit", is_number=True, worth=5),
     Column("last count", worth=1),
     Column("frozen", worth=2),
@@ -66,6 +68,28 @@ SHORTFALL_COLUMNS = (
     Column("owner", worth=2),
     Column("resolution", worth=4),
 )
+DRIFT_COLUMNS = (
+    Column("drift", is_number=True),
+    Column("channel"),
+    Column("listing", is_number=True),
+    Column("shown", is_number=True),
+    Column("believed", is_number=True, worth=6),
+    Column("reading allows", is_number=True, worth=5),
+    Column("done", worth=7),
+    Column("read", worth=4),
+    Column("judged", worth=1),
+)
+ORDER_LINE_COLUMNS = (
+    Column("order"),
+    Column("state", worth=6),
+    Column("item"),
+    Column("platform SKU", worth=7),
+    Column("ordered", is_number=True),
+    Column("refunded", is_number=True, worth=3),
+    Column("shipped", worth=2),
+    Column("placed", worth=5),
+    Column("updated", worth=1),
+)
 
 
 def print_levels(levels: Iterable[stock_pb2.StockLevel], *, per_location: bool = False) -> None:
@@ -90,7 +114,47 @@ def say_level(level: stock_pb2.LocationLevel) -> None:
         f"{level.location}: on hand {number(level.on_hand)} · reserved {number(level.reserved)}"
         f" · safety stock {number(level.safety_stock)} · available {number(level.available)}"
     )
-    say(text + (f" · deficit {number(level.deficit)}" if level.deficit else ""))
+    marks = {"exposed": level.exposed, "deficit": level.deficit}
+    say(text + "".join(f" · {what} {number(units)}" for what, units in marks.items() if units))
+
+
+def print_drifts(drifts: Iterable[channel_pb2.Drift]) -> None:
+    """A row per drift: what the listing showed, what we believed, what the reading allows."""
+    rows = [
+        (
+            str(each.drift_id),
+            each.channel,
+            str(each.listing_id),
+            each.shown,
+            each.exposure_before,
+            _range(each.exposure_least, each.exposure_most),
+            each.action,
+            local_time(each.read_time),
+            local_time(each.judge_time),
+        )
+        for each in drifts
+    ]
+    print_table(DRIFT_COLUMNS, rows, "No drift: every reading fitted what we believed.")
+
+
+def print_order_lines(orders: Iterable[channel_pb2.OrderSnapshot]) -> None:
+    """A row per line of an order; what is the order's own is said once."""
+    rows = [
+        (
+            "" if i else order.order_id,
+            "" if i else word(channel_pb2.OrderState.Name(order.state), "ORDER_STATE_"),
+            line.item_id,
+            line.platform_sku_id,
+            line.quantity,
+            number(line.refunded) if line.refunded else "",
+            line.shipped,
+            "" if i else local_time(order.placed_time),
+            "" if i else local_time(order.update_time),
+        )
+        for order in orders
+        for i, line in enumerate(order.lines)
+    ]
+    print_table(ORDER_LINE_COLUMNS, rows, "No orders wait for a link: every line's listing is known.")
 
 
 def print_movements(movements: Iterable[stock_pb2.Movement], sku: str = "") -> None:
@@ -168,8 +232,14 @@ def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel) -> tuple[
         level.reserved,
         level.safety_stock,
         level.available,
+        level.exposed,
+        level.unallocated,
         number(level.deficit) if level.deficit else "",
     )
+
+
+def _range(least: int, most: int) -> str:
+    return number(least) if least == most else f"{number(least)} to {number(most)}"
 
 
 def _movement_row(movement: stock_pb2.Movement) -> tuple[str | int, ...]:

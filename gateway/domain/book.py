@@ -56,7 +56,8 @@ class Book:
         recent_orders: Mapping[int, Sequence[KnownOrder]] | None = None,
     ) -> None:
         """Take over what was loaded. `changed_since` is what movements did after a count (R15), `recent_orders` by
-        listing the orders of its channel that may have changed since its reading began (R22)."""
+        listing the orders of its channel that may have changed since its reading began (R22).
+        """
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,7 @@ async def test_channelz_knows_the_server(client: Client) -> None:
 async def test_the_version_is_told_with_the_merchant(client: Client, token: str) -> None:
     """GetVersion says which release runs, and for whom the caller acts."""
     answer = await client.ask(client.operations.GetVersion, operations.GetVersionRequest)
-    assert (answer.version, answer.merchant) == ("0.1.0", token.partition(".")[0])
+    assert (answer.version, answer.merchant) == (version("stockgate"), token.partition(".")[0])
 
 
 async def test_a_taken_address_is_an_error_that_says_so(settings: Settings, gateway_address: str) -> None:

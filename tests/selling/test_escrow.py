@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from connectors.sandbox.shop import ShopFacts, TakesOn
-from tests.selling.world import CALM, HARSH, Nature, Temper, World
+from tests.selling.platforms import CALM, HARSH, Nature, Temper
+from tests.selling.world import World
 
 SEEDS = range(8)
 BAD = replace(HARSH, fault=0.15, push_lost=0.6)
