@@ -55,9 +55,7 @@ class Book:
         orders: Mapping[OrderKey, KnownOrder] | None = None,
         recent_orders: Mapping[int, Sequence[KnownOrder]] | None = None,
     ) -> None:
-        """Take over what was loaded. `changed_since` is what movements did after a count (R15), `recent_orders` by
-        listing the orders of its channel that may have changed since its reading began (R22).
-        """
+        """Take over what was loaded; `changed_since` is for counts (R15), `recent_orders` by listing for readings (R22)."""
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()
@@ -123,8 +121,7 @@ class Book:
 
     def channel(self, channel: str) -> ChannelRule:
         """The channel's rule; raises `ChannelUnknown`."""
-        rule = self._channels.get(channel)
-        if rule is None:
+        if (rule := self._channels.get(channel)) is None:
             raise ChannelUnknown(f"no channel has the code {channel!r}", field="channel", channel=channel)
         return rule
 
@@ -134,8 +131,7 @@ class Book:
 
     def listing(self, listing_id: int) -> Listing:
         """The listing; raises `ListingUnknown`."""
-        listing = self._listings.get(listing_id)
-        if listing is None:
+        if (listing := self._listings.get(listing_id)) is None:
             raise ListingUnknown(f"no listing has the number {listing_id}", field="listing_id", listing_id=listing_id)
         return listing
 
