@@ -55,7 +55,7 @@ class Book:
         orders: Mapping[OrderKey, KnownOrder] | None = None,
         recent_orders: Mapping[int, Sequence[KnownOrder]] | None = None,
     ) -> None:
-        """Take over what was loaded; `changed_since` is for counts (R15), `recent_orders` by listing for readings (R22)."""
+        """Take over what was loaded; `changed_since` is for counts (R15), `recent_orders` of a listing for readings."""
         self.now = now
         self.locations = locations
         self.limits = limits or Limits()
