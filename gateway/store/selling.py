@@ -76,7 +76,7 @@ class ConnectorState(Struct, frozen=True):
 
 
 async def moved_since(connection: AsyncConnection, revision: int, version: int) -> Moved:
-    """The SKUs whose stock, or whose listings' state, changed after a revision of the journal and a version of the head.
+    """The SKUs whose stock or listings changed after a revision of the journal and a version of the head.
 
     Nothing has changed since `NEVER`: who has never looked looks at everything.
     """
