@@ -25,7 +25,16 @@ from connectors.session.live import Picture, See, every_second
 from connectors.session.merchant import Merchant
 from connectors.session.naive import NaivePusher, Outlet
 from connectors.session.report import Books, Pushed, Report
-from connectors.session.rooms import RoomSettings, crowd_of, picture_of, shop_pictures, sku_of, units_by_sku
+from connectors.session.rooms import (
+    OPENING_SECONDS_MAX,
+    RoomSettings,
+    crowd_of,
+    is_open,
+    picture_of,
+    shop_pictures,
+    sku_of,
+    units_by_sku,
+)
 from connectors.session.tasks import beside, within
 from connectors.transport import Transport
 
@@ -37,9 +46,6 @@ DEMAND = 2.5
 # A session stands for so much of the buyers' own time, whatever its length.
 OWN_SECONDS = 600.0
 PAYMENT_LIMIT = timedelta(minutes=15)
-# The doors open when so much is on the shelves: in bad weather the last units may take their time.
-OPEN_SHARE = 0.9
-OPENING_SECONDS_MAX = 30.0
 SETTLING_SECONDS_MAX = 90.0
 # In harsh weather one platform is away for a while, too: from where to where in the selling time.
 AWAY_FROM, AWAY_SHARE = 0.4, 0.15
@@ -85,7 +91,7 @@ async def play_session(settings: SessionSettings, see: See) -> Report:
         await merchant.set_up(city, units, f"session-{uuid.uuid4().hex}")
         await stack.enter_async_context(running_agents(settings.gateway, city, figures))
         await stack.enter_async_context(beside(every_second(lambda: picture_of(city, merchant, figures), see)))
-        await within(OPENING_SECONDS_MAX, lambda: _is_open(city, settings.units))
+        await within(OPENING_SECONDS_MAX, lambda: is_open(city, settings.units))
         judge = Judge(city.shops, sku_of(city), units)
         came, came_back = await _sell(city, settings, judge)
         settled = await within(SETTLING_SECONDS_MAX, lambda: _is_settled(city, merchant))
@@ -146,11 +152,6 @@ def _plan_absence(city: City, settings: SessionSettings) -> None:
 
 
 # ---- waiting
-
-
-async def _is_open(city: City, units: int) -> bool:
-    shown = (display.shown for shop in city.shops.values() for display in shop.displays.values())
-    return sum(shown) >= units * OPEN_SHARE
 
 
 async def _is_settled(city: City, merchant: Merchant) -> bool:

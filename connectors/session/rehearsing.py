@@ -15,8 +15,8 @@ from connectors.session.agents import running_agents
 from connectors.session.figures import Figures
 from connectors.session.live import every_second, showing
 from connectors.session.merchant import Merchant
-from connectors.session.rooms import RoomSettings, crowd_of, picture_of, units_by_sku
-from connectors.session.tasks import beside
+from connectors.session.rooms import OPENING_SECONDS_MAX, RoomSettings, crowd_of, is_open, picture_of, units_by_sku
+from connectors.session.tasks import beside, within
 
 # Over all platforms, without bursts: a stock of 500 lasts some minutes.
 UNITS_PER_SECOND = 1.5
@@ -56,6 +56,7 @@ async def rehearse(settings: RehearsalSettings, terminal: Console) -> None:
             terminal.print("\n".join(hints), markup=False, soft_wrap=True)
         see = stack.enter_context(showing(terminal, hints))
         await stack.enter_async_context(beside(every_second(lambda: picture_of(city, merchant, figures), see)))
+        await within(OPENING_SECONDS_MAX, lambda: is_open(city, settings.units))
         await stack.enter_async_context(beside(crowd.run()))
         await asyncio.get_running_loop().create_future()
 

@@ -16,6 +16,9 @@ from connectors.session.merchant import ListedNumber, Merchant
 
 # How unequal the platforms' shares of the buyers may be.
 SHARE_RANGE = (2.0, 12.0)
+# The doors open when so much is on the shelves: in bad weather the last units may take their time.
+OPEN_SHARE = 0.9
+OPENING_SECONDS_MAX = 30.0
 UNITS_PER_ORDER = sum(quantity * share for quantity, share in zip(QUANTITIES, QUANTITY_SHARES, strict=True))
 
 
@@ -51,6 +54,12 @@ def units_by_sku(goods: tuple[Good, ...], units: int) -> dict[str, int]:
     divided = {good.sku: int(units * good.liking / liking) for good in goods}
     divided[goods[0].sku] += units - sum(divided.values())
     return divided
+
+
+async def is_open(city: City, units: int) -> bool:
+    """Whether nearly all of so many units are on the shelves."""
+    shown = (display.shown for shop in city.shops.values() for display in shop.displays.values())
+    return sum(shown) >= units * OPEN_SHARE
 
 
 def sku_of(city: City) -> Mapping[ListingKey, str]:

@@ -25,7 +25,7 @@ import typer
 
 from gateway.cli import arguments, server
 from gateway.cli.client import JsonOption
-from gateway.cli.errors import EXIT_USAGE, failure
+from gateway.cli.errors import EXIT_INTERRUPTED, EXIT_USAGE, failure
 from gateway.cli.output import say
 from gateway.cli.starting import started_gateway, stop
 
@@ -79,11 +79,17 @@ def up(
     # A session is nobody else's business, and must not fail because a gateway runs already.
     address = "127.0.0.1:0" if seconds and listen is None else settings.listen
     server.refuse_taken_port(address)
-    with _folder() as folder:
-        if not as_json:
-            say("Starting PostgreSQL and the gateway ...")
-        with started_gateway(address, folder, folder / "gateway.log", _environment()) as (bound, _):
-            code = _run([*play, "--gateway", bound])
+    # Whatever ends this, ends it in order, and takes the folder along.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with _folder() as folder:
+            if not as_json:
+                say("Starting PostgreSQL and the gateway ...")
+            with started_gateway(address, folder, folder / "gateway.log", _environment()) as (bound, _):
+                code = _run([*play, "--gateway", bound])
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED if seconds else 0
     raise typer.Exit(code)
 
 
@@ -128,7 +134,6 @@ def _run(play: list[str]) -> int:
     """Runs the platforms, buyers and agents to their end; Ctrl-C is handed on, once. Returns the exit code."""
     command = [sys.executable, "-m", MODULE, "--with-parent", *play]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own program
-    previous = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:
         return process.wait()
     except KeyboardInterrupt:
@@ -136,4 +141,3 @@ def _run(play: list[str]) -> int:
         return process.wait()
     finally:
         stop(process)
-        signal.signal(signal.SIGTERM, previous)

@@ -93,7 +93,8 @@ async def test_the_baseline_needs_no_gateway(up: Up) -> None:
     assert sum(told["sold"].values()) == 30 - told["unsold"] + told["oversold"]
 
 
-async def test_it_stays_up_until_ctrl_c(up: Up, folder: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_it_stays_up_until_it_is_told_to_end(up: Up, folder: Path, number: signal.Signals) -> None:
     """It says what to try next, shows how it goes in lines where there is no terminal, and leaves nothing behind."""
     process = await up("--listen", "127.0.0.1:0")
     assert process.stdout is not None
@@ -104,7 +105,7 @@ async def test_it_stays_up_until_ctrl_c(up: Up, folder: Path) -> None:
             assert line, (await ended(process))[1]
             text += line.decode()
     assert "stock level MUG-1" in text
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = await ended(process)
     assert process.returncode == 0, err
     assert not names_in(folder)
