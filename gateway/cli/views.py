@@ -95,14 +95,18 @@ ORDER_LINE_COLUMNS = (
 def print_levels(levels: Iterable[stock_pb2.StockLevel], *, per_location: bool = False) -> None:
     """A row per SKU; with `per_location` also one per location that holds it."""
     rows: list[Sequence[str | int]] = []
+    levels = list(levels)
+    with_shelves = any(level.exposed for level in levels)  # else unallocated is what is available, and says no more
     for level in levels:
         is_spread = per_location or len(level.locations) == 1
         where = level.locations[0].location if len(level.locations) == 1 else "all"
         counted = level.locations[0].last_count_time if len(level.locations) == 1 else Timestamp()
-        rows.append((level.sku, where, *_quantities(level), local_time(counted), level.frozen))
+        rows.append(
+            (level.sku, where, *_quantities(level, with_shelves=with_shelves), local_time(counted), level.frozen)
+        )
         if is_spread and len(level.locations) > 1:
             rows += [
-                ("", each.location, *_quantities(each), local_time(each.last_count_time), "")
+                ("", each.location, *_quantities(each, with_shelves=with_shelves), local_time(each.last_count_time), "")
                 for each in level.locations
             ]
     print_table(LEVEL_COLUMNS, rows, "No stock yet: `stockgate stock receive SKU QUANTITY` books the first goods in.")
@@ -226,14 +230,14 @@ def state_of(reservation: stock_pb2.Reservation) -> str:
     return word(stock_pb2.ReservationState.Name(reservation.state), "RESERVATION_STATE_").upper()
 
 
-def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel) -> tuple[str | int, ...]:
+def _quantities(level: stock_pb2.StockLevel | stock_pb2.LocationLevel, *, with_shelves: bool) -> tuple[str | int, ...]:
     return (
         level.on_hand,
         level.reserved,
         level.safety_stock,
         level.available,
-        level.exposed,
-        level.unallocated,
+        number(level.exposed) if with_shelves else "",
+        number(level.unallocated) if with_shelves else "",
         number(level.deficit) if level.deficit else "",
     )
 
