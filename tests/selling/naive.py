@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from connectors.base import ListingKey
+from gateway.domain.commands import ReserveLine, ReserveStock
+from gateway.domain.errors import GatewayError, InsufficientStock
 from gateway.domain.groups import Wish
 from gateway.domain.listings import Listing
 from gateway.domain.selling import MoveWatermark, OrderState, OrderTaken, TakeOrder, WatermarkMoved
@@ -62,6 +64,17 @@ class NaiveScript:
                 return OrderTaken(changed=known != command)
             case MoveWatermark(watermark=watermark):
                 return WatermarkMoved(watermark)
+            case ReserveStock(lines=lines):
+                return self._reserve(lines)
+        return None
+
+    def _reserve(self, lines: Iterable[ReserveLine]) -> GatewayError | None:
+        """Somebody beside the platforms takes what he finds."""
+        left = self._left()
+        if any(left[line.sku] < line.quantity for line in lines):
+            return InsufficientStock("the script knows of no more")
+        for line in lines:
+            self.units[line.sku] -= line.quantity
         return None
 
     def _count(self, order: TakeOrder | None, sign: int) -> None:

@@ -22,6 +22,10 @@ from tests.selling.timeline import Timeline
 LOOK_SECONDS = 0.1
 
 
+# Roughly Taobao, Douyin and Kuaishou.
+TEMPERS = (Temper(), Temper(idempotent=True), Temper(whole_seconds=False))
+
+
 class World:
     """Everything, from one seed.
 
@@ -38,7 +42,7 @@ class World:
         skus: int = 1,
         locations: tuple[str, ...] = ("main",),
         kit: bool = False,
-        tempers: tuple[Temper, ...] = (Temper(), Temper(idempotent=True), Temper(whole_seconds=False)),
+        tempers: tuple[Temper, ...] = TEMPERS,
         selling_seconds: float = 90.0,
         demand: float = 2.5,
         policy: Policy | None = None,
@@ -55,11 +59,11 @@ class World:
         codes = [f"SKU-{number}" for number in range(skus)]
         self.ledger = Ledger(timeline, codes, locations)
         self.naive = NaiveScript(timeline, self.ledger.listings, dict.fromkeys(codes, units)) if naive else None
-        gateway: Gateway = self.naive or self.ledger
+        self.gateway: Gateway = self.naive or self.ledger
         weights = [self.random.uniform(1, 6) for _ in names]
         rate = demand * units * skus / selling_seconds
         self.platforms = [
-            Platform(timeline, gateway, plan, name, temper, rate * weight / sum(weights))
+            Platform(timeline, self.gateway, plan, name, temper, rate * weight / sum(weights))
             for name, temper, weight in zip(names, tempers, weights, strict=True)
         ]
         self.could_oversell = self.oversold = 0
@@ -173,7 +177,7 @@ class World:
         self.timeline.at(2.0, self._reserve)
         sku = self.random.choice(sorted(self.ledger.rules))
         wish = ReserveStock(f"direct-{self.timeline.new_number()}", (ReserveLine(sku, 1),), 600_000)
-        (outcome,) = self.ledger.apply(wish)
+        (outcome,) = self.gateway.apply(wish)
         if not isinstance(outcome, GatewayError):
             self.directly_reserved += 1
             self.direct_of[sku] = self.direct_of.get(sku, 0) + 1
