@@ -177,16 +177,16 @@ class Book:
         absorbed_by_revision: int = 0,
     ) -> Level:
         """Append a movement and return the level after it; raises `QuantityOverflow` (R13)."""
-        on_hand = level.on_hand + on_hand_change
-        if on_hand > UNITS_MAX:
+        on_hand, reserved = level.on_hand + on_hand_change, level.reserved + reserved_change
+        if on_hand > UNITS_MAX or reserved > UNITS_MAX:
+            most = max(on_hand, reserved)
             raise QuantityOverflow(
-                f"{level.sku} at {level.location} would hold {on_hand} units; a level holds at most {UNITS_MAX}",
+                f"{level.sku} at {level.location} would hold {most} units; a level holds at most {UNITS_MAX}",
                 field=_QUANTITY_FIELD.get(kind, "quantity"),
                 units_max=UNITS_MAX,
             )
         self.revision = revision = self.revision + 1
         safety = level.safety_stock if safety_stock is None else safety_stock
-        reserved = level.reserved + reserved_change
         is_count = kind is MovementKind.COUNT and not absorbed_by_revision
         happened = occur_time or self.now
         after = Level(

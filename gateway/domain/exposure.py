@@ -347,7 +347,10 @@ def given_back(rule: ChannelRule, state: OrderState, line: KnownLine) -> int:
     """Sales the platform has put back on its shelf for this line."""
     if state is OrderState.CLOSED:
         return line.line.quantity if rule.facts.close_restores else 0
-    return line.line.refunded if rule.facts.refund_restores and not line.line.shipped else 0
+    if not rule.facts.refund_restores:
+        return 0
+    # What was refunded before the rest was shipped is back all the same.
+    return line.returned if line.line.shipped else max(line.line.refunded, line.returned)
 
 
 def _set_exposure(book: Book, rule: ChannelRule, listing: Listing, state: ListingState, sales: int) -> ListingState:

@@ -207,12 +207,12 @@ def _seen_before(book: Book, rule: ChannelRule, listing: Listing, line: KnownLin
         state = ReservationState.COMMITTED
     if now.state is OrderState.CLOSED:
         return _give_up(book, rule, listing, line, state)
-    wanted_back = line.line.refunded if now.state is OrderState.PAID and not line.line.shipped else 0
+    back = 0 if line.line.shipped else line.line.refunded
     left = sum(share.sales for share in line.taken)
-    fewer = (
-        left - (line.line.quantity - line.returned) if now.state is OrderState.PLACED else wanted_back - line.returned
-    )
-    return _give_back(book, rule, listing, line, min(fewer, left), state) if fewer > 0 else line
+    fewer = min(left, left - (line.line.quantity - back))
+    if fewer > 0:
+        line = _give_back(book, rule, listing, line, fewer, state)
+    return replace(line, returned=max(line.returned, back))
 
 
 def _give_up(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, state: ReservationState) -> KnownLine:
@@ -238,12 +238,14 @@ def _give_back(
         left = sum(share.sales for share in rest)
         number = enumerate(listing.components, start=1)
         units = tuple(LineQuantity(place, left * component.units) for place, component in number)
-        if state is ReservationState.HELD:
+        if state is ReservationState.HELD and left:
             promises.resize(book, ResizeReservation("", line.reservation_id, units))
+        elif state is ReservationState.HELD:
+            promises.release(book, ReleaseReservation("", line.reservation_id))
         restores = rule.facts.close_restores
     if restores:
         _restore(book, listing, back)
-    return replace(line, taken=rest, returned=line.returned + sales)
+    return replace(line, taken=rest)
 
 
 def _return(book: Book, line: KnownLine, listing: Listing, sales: int) -> None:
