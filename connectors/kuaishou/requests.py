@@ -7,6 +7,7 @@ body of a POST (the official "API call" page; Kuaishou's demo).
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -25,6 +26,10 @@ VERSION = "1"
 WORDS_LENGTH_MAX = 200
 # A Java long.
 ID_DIGITS_MAX = 19
+# A call that is refused for one of these was not let in; the timestamp is one of the things that are checked.
+CHECKS = frozenset({"27", "28"})
+# A call is on its way for seconds at most, so that a clock that is found to be off by more was off before.
+CLOCK_ERROR_MIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -79,12 +84,7 @@ class Requests:
     async def ask(self, method: str, param: Mapping[str, Any], *, priority: float) -> Envelope:
         """A call that only reads; raises `Transient` where nobody answered."""
         try:
-            return await self.transport.call(
-                lambda: self._build("GET", method, param),
-                lambda response: self._read(method, response, writes=False),
-                priority=priority,
-                repeatable=True,
-            )
+            return await self._sent("GET", method, param, priority=priority, repeatable=True)
         except OutcomeUnknown as error:
             raise Transient(error.message, code=error.code) from error
 
@@ -92,12 +92,7 @@ class Requests:
         self, method: str, param: Mapping[str, Any], *, priority: float, repeatable: bool = False
     ) -> Envelope:
         """A call that writes; raises `OutcomeUnknown` where nobody answered or the platform stumbled."""
-        return await self.transport.call(
-            lambda: self._build("POST", method, param),
-            lambda response: self._read(method, response, writes=True),
-            priority=priority,
-            repeatable=repeatable,
-        )
+        return await self._sent("POST", method, param, priority=priority, repeatable=repeatable)
 
     async def call(
         self, build: Callable[[], httpx.Request], read: Callable[[bytes], T], *, priority: float, repeatable: bool
@@ -113,6 +108,28 @@ class Requests:
         for secret in self._secrets():
             text = text.replace(secret, "***")
         return refusal(result, text, writes=writes, now=self.transport.platform_now())
+
+    async def _sent(
+        self, verb: str, method: str, param: Mapping[str, Any], *, priority: float, repeatable: bool
+    ) -> Envelope:
+        stamped = self.transport.platform_now()
+
+        def build() -> httpx.Request:
+            nonlocal stamped
+            stamped = self.transport.platform_now()
+            return self._build(verb, method, param)
+
+        def read(response: httpx.Response) -> Envelope:
+            try:
+                return self._read(method, response, writes=verb == "POST")
+            except Rejected as error:
+                # The transport has set its clock by the date of this very answer: only the timestamp was wrong.
+                is_late = abs(self.transport.platform_now() - stamped) > CLOCK_ERROR_MIN
+                if error.code in CHECKS and is_late:
+                    raise Transient(error.message, code=error.code) from None
+                raise
+
+        return await self.transport.call(build, read, priority=priority, repeatable=repeatable)
 
     def _build(self, verb: str, method: str, param: Mapping[str, Any]) -> httpx.Request:
         params = {

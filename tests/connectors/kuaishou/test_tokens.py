@@ -179,12 +179,10 @@ async def test_a_scope_that_was_not_granted_is_refused(bench: Bench) -> None:
 
 
 async def test_a_wrong_clock_is_learned(open_bench: OpenBench) -> None:
-    """A platform whose clock is an hour off refuses one call, states its time, and takes the next."""
+    """A platform whose clock is an hour off refuses one try, states its time, and takes the next."""
     clock = Clock()
     clock.ahead = timedelta(hours=1)
     bench = await open_bench(clock=clock)
-    with pytest.raises(Rejected) as caught:
-        await bench.kuaishou.order("1")
-    assert caught.value.code == "28"
     assert await bench.kuaishou.order("1") is None
+    assert bench.transport.retries == 1
     assert abs(bench.transport.platform_now() - datetime.now(UTC) - timedelta(hours=1)) < timedelta(seconds=3)

@@ -1,0 +1,39 @@
+"""One server and one client for the whole folder; a storefront of each platform for every test that asks for one."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.connectors.contract.storefront import PLAIN, Stage, Storefront, Variant, open_stage, open_storefront
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of this folder run on one loop, which is the server's."""
+    for item in items:
+        if item.path.is_relative_to(HERE) and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def stage() -> AsyncIterator[Stage]:
+    async with open_stage() as one:
+        yield one
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def client() -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(verify=PLAIN, trust_env=False) as one:
+        yield one
+
+
+@pytest_asyncio.fixture(loop_scope="session", params=["taobao", "douyin", "kuaishou"])
+async def front(request: pytest.FixtureRequest, stage: Stage, client: httpx.AsyncClient) -> AsyncIterator[Storefront]:
+    """A shop on each of the three."""
+    async with open_storefront(Variant(request.param), stage, client) as one:
+        yield one
