@@ -177,7 +177,7 @@ class _Service:
 
     async def _beat(self) -> None:
         while True:
-            if self._is_serving or self._access.is_parked:
+            if self._is_serving or (self._access.is_parked and self._needs.text):
                 with self._said_if_refused():
                     await self._gateway.heartbeat(self._channel, self._vitals())
             await asyncio.sleep(self._settings.heartbeat_seconds)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from connectors.transport import Transport
-from tests.connectors.agent.desk import Desk, kuaishou_desk, taobao_desk
+from tests.connectors.agent.desk import Desk, douyin_desk, kuaishou_desk, taobao_desk
 
 
 @pytest.fixture
@@ -20,6 +20,13 @@ async def taobao() -> AsyncIterator[Desk]:
 async def kuaishou() -> AsyncIterator[Desk]:
     """A shop on Kuaishou."""
     async with kuaishou_desk() as desk:
+        yield desk
+
+
+@pytest.fixture
+async def douyin() -> AsyncIterator[Desk]:
+    """A shop on Douyin."""
+    async with douyin_desk() as desk:
         yield desk
 
 

@@ -12,6 +12,7 @@ from connectors.agent import Agent
 from connectors.base import ListingKey
 from connectors.gateway_client import GatewayAddress, GatewayClient
 from connectors.inbox import Inbox
+from connectors.sandbox.douyin import DouyinSandbox, DouyinSettings
 from connectors.sandbox.faults import Faults, Weather
 from connectors.sandbox.kuaishou import KuaishouSandbox, KuaishouSettings
 from connectors.sandbox.serving import serving
@@ -45,7 +46,10 @@ QUICK = AgentSettings(
     progress_seconds=1,
 )
 
-AnySandbox = TaobaoSandbox | KuaishouSandbox
+# Waits for an answer longer than any test lasts: killed before it gives up.
+PATIENT = replace(QUICK, limits=replace(LIMITS, deadline_seconds=60))
+
+AnySandbox = TaobaoSandbox | KuaishouSandbox | DouyinSandbox
 
 
 @dataclass
@@ -130,6 +134,15 @@ async def kuaishou_desk(shop: Shop | None = None, settings: KuaishouSettings | N
     names = ("app_key", "app_secret", "sign_secret", "message_secret")
     keys = {name: getattr(known, name) for name in names}
     async with _a_desk(sandbox, channel_pb2.PLATFORM_KUAISHOU, keys) as desk:
+        yield desk
+
+
+@asynccontextmanager
+async def douyin_desk(shop: Shop | None = None, settings: DouyinSettings | None = None) -> AsyncIterator[Desk]:
+    """On Douyin: a change repeated with its id is one change."""
+    sandbox = DouyinSandbox(shop or a_shop(), Faults(seed=1, weather=STILL), settings)
+    keys = {"app_key": sandbox.settings.app_key, "app_secret": sandbox.settings.app_secret}
+    async with _a_desk(sandbox, channel_pb2.PLATFORM_DOUYIN, keys) as desk:
         yield desk
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.sandbox.taobao import Refusal
 from gateway.v1.channel_pb2 import PushKind
-from tests.connectors.agent.desk import BOX, BOX_ID, CUP, CUP_ID, LIMITS, MUG, MUG_ID, Desk, quick, until
+from tests.connectors.agent.desk import BOX, BOX_ID, CUP, CUP_ID, LIMITS, MUG, MUG_ID, PATIENT, Desk, quick, until
 from tests.connectors.agent.gateway import APPLIED, LOWER, NOT_SENT, RAISE, REFUSED, TO_ZERO, UNKNOWN
 
 UPDATE = "taobao.item.quantity.update"
@@ -126,7 +126,7 @@ async def test_a_push_that_was_done_is_reported_again_on_the_next_stream(taobao:
 
 async def test_a_new_process_does_not_repeat_what_may_be_done(taobao: Desk) -> None:
     """After a kill amid a push, the next process says unknown at once and sends nothing."""
-    first = await taobao.serve()
+    first = await taobao.serve(PATIENT)
     taobao.faults.weather = replace(taobao.faults.weather, lose_answer=1.0)
     push_id = taobao.book.push(MUG_ID, RAISE, 4)
     await until(lambda: taobao.shown() == 14)
@@ -189,3 +189,28 @@ async def test_a_push_marked_unknown_is_left_alone(taobao: Desk, kind: PushKind.
     await taobao.report_on(taobao.book.push(CUP_ID, RAISE, 1))
     assert not taobao.book.reports_on(push_id)
     assert taobao.shown() == 10
+
+
+async def test_a_platform_that_knows_changes_again_is_asked_again(douyin: Desk) -> None:
+    """After a kill amid a push, the next process repeats it with its id; it is applied once and reported whole."""
+    first = await douyin.serve(PATIENT)
+    douyin.faults.weather = replace(douyin.faults.weather, lose_answer=1.0)
+    push_id = douyin.book.push(MUG_ID, RAISE, 4)
+    await until(lambda: douyin.shown() == 14)
+    await douyin.kill(first)
+    douyin.faults.weather = replace(douyin.faults.weather, lose_answer=0.0)
+    douyin.start()
+    report = await douyin.report_on(push_id)
+    assert (report.result, report.applied) == (APPLIED, 4)
+    assert douyin.shown() == 14
+
+
+async def test_lowerings_on_every_platform(douyin: Desk, kuaishou: Desk) -> None:
+    """Douyin and Kuaishou, too, give up what they show and no more."""
+    for desk in (douyin, kuaishou):
+        await desk.serve()
+        report = await desk.report_on(desk.book.push(MUG_ID, LOWER, 15))
+        assert (report.result, report.applied) == (APPLIED, 10)
+        report = await desk.report_on(desk.book.push(CUP_ID, TO_ZERO, 10))
+        assert (report.result, report.applied) == (APPLIED, 10)
+        assert (desk.shown(MUG), desk.shown(CUP)) == (0, 0)
