@@ -18,7 +18,7 @@ import httpx
 from connectors.contract import PlatformName
 from connectors.platforms import platform_of
 from connectors.sandbox.city import PLATFORMS, City, open_city
-from connectors.session.agents import running_agents
+from connectors.session.agents import SETTINGS, running_agents
 from connectors.session.figures import Figures
 from connectors.session.judge import Judge
 from connectors.session.live import Picture, See, every_second
@@ -32,6 +32,7 @@ from connectors.session.rooms import (
     is_open,
     picture_of,
     shop_pictures,
+    shown_in,
     sku_of,
     units_by_sku,
 )
@@ -181,7 +182,7 @@ async def _naive(city: City, units: dict[str, int]) -> AsyncIterator[None]:
     async with httpx.AsyncClient(trust_env=False) as client:
         outlets = {}
         for name, stall in city.stalls.items():
-            transport = Transport(client)
+            transport = Transport(client, SETTINGS.limits)
             platform = platform_of(PlatformName(name), stall.credentials_json, transport, stall.tokens)
             outlets[name] = Outlet(platform, transport)
         async with beside(NaivePusher(outlets, city.goods, units, since).run()):
@@ -193,4 +194,4 @@ async def _is_shown_everywhere(city: City) -> bool:
 
 
 async def _picture_of(city: City) -> Picture:
-    return Picture(shop_pictures(city, None))
+    return Picture(shop_pictures(city, shown_in(city)))

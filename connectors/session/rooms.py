@@ -67,7 +67,14 @@ def sku_of(city: City) -> Mapping[ListingKey, str]:
     return {key: good.sku for good in city.goods for key in good.keys.values()}
 
 
-def shop_pictures(city: City, numbers: list[ListedNumber] | None) -> tuple[ShopPicture, ...]:
+def shown_in(city: City) -> dict[str, int]:
+    """What each shop shows, all listings together."""
+    return {name: sum(display.shown for display in stall.shop.displays.values()) for name, stall in city.stalls.items()}
+
+
+def shop_pictures(
+    city: City, shown: Mapping[str, int], numbers: list[ListedNumber] | None = None
+) -> tuple[ShopPicture, ...]:
     """How the shops look; `numbers` is what the gateway believes, None if there is none."""
     exposure = dict.fromkeys(city.stalls, 0)
     for number in numbers or ():
@@ -75,7 +82,7 @@ def shop_pictures(city: City, numbers: list[ListedNumber] | None) -> tuple[ShopP
     return tuple(
         ShopPicture(
             name=name,
-            shown=sum(display.shown for display in stall.shop.displays.values()),
+            shown=shown[name],
             exposure=exposure[name] if numbers is not None else None,
             sold=stall.shop.tally.units_sold,
             refused=stall.shop.tally.refused,
@@ -88,11 +95,13 @@ def shop_pictures(city: City, numbers: list[ListedNumber] | None) -> tuple[ShopP
 async def picture_of(city: City, merchant: Merchant, figures: Figures) -> Picture:
     """Everything at this moment; what the gateway does not answer is left out."""
     needs = tuple(f"{channel}: {need}" for channel, need in figures.needs.items())
+    before = shown_in(city)
     try:
         numbers = await merchant.numbers()
         level = await merchant.level([good.sku for good in city.goods])
     except grpc.aio.AioRpcError:
-        return Picture(shop_pictures(city, None), needs=("the gateway does not answer", *needs))
-    return Picture(
-        shop_pictures(city, numbers), level, figures.sync_delays(RECENT), figures.intake_delays(RECENT), needs
-    )
+        return Picture(shop_pictures(city, before), needs=("the gateway does not answer", *needs))
+    # The gateway was asked at some moment in between: what was shown then is not less than the lower of the two.
+    shown = {name: min(before[name], after) for name, after in shown_in(city).items()}
+    shops = shop_pictures(city, shown, numbers)
+    return Picture(shops, level, figures.sync_delays(RECENT), figures.intake_delays(RECENT), needs)
