@@ -6,9 +6,10 @@ same connectors as the agents do, and is told nothing that they are not told.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from connectors.base import Change, ListingKey, OrderSnapshot, OrderState, Platform, Shelf
 from connectors.errors import ConnectorError
@@ -43,23 +44,22 @@ class NaivePusher:
         self.writes = 0
 
     async def run(self) -> None:
-        """Go on until cancelled."""
-        while True:
-            await self.round()
-            await asyncio.sleep(ROUND_SECONDS)
+        """Go on until cancelled; no platform waits for another."""
+        async with asyncio.TaskGroup() as group:
+            for name in self._outlets:
+                group.create_task(_again_and_again(partial(self._take_in, name)))
+                group.create_task(_again_and_again(partial(self._write_all, name)))
 
     async def round(self) -> None:
         """Ask every platform for its orders, then write what is left to each."""
-        await asyncio.gather(*(self._take_in(name) for name in self._outlets))
-        left = {good.sku: max(0, self._units[good.sku] - self._sold(good)) for good in self._goods}
-        await asyncio.gather(
-            *(
-                self._write(name, good.keys[name], left[good.sku])
-                for name in self._outlets
-                for good in self._goods
-                if self._written.get((name, good.keys[name])) != left[good.sku]
-            )
-        )
+        await asyncio.gather(*map(self._take_in, self._outlets))
+        await asyncio.gather(*map(self._write_all, self._outlets))
+
+    async def _write_all(self, name: str) -> None:
+        for good in self._goods:
+            left = max(0, self._units[good.sku] - self._sold(good))
+            if self._written.get((name, good.keys[name])) != left:
+                await self._write(name, good.keys[name], left)
 
     async def _take_in(self, name: str) -> None:
         outlet = self._outlets[name]
@@ -98,3 +98,9 @@ class NaivePusher:
             raise shelf
         if units != shelf.shown:
             await platform.change(Change(key, units - shelf.shown, f"naive-{self.writes}"))
+
+
+async def _again_and_again(act: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await act()
+        await asyncio.sleep(ROUND_SECONDS)
