@@ -132,10 +132,14 @@ class Merchant:
             if not token:
                 return units
 
-    async def drifts(self) -> int:
-        """Readings that did not fit; the newest so many at most."""
+    async def drifts(self) -> list[str]:
+        """Readings that did not fit, newest first, as sentences; the newest so many at most."""
         page = await self._ask(self._selling.ListDrift, selling_pb.ListDriftRequest(page_size=PAGE_SIZE))
-        return len(page.drifts)
+        return [
+            f"{drift.channel} showed {drift.shown}, which leaves {drift.exposure_least} to {drift.exposure_most}; "
+            f"believed {drift.exposure_before}"
+            for drift in page.drifts
+        ]
 
     async def shortfall_units(self) -> int:
         """Units sold that cannot be served, resolved or not."""

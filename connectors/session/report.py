@@ -1,7 +1,7 @@
 """What a session came to: one document for programs, one page for people, and whether it was good."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class Books:
     on_hand_expected: int
     reserved: int
     shortfall_units: int
-    drifts: int
+    drifts: Sequence[str]
 
     @property
     def add_up(self) -> bool:
@@ -133,8 +133,9 @@ def _sentences(report: Report) -> list[str]:
         lines.append(
             f"The ledger: {'consistent' if books.consistent else 'NOT CONSISTENT'}, on hand {books.on_hand:,} "
             f"(should be {books.on_hand_expected:,}), reserved {books.reserved:,}, "
-            f"shortfalls {books.shortfall_units:,}, drift {books.drifts:,}."
+            f"shortfalls {books.shortfall_units:,}, drift {len(books.drifts):,}."
         )
+        lines += [f"Drift: {drift}." for drift in books.drifts]
     if not report.settled:
         lines.append("It did NOT SETTLE in time: a push, a reading or an order was still under way.")
     return lines

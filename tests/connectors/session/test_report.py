@@ -22,7 +22,7 @@ VERDICT = Verdict(
     refused={"taobao": 9, "douyin": 4},
     refused_with_stock={"taobao": 1, "douyin": 0},
 )
-BOOKS = Books(consistent=True, on_hand=5, on_hand_expected=5, reserved=0, shortfall_units=0, drifts=0)
+BOOKS = Books(consistent=True, on_hand=5, on_hand_expected=5, reserved=0, shortfall_units=0, drifts=())
 DELAYS = Delays(0.05, 0.09, 0.1, 0.2)
 GOOD = Report(
     seed=7,
