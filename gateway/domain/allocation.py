@@ -81,7 +81,7 @@ def divide(situation: Situation) -> tuple[Wants, set[int]]:
     """What each listing should have at each location, in sales; and those whose policy lets them show others' units."""
     wants: Wants = {}
     permitted: set[int] = set()
-    shares = {sku: _divide_sku(situation, sku) for sku in sorted(_skus(situation))}
+    shares = {sku: _divide_sku(situation, sku, sellers) for sku, sellers in _sellers(situation).items()}
     for listing in situation.listings:
         serving = _serving(situation, listing)
         by_place = {
@@ -101,10 +101,11 @@ def divide(situation: Situation) -> tuple[Wants, set[int]]:
 # ---- dividing one SKU
 
 
-def _divide_sku(situation: Situation, sku: str) -> tuple[dict[tuple[int, str], int], set[int]]:
+def _divide_sku(
+    situation: Situation, sku: str, sellers: Sequence[Listing]
+) -> tuple[dict[tuple[int, str], int], set[int]]:
     """Units for each (listing, location), and the listings that may show what others show."""
     policy = _policy(situation, sku)
-    sellers = [listing for listing in situation.listings if any(one.sku == sku for one in listing.components)]
     room = _room(situation, sku, policy)
     if policy.kind is PolicyKind.SHARED and sum(room.values()) > policy.escrow_below:
         return _share_all(situation, sku, policy, sellers, room), {one.listing_id for one in sellers}
@@ -320,10 +321,7 @@ def _is_limited(situation: Situation, listing: Listing, want: Mapping[str, int])
 
 def _has_room(situation: Situation, listing: Listing) -> bool:
     """True if some of its SKUs' units are unallocated: who starves can have those."""
-    return all(
-        any(level.unallocated > 0 for (sku, _), level in situation.levels.items() if sku == one.sku)
-        for one in listing.components
-    )
+    return all(any(_unallocated(situation, one.sku, at) for at in situation.locations) for one in listing.components)
 
 
 def _lowering(situation: Situation, listing: Listing, over: tuple[Share, ...]) -> PlanPush:
@@ -362,8 +360,13 @@ def _risk(situation: Situation, listing: Listing) -> float:
 # ---- looking things up
 
 
-def _skus(situation: Situation) -> set[str]:
-    return {one.sku for listing in situation.listings for one in listing.components}
+def _sellers(situation: Situation) -> dict[str, list[Listing]]:
+    """By SKU, the listings that sell it."""
+    found: dict[str, list[Listing]] = {}
+    for listing in situation.listings:
+        for sku in dict.fromkeys(one.sku for one in listing.components):
+            found.setdefault(sku, []).append(listing)
+    return found
 
 
 def _policy(situation: Situation, sku: str) -> Policy:
