@@ -136,8 +136,10 @@ class Access:
             try:
                 await self._look()
                 backoff.succeeded()
+                self._needs.settle("credentials")
             except GatewayRefused as error:
-                self._park(f"the gateway hands out no credentials: {error.message}")
+                # What we have may do for a while; if we have nothing, nothing is open.
+                self._needs.want("credentials", f"the gateway hands out none: {error.message}")
                 await backoff.pause()
             except (GatewayError, ConnectorError) as error:
                 log.warning("tokens not tended", extra={"channel": self._channel, "error": type(error).__name__})
@@ -152,14 +154,15 @@ class Access:
                 await self._renew_or_say()
 
     async def _renew_or_say(self) -> None:
-        """Early, a refusal is only a warning: the token still works."""
+        """A refusal while the token should still work is a warning; if it does not, the next call parks us again."""
         try:
             await self._renew()
         except AuthExpired as error:
-            if self.is_parked or self._remaining_seconds() <= 0:
+            if self._remaining_seconds() <= 0:
                 self._park(f"the seller must authorise the app again: {error.message}")
             else:
-                self._needs.want(_NEED, f"the seller must authorise the app again soon: {error.message}")
+                self._needs.want(_NEED, f"the seller must authorise the app again: {error.message}")
+                self._is_open.set()
 
     async def _through(self, call: Callable[[], Awaitable[T]]) -> T:
         used = self._tokens()

@@ -135,7 +135,9 @@ class Inbox:
         try:
             yield
         finally:
-            del self._doors[channel]
+            # Another agent for the same channel may have taken its place.
+            if self._doors.get(channel) is door:
+                del self._doors[channel]
 
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[str]:

@@ -71,6 +71,7 @@ class Reader:
         self._has_asked = asyncio.Event()
         self._listing_ids: dict[ListingKey, int] = {}
         self._misunderstood: dict[int, int] = {}
+        self._failing: dict[int, Backoff] = {}
 
     def ask(self, order: ReadOrder) -> None:
         """Read a listing by a call that begins from now on; a later wish for the same listing counts instead."""
@@ -94,20 +95,18 @@ class Reader:
 
     async def answer(self, pushes: PushesKnown) -> None:
         """Read what is asked for, until cancelled."""
-        backoff = Backoff(self._settings.reread_seconds, self._settings.backoff_seconds_max)
         while True:
             await self._has_asked.wait()
             await self._access.open()
             orders = self._next_asked(self._access.platform.capabilities.reads_at_once)
             left = await self._read(orders, pushes)
-            for order in left:
-                self._asked.setdefault(order.listing_id, order)
+            for order in orders:
+                if order.listing_id not in left:
+                    self._failing.pop(order.listing_id, None)
+                elif order.read_id:
+                    self._ask_later(order)
             if not self._asked:
                 self._has_asked.clear()
-            if left:
-                await backoff.pause(self._access.transport.limiter.banned_seconds)
-            else:
-                backoff.succeeded()
 
     async def go_round(self, pushes: PushesKnown) -> None:
         """Read all listings, again and again, as fast as the round is long and spare calls allow; until cancelled."""
@@ -164,8 +163,21 @@ class Reader:
             del self._asked[order.listing_id]
         return chosen
 
-    async def _read(self, orders: Sequence[ReadOrder], pushes: PushesKnown) -> list[ReadOrder]:
-        """Read and report; those that are still to be read."""
+    def _ask_later(self, order: ReadOrder) -> None:
+        """One listing that cannot be read at present holds up no other."""
+        settings = self._settings
+        backoff = self._failing.setdefault(
+            order.listing_id, Backoff(settings.reread_seconds, settings.backoff_seconds_max)
+        )
+        seconds = max(backoff.failed(), self._access.transport.limiter.banned_seconds)
+        asyncio.get_running_loop().call_later(seconds, self._ask_again, order)
+
+    def _ask_again(self, order: ReadOrder) -> None:
+        self._asked.setdefault(order.listing_id, order)
+        self._has_asked.set()
+
+    async def _read(self, orders: Sequence[ReadOrder], pushes: PushesKnown) -> set[int]:
+        """Read and report; the listings that are still to be read."""
         # What was over when the platform had not been asked yet.
         orders = [
             replace(one, after_push_id=max(one.after_push_id, pushes.last_over(one.listing_id))) for one in orders
@@ -176,16 +188,16 @@ class Reader:
         except ConnectorError as error:
             shelves = dict.fromkeys((order.key for order in orders), error)
         span = watch.span()
-        readings, left = [], []
+        readings, left = [], set()
         for order in orders:
             reading = self._reading(order, shelves[order.key], span)
             if reading is None:
-                left.append(order)
+                left.add(order.listing_id)
             else:
                 readings.append(reading)
         if readings and not await self._report(readings):
-            return [order for order in orders if order.read_id]
-        return [order for order in left if order.read_id]
+            return {order.listing_id for order in orders}
+        return left
 
     def _reading(self, order: ReadOrder, shelf: Shelf | ConnectorError, span: Span) -> ShelfReading | None:
         """What to report; None if another try may tell more."""
