@@ -31,6 +31,7 @@ T = TypeVar("T")
 # Nothing of the request has left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 THROTTLE_SECONDS = 1.0
+FIRST_YEAR, LAST_YEAR = 2000, 2100
 RATE_MIN = 0.5
 # Most urgent first; see `Limiter.turn`.
 TO_ZERO, LOWERING, RAISING, ORDERS, READING = 0, 2, 3, 1, 4
@@ -246,6 +247,11 @@ class Transport:
             stated = parsedate_to_datetime(response.headers["date"])
         except (KeyError, ValueError):
             return
+        # A time that no platform has; sums with it would leave the calendar.
+        if not FIRST_YEAR <= stated.year <= LAST_YEAR:
+            return
+        # Without a zone it is UTC, as HTTP demands of all.
+        stated = stated.replace(tzinfo=stated.tzinfo or UTC)
         offset = stated - datetime.now(UTC)
         # A second's granularity: keep to the old reading while the new one agrees with it.
         if abs(offset - self._offset) > timedelta(seconds=1.5):

@@ -15,7 +15,7 @@ import msgspec
 from connectors.base import BelowZeroRule, Tokens
 from connectors.douyin.codes import OK, PART_FAILED, AlreadyKnown, error_of
 from connectors.douyin.signing import SignMethod, canonical, method_of, request_sign
-from connectors.errors import Misunderstood, OutcomeUnknown, Rejected, Transient
+from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Transient
 from connectors.transport import Transport
 
 PRODUCTION = "https://openapi-fxg.jinritemai.com"
@@ -105,7 +105,10 @@ class Caller:
             return self._request(path, param_json)
 
         def read(response: httpx.Response) -> T:
-            return opened(method_of(path), response.content, answer, is_private=not writes, fine=fine)
+            try:
+                return opened(method_of(path), response.content, answer, is_private=not writes, fine=fine)
+            except ConnectorError as error:
+                raise self._discreet(error) from None
 
         try:
             return await self.transport.call(build, read, priority=priority, repeatable=True)
@@ -113,6 +116,16 @@ class Caller:
             if not writes or tries == 1 or isinstance(error, AlreadyKnown):
                 raise
             raise OutcomeUnknown(f"refused after an earlier try: {error.message}", code=error.code) from error
+
+    def _discreet(self, error: ConnectorError) -> ConnectorError:
+        """The same error; should the platform have quoted a secret, without it."""
+        for secret in (self.credentials.app_secret, self.tokens.access_token, self.tokens.refresh_token):
+            if secret:
+                error.message, error.code = error.message.replace(secret, "***"), error.code.replace(secret, "***")
+                if isinstance(error, Misunderstood):
+                    error.body = error.body.replace(secret.encode(), b"***")
+        error.args = (error.message,)
+        return error
 
     def _request(self, path: str, param_json: bytes) -> httpx.Request:
         app, method = self.credentials, method_of(path)

@@ -99,14 +99,12 @@ class Requests:
     ) -> T:
         """A call outside the envelope and its signature (the OAuth endpoints)."""
         return await self.transport.call(
-            build, lambda response: read(_body(response)), priority=priority, repeatable=repeatable
+            build, lambda response: read(_content(response)), priority=priority, repeatable=repeatable
         )
 
     def refused(self, method: str, result: int, words: str | None, *, writes: bool) -> ConnectorError:
         """The error for `result`, in the platform's words, with what must not be told blacked out."""
-        text = f"{method}: {result} {words or ''}".strip()[:WORDS_LENGTH_MAX]
-        for secret in self._secrets():
-            text = text.replace(secret, "***")
+        text = self._without_secrets(f"{method}: {result} {words or ''}".strip())[:WORDS_LENGTH_MAX]
         return refusal(result, text, writes=writes, now=self.transport.platform_now())
 
     async def _sent(
@@ -148,14 +146,25 @@ class Requests:
         return httpx.Request(verb, url, data=params)
 
     def _read(self, method: str, response: httpx.Response, *, writes: bool) -> Envelope:
-        body = _body(response)
         try:
-            envelope = msgspec.json.decode(body, type=Envelope)
+            envelope = msgspec.json.decode(_content(response), type=Envelope)
+        except Misunderstood as error:
+            raise Misunderstood(f"{method}: {error}", body=self._tellable(response.content)) from None
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise Misunderstood(f"{method}: {_place(error)}", body=_tellable(body)) from None
+            raise Misunderstood(f"{method}: {_place(error)}", body=self._tellable(response.content)) from None
         if envelope.result == SUCCESS:
             return envelope
         raise self.refused(method, envelope.result, envelope.error_msg, writes=writes)
+
+    def _tellable(self, body: bytes) -> bytes:
+        """What of an answer may be logged: a front's page of HTML; JSON may hold a buyer or a token."""
+        is_page = body.lstrip()[:1] == b"<"
+        return self._without_secrets(body.decode(errors="replace")).encode() if is_page else b""
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets():
+            text = text.replace(secret, "***")
+        return text
 
     def _secrets(self) -> list[str]:
         credentials, tokens = self.credentials, self.tokens
@@ -176,17 +185,13 @@ def number(identity: str, what: str) -> int:
     return int(identity)
 
 
-def _body(response: httpx.Response) -> bytes:
+def _content(response: httpx.Response) -> bytes:
+    """The body of an answer of the platform itself; raises what a front's answer means."""
     if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
         raise Throttled("HTTP 429 from the platform's front", code="429")
     if response.status_code != HTTPStatus.OK:
-        raise Misunderstood(f"HTTP {response.status_code}", body=_tellable(response.content))
+        raise Misunderstood(f"HTTP {response.status_code}")
     return response.content
-
-
-def _tellable(body: bytes) -> bytes:
-    """What of an answer may be logged: a front's page of HTML; JSON may hold a buyer or a token."""
-    return body if body.lstrip()[:1] == b"<" else b""
 
 
 def _place(error: Exception) -> str:
