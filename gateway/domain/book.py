@@ -21,7 +21,6 @@ from gateway.domain.errors import (
     ListingUnknown,
     LocationUnknown,
     QuantityOverflow,
-    RequestIdReused,
     ReservationUnknown,
     SkuUnknown,
 )
@@ -66,7 +65,7 @@ class Book:
         self.shortfalls: list[Shortfall] = []
         self.pushes: list[PushRecord] = []
         self.drifts: list[Drift] = []
-        self.recent_orders = recent_orders or {}
+        self._recent_orders = recent_orders or {}
         self._reservation_number = self._first_reservation_number = counters.reservation
         self._shortfall_number = counters.shortfall
         self._push_number = counters.push
@@ -144,6 +143,17 @@ class Book:
         """The order as we know it, if we do."""
         return self._orders.get((channel, order_id))
 
+    def orders_since_reading(self, listing: Listing) -> dict[str, KnownOrder] | None:
+        """By id, at least the orders of its channel that may have changed since its reading began, as they are now.
+
+        None if they were not loaded, for it was not read by then.
+        """
+        loaded = self._recent_orders.get(listing.listing_id)
+        if loaded is None:
+            return None
+        here = {order_id: order for (channel, order_id), order in self._orders.items() if channel == listing.channel}
+        return {order.order_id: order for order in loaded} | here
+
     def has_resolved(self, reservation_id: int) -> bool:
         """True if the reservation is here, and open no more."""
         reservation = self._reservations.get(reservation_id)
@@ -152,11 +162,7 @@ class Book:
     def first_answer(self, command: AnyCommand) -> AnyAnswer | None:
         """The answer this request id got before, if it did; raises `RequestIdReused` for other content (R10)."""
         known = self._recorded.get(command.request_id)
-        if known is None:
-            return None
-        if known.command != command:
-            raise _reused(known.command, command)
-        return known.answer
+        return None if known is None else known.answer_to(command)
 
     # ---- what changes
 
@@ -386,15 +392,3 @@ class Book:
     def _put(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         self._undo.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
-
-
-def _reused(known: AnyCommand, command: AnyCommand) -> RequestIdReused:
-    field = "command"
-    if type(known) is type(command):
-        names = command.__struct_fields__
-        field = next(name for name in names if getattr(known, name) != getattr(command, name))
-    return RequestIdReused(
-        f"request_id {command.request_id!r} was used before with another {field}; choose a new id for a new request",
-        field=field,
-        request_id=command.request_id,
-    )

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from gateway.domain.errors import RequestIdReused
 from gateway.domain.reservations import Reservation
 from gateway.domain.stock import Level, Shortfall
 
@@ -205,3 +206,17 @@ class Recorded(Struct, frozen=True, gc=False):
 
     command: AnyCommand
     answer: AnyAnswer
+
+    def answer_to(self, command: AnyCommand) -> AnyAnswer:
+        """The answer again; raises `RequestIdReused`, naming the first field that differs, for another command."""
+        if self.command == command:
+            return self.answer
+        field = "command"
+        if type(self.command) is type(command):
+            names = command.__struct_fields__
+            field = next(name for name in names if getattr(self.command, name) != getattr(command, name))
+        raise RequestIdReused(
+            f"request_id {command.request_id!r} was used before with another {field}; a new request needs a new id",
+            field=field,
+            request_id=command.request_id,
+        )

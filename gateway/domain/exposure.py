@@ -68,6 +68,7 @@ from gateway.domain.selling import (
     Drift,
     JudgeReading,
     KnownLine,
+    KnownOrder,
     ListingChanged,
     OrderState,
     PlanPush,
@@ -167,9 +168,10 @@ def judge_reading(book: Book, command: JudgeReading) -> ListingChanged:
     """Let a reading say what it proves, if the watermark has passed it; see the top of this file."""
     listing = book.listing(command.listing_id)
     rule, state, reading = book.channel(listing.channel), listing.state, listing.state.reading
-    if reading is None or not has_passed(rule, reading):
+    since = book.orders_since_reading(listing)
+    if reading is None or since is None or not has_passed(rule, reading):
         return ListingChanged(listing, changed=False)
-    least, most = _bounds(book, listing, rule, reading)
+    least, most = _bounds(listing, rule, reading, since.values())
     known, push = state.sales_left, state.push
     if state.exposure is None:
         state = _set_exposure(book, rule, listing, replace(state, exposure=()), most)
@@ -324,11 +326,11 @@ def _settle(book: Book, listing: Listing, push: Push, report: ReportPush, applie
 # ---- judging
 
 
-def _bounds(book: Book, listing: Listing, rule: ChannelRule, reading: Reading) -> tuple[int, int]:
+def _bounds(listing: Listing, rule: ChannelRule, reading: Reading, orders: Iterable[KnownOrder]) -> tuple[int, int]:
     """The least and the most that the listing may still sell now, by a reading that the watermark has passed."""
     begin, end = reading.begin_time - rule.facts.margin, reading.end_time + rule.facts.margin
     sold_surely = sold_maybe = back_surely = back_maybe = 0
-    for order in book.recent_orders.get(listing.listing_id, ()):
+    for order in orders:
         for line in order.lines:
             if line.listing_id != listing.listing_id or line.take_time is None:
                 continue

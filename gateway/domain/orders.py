@@ -133,10 +133,11 @@ def _merged_line(known: OrderLine | None, now: OrderLine, is_newer: bool) -> Ord
     if known is None:
         return now
     times = [time for time in (known.given_back_time, now.given_back_time) if time is not None]
+    quantity = now.quantity if is_newer else min(known.quantity, now.quantity)
     return replace(
         now,
-        quantity=now.quantity if is_newer else min(known.quantity, now.quantity),
-        refunded=max(known.refunded, now.refunded),
+        quantity=quantity,
+        refunded=min(quantity, max(known.refunded, now.refunded)),
         shipped=known.shipped or now.shipped,
         given_back_time=max(times, default=None),
     )

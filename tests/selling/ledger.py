@@ -46,7 +46,8 @@ class Ledger:
         needed = needs(commands)
         orders = {key: self.orders[key] for key in needed.orders if key in self.orders}
         ids = {line.reservation_id for order in orders.values() for line in order.lines}
-        recent = {number: self._recent(self.listings[number]) for number in needed.readings}
+        read = [self.listings[number] for number in needed.readings if self.listings[number].state.reading]
+        recent = {listing.listing_id: self._recent(listing) for listing in read}
         book = Book(
             now=self.timeline.time,
             counters=self.counters,
@@ -88,7 +89,6 @@ class Ledger:
 
     def _recent(self, listing: Listing) -> list[KnownOrder]:
         reading = listing.state.reading
-        if reading is None:
-            return []
+        assert reading is not None, "one that was read"
         since = reading.begin_time - self.channels[listing.channel].facts.margin
         return [o for o in self.orders.values() if o.channel == listing.channel and o.update_time > since]
