@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from connectors.contract import GatewayError
 from connectors.sandbox.city import SKUS_MAX, WEATHERS
 from connectors.session.live import console, showing
 from connectors.session.playing import SessionSettings, play_naively, play_session
@@ -64,13 +65,23 @@ def up(
         result = asyncio.run(_stoppable(_play(settings, terminal, naive=naive)))
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(EXIT_INTERRUPTED if session_seconds else 0) from None
+    except (GatewayError, OSError, ExceptionGroup) as error:
+        typer.echo(_said(error), err=True)
+        raise typer.Exit(EXIT_FAILED) from error
     if report is not None:
-        report.write_text(result.json() + "\n", encoding="utf-8")
+        _write(report, result)
     if as_json:
         typer.echo(result.json())
     else:
         show(result, terminal)
     raise typer.Exit(0 if result.is_good else EXIT_FAILED)
+
+
+def _write(report: Path, result: Report) -> None:
+    try:
+        report.write_text(result.json() + "\n", encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"the report could not be written: {error.filename}: {error.strerror}", err=True)
 
 
 async def _play(settings: SessionSettings, terminal: Console, *, naive: bool) -> Report:
@@ -89,6 +100,19 @@ async def _stoppable(coroutine: Coroutine[Any, Any, Any]) -> Any:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
     return await coroutine
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, in one line; raises it again if it is a fault of this program."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case GatewayError():
+            return f"the gateway: {error.code} {error.message}"
+        case OSError():
+            return f"{error.filename or 'this machine'}: {error.strerror or error}"
+        case _:
+            raise error
 
 
 def _stop_with_stdin() -> None:

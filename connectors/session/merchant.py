@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc.aio
 
+from connectors.contract import GatewayError
 from connectors.sandbox.city import City, Stall
 from connectors.sandbox.shop import ShopFacts, TakesOn
 from gateway.v1 import catalog_pb2, channel_pb2
@@ -55,7 +56,7 @@ class ListedNumber:
 
 
 class Merchant:
-    """Calls for the merchant `main` of a gateway on this machine. Methods raise `grpc.aio.AioRpcError`."""
+    """Calls for the merchant `main` of a gateway on this machine. Methods raise `GatewayError`."""
 
     def __init__(self, address: str) -> None:
         """Nothing is sent yet."""
@@ -171,7 +172,10 @@ class Merchant:
         await self._ask(self._catalog.SetCredentials, credentials)
 
     async def _ask(self, method: Any, request: Any, deadline_seconds: float = DEADLINE_SECONDS) -> Any:
-        return await method(request, timeout=deadline_seconds)
+        try:
+            return await method(request, timeout=deadline_seconds)
+        except grpc.aio.AioRpcError as error:
+            raise GatewayError(error.details() or "no answer", code=error.code().name) from error
 
 
 def facts_of(shop: ShopFacts) -> channel_pb2.ChannelFacts:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-import grpc.aio
-
 from connectors.base import ListingKey
+from connectors.contract import GatewayError
 from connectors.sandbox.city import PLATFORMS, City, CitySettings, Good
 from connectors.sandbox.crowd import QUANTITIES, QUANTITY_SHARES, Crowd, CrowdSettings
 from connectors.session.figures import RECENT, Figures
@@ -99,7 +98,7 @@ async def picture_of(city: City, merchant: Merchant, figures: Figures) -> Pictur
     try:
         numbers = await merchant.numbers()
         level = await merchant.level([good.sku for good in city.goods])
-    except grpc.aio.AioRpcError:
+    except GatewayError:
         return Picture(shop_pictures(city, before), needs=("the gateway does not answer", *needs))
     # The gateway was asked at some moment in between: what was shown then is not less than the lower of the two.
     shown = {name: min(before[name], after) for name, after in shown_in(city).items()}

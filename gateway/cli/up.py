@@ -135,9 +135,12 @@ def _run(play: list[str]) -> int:
     command = [sys.executable, "-m", MODULE, "--with-parent", *play]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own program
     try:
-        return process.wait()
+        code = process.wait()
     except KeyboardInterrupt:
         process.terminate()
-        return process.wait()
+        code = process.wait()
     finally:
         stop(process)
+    if code < 0:
+        raise failure("ENDED", f"the platforms, buyers and agents were ended by {signal.Signals(-code).name}")
+    return code

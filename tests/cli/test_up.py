@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -109,6 +110,33 @@ async def test_it_stays_up_until_it_is_told_to_end(up: Up, folder: Path, number:
     _, err = await ended(process)
     assert process.returncode == 0, err
     assert not names_in(folder)
+
+
+async def test_nothing_runs_on_when_it_was_killed(up: Up) -> None:
+    """The gateway, the platforms and the agents go with it."""
+    process = await up("--listen", "127.0.0.1:0")
+    assert process.stdout is not None
+    text = ""
+    async with asyncio.timeout(SECONDS_MAX):
+        while "/shops\n" not in text.partition("douyin/away")[2]:
+            line = await process.stdout.readline()
+            assert line, (await ended(process))[1]
+            text += line.decode()
+        process.kill()
+        await process.wait()
+        for place in {*re.findall(r"127\.0\.0\.1:\d+", text)}:
+            await silence(place)
+
+
+async def silence(address: str) -> None:
+    """Wait until nobody answers there."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(*address.rsplit(":", 1))
+        except OSError:
+            return
+        writer.close()
+        await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize(
