@@ -1,5 +1,5 @@
 # The developer interface; `make` alone lists the targets. Needs Python 3.11 or newer and make, nothing else.
-# ARGS goes to the command behind run, test and bench: make run ARGS="--session 60s", make test ARGS="-k reserve".
+# ARGS goes to the command behind run, test, bench and peers: make run ARGS="--session 60s", make test ARGS="-k reserve".
 
 PYTHON ?= python3
 ARGS ?=
@@ -14,7 +14,7 @@ PROTOC = PATH="$(CURDIR)/$(BIN):$$PATH" python -m grpc_tools.protoc --fatal_warn
 	--proto_path="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench check format lint types imports proto-lint proto-current proto house clean generated
+.PHONY: help setup run test bench peers check format lint types imports proto-lint proto-current proto house clean generated
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,10 @@ test: $(STAMP) ## Run every test; two workers, each with its own PostgreSQL
 
 bench: $(STAMP) ## Measure the gateway
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Needs the registries of pip and npm the first time, and node for half of them.
+peers: $(STAMP) ## Have clients that others wrote talk to the sandboxes
+	$(BIN)/python -m tests.peers $(ARGS)
 
 check: lint types imports proto-lint proto-current house ## Everything a machine can judge without running the product
 
