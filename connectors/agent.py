@@ -13,7 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -42,6 +42,7 @@ from connectors.settings import AgentSettings
 from connectors.transport import Transport
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # Calls to a sandbox on this machine never go through a proxy.
 DIRECT: dict[str, httpx.AsyncBaseTransport | None] = {"all://127.0.0.1": None, "all://localhost": None}
@@ -101,7 +102,7 @@ class Agent:
         backoff = Backoff(self._settings.backoff_seconds, self._settings.backoff_seconds_max)
         while not self._stopping.is_set():
             try:
-                return await self._gateway.channel(self.channel)
+                return await unless(self._stopping, self._gateway.channel(self.channel))
             except GatewayError as error:
                 fields = {"channel": self.channel, "code": error.code, "said": error.message}
                 log.warning("gateway does not tell of the channel", extra=fields)
@@ -317,13 +318,24 @@ async def run_agents(
     async with asyncio.TaskGroup() as group:
         while not stopping.is_set():
             try:
-                for state in await gateway.channels():
+                for state in await unless(stopping, gateway.channels()) or ():
                     if state.channel not in running and wanted(state):
                         running[state.channel] = group.create_task(keep_running(state.channel))
             except GatewayError as error:
                 log.warning("channels not listed", extra={"code": error.code, "said": error.message})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), settings.channels_seconds)
+
+
+async def unless(stopping: asyncio.Event, doing: Coroutine[Any, Any, T]) -> T | None:
+    """What `doing` brings; None, and it is given up, if `stopping` is set first."""
+    task, end = asyncio.create_task(doing), asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({task, end}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for each in (task, end):
+            each.cancel()
 
 
 async def _stop_with(stopping: asyncio.Event, agent: Agent) -> None:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -54,6 +54,12 @@ class Book:
     answers_to_lose: int = 0
     bad_orders: set[str] = field(default_factory=set)
     page_failures: int = 0
+    bad_pushes: set[int] = field(default_factory=set)
+    # The next calls are told to come again, after so long.
+    busy_calls: int = 0
+    busy_seconds: float = 0.3
+    # A stream that is opened now says nothing after its beginning.
+    is_silent: bool = False
     streams: list["asyncio.Queue[pb.WatchAllocationsResponse]"] = field(default_factory=list)
     numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -135,7 +141,12 @@ class _Service:
             queue.put_nowait(pb.WatchAllocationsResponse(read_listing=read))
         queue.put_nowait(pb.WatchAllocationsResponse(current=pb.AllocationsCurrent()))
         book.streams.append(queue)
+        is_silent = book.is_silent
         try:
+            while is_silent and queue.qsize():
+                yield queue.get_nowait()
+            if is_silent:
+                await asyncio.Event().wait()
             while True:
                 try:
                     async with asyncio.timeout(request.progress_interval_ms / 1000):
@@ -150,6 +161,11 @@ class _Service:
                 book.streams.remove(queue)
 
     async def report_pushes(self, request: Any, context: Any) -> Any:
+        if self.book.busy_calls:
+            self.book.busy_calls -= 1
+            await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", self.book.busy_seconds)
+        if any(report.push_id in self.book.bad_pushes for report in request.reports):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "reports[0].applied: too many")
         for report in request.reports:
             self.book.settle(report)
         await self._lose_answer(context)
@@ -261,9 +277,13 @@ def _unary(answer: Callable[..., Any], request: type[Message]) -> Any:
     return grpc.unary_unary_rpc_method_handler(answer, request.FromString, _bytes_of)
 
 
-async def _abort(context: Any, code: grpc.StatusCode, reason: str) -> None:
+async def _abort(context: Any, code: grpc.StatusCode, reason: str, wait_seconds: float = 0.0) -> None:
     status = status_pb2.Status(code=code.value[0], message=reason)
     status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason, domain="stockgate"))
+    if wait_seconds:
+        delay = error_details_pb2.RetryInfo()
+        delay.retry_delay.FromTimedelta(timedelta(seconds=wait_seconds))
+        status.details.add().Pack(delay)
     details = (("grpc-status-details-bin", status.SerializeToString()),)
     await context.abort(code, reason, trailing_metadata=details)
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
@@ -85,6 +86,18 @@ async def test_killed_processes_neither_lose_nor_double_a_push(taobao: Desk, con
     assert (await taobao.report_on(begun)).result == UNKNOWN
     assert (await taobao.report_on(taobao.book.push(CUP_ID, RAISE, 1))).result == APPLIED
     assert taobao.shown() == 14
+
+
+async def test_it_ends_at_once_while_the_gateway_is_away(connect: Connect) -> None:
+    """SIGTERM ends it within seconds, whether the gateway answers or not."""
+    process = await connect("all", "--inbox", "127.0.0.1:0", "--address", "127.0.0.1:1")
+    assert process.stderr is not None
+    async with asyncio.timeout(END_SECONDS_MAX):
+        assert b"connectors begin" in await process.stderr.readline()
+    begun = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert (await ended(process))[0] == 0
+    assert time.monotonic() - begun < 5
 
 
 async def test_channels_of_other_platforms_are_left_alone(taobao: Desk, connect: Connect) -> None:

@@ -1,6 +1,6 @@
 """The whole way, on a real gateway: three platforms in harsh weather, buyers, and agents that are killed all the time.
 
-A judge who sees all shops looks at every event: what is sold and what could still be sold is never more than is on hand,
+A judge who sees all shops looks at every event: what is sold and could still be sold never exceeds what is on hand,
 however often an agent dies, and however many serve one channel.
 """
 

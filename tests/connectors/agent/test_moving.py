@@ -74,7 +74,7 @@ def test_a_change_that_differs_has_another_id() -> None:
 
 def test_words_are_one_short_line() -> None:
     """A platform's words are cut, and hold nothing that moves a terminal."""
-    said = outcome_of(progress(), Rejected("no\r\n\x1b[31m " + "x" * 1000, code="15")).error
-    assert said.startswith("15 no [31m xxx")
+    said = outcome_of(progress(), Rejected("no\r\n\x1b[31m " + "long" * 300, code="15")).error
+    assert said.startswith("15 no [31m long")
     assert len(said) == WORDS_MAX
     assert said.isprintable()
