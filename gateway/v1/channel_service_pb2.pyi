@@ -340,7 +340,9 @@ class ReportOrdersRequest(_message.Message):
 
     @_builtins.property
     def watermark(self) -> _timestamp_pb2.Timestamp:
-        """Every order updated up to this time, on the platform's clock, is in this page or was in one before; absent: not said."""
+        """All that has happened to orders up to this time, on the platform's clock, is in this page or was in one before. An
+        order that was updated since must be in as well: asking for updates up to this time only would miss it.
+        """
 
     def __init__(
         self,
