@@ -1,6 +1,6 @@
 """Use cases of stock: commands go to the writer, questions to the store.
 
-A read is one transaction on one snapshot. What the caller asks for and cannot be raises `GatewayError`.
+A read is one transaction. What the caller asks for and cannot be raises `GatewayError`.
 """
 
 from collections.abc import Sequence

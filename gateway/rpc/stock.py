@@ -64,10 +64,15 @@ async def apply_batch(call: Call, request: pb.ApplyBatchRequest) -> pb.ApplyBatc
     outcomes = iter(await call.merchant.ledger.apply(commands, _shift(spans, parsed), call.deadline))
     response = pb.ApplyBatchResponse()
     results = response.results
-    for name, command in zip(names, parsed, strict=True):
-        outcome = command if isinstance(command, GatewayError) else next(outcomes)
+    for place, (name, command) in enumerate(zip(names, parsed, strict=True)):
         result = results.add()
+        if isinstance(command, GatewayError):
+            result.error.CopyFrom(refusal_of(command).status)
+            continue
+        outcome = next(outcomes)
         if isinstance(outcome, GatewayError):
+            # The ledger names the field from the command's point of view.
+            outcome.field = outcome.field and f"items[{place}].{name}.{outcome.field}"
             result.error.CopyFrom(refusal_of(outcome).status)
         else:
             rendering.FILLERS[name](getattr(result, name), outcome)

@@ -58,6 +58,10 @@ async def test_one_refusal_disturbs_no_neighbour(client: Client) -> None:
     results = await apply(client, reserve(1), reserve(0), reserve(9), {}, reserve(1, sku="NOPE"), reserve(2))
     expected = ["reserve", "INVALID_ARGUMENT", "INSUFFICIENT_STOCK", "INVALID_ARGUMENT", "SKU_UNKNOWN", "reserve"]
     assert outcomes(results) == expected
+    # The ledger's refusals name the field from the batch's point of view, as the parser's do.
+    assert refusal_of(results[1].error).field == "items[1].reserve.lines[0].quantity"
+    assert refusal_of(results[2].error).field == "items[2].reserve.lines[0].quantity"
+    assert refusal_of(results[4].error).field == "items[4].reserve.lines[0].sku"
     assert refusal_of(results[1].error).field.endswith("lines[0].quantity")
     assert await units(client, "CUP") == (3, 3, 0)
 
