@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from connectors.sandbox.city import PLATFORMS, SKUS_MAX, WEATHERS, City, CitySettings, open_city
+from connectors.sandbox.city import PLATFORMS, SKUS_MAX, WEATHERS, City, CitySettings, Stall, open_city
 from connectors.sandbox.control import control_app
 from connectors.sandbox.crowd import Crowd, CrowdSettings
 from connectors.sandbox.serving import serving
@@ -19,6 +19,7 @@ EXIT_FAILED = 1
 # Three platforms, and the door to steer them.
 PORTS = len(PLATFORMS) + 1
 DEFAULT_PORT = 7101
+DEFAULT_INBOX = "127.0.0.1:8088"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -47,6 +48,9 @@ def sandbox(
     speed: Annotated[
         float, typer.Option("--speed", metavar="N", help="How much faster buyers pay.", min=0.01, max=100_000.0)
     ] = 1.0,
+    inbox: Annotated[
+        str, typer.Option("--inbox", metavar="HOST:PORT", help="The inbox of `stockgate connect`, for pushes.")
+    ] = DEFAULT_INBOX,
     as_json: Annotated[bool, typer.Option("--json", help="Print what there is as one JSON line.")] = False,
 ) -> None:
     """Play Taobao, Douyin and Kuaishou on this machine, with a shop each and buyers. Ctrl-C ends.
@@ -62,23 +66,24 @@ def sandbox(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # A caller whose answer the weather has lost is still waiting when its server ends.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    control_port = ports + len(PLATFORMS) if ports else 0
     try:
-        asyncio.run(
-            _run(
-                settings, CrowdSettings(seed, speed), rate / 60, ports + len(PLATFORMS) if ports else 0, as_json=as_json
-            )
-        )
+        asyncio.run(_run(settings, CrowdSettings(seed, speed), rate / 60, control_port, inbox, as_json=as_json))
     except OSError as error:
         typer.echo(f"cannot serve: {error.strerror}. Another sandbox? --ports 0 takes any free ones.", err=True)
         raise typer.Exit(EXIT_FAILED) from error
 
 
-async def _run(settings: CitySettings, crowd: CrowdSettings, rate: float, port: int, *, as_json: bool) -> None:
+async def _run(
+    settings: CitySettings, crowd: CrowdSettings, rate: float, port: int, inbox: str, *, as_json: bool
+) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         city = await stack.enter_async_context(open_city(settings))
+        for name, stall in city.stalls.items():
+            stall.push_url = f"http://{inbox}/inbox/{name}"
         buyers = Crowd(city.shops, city.likings(), dict.fromkeys(PLATFORMS, rate), crowd)
         control = await stack.enter_async_context(serving(control_app(city, buyers), port=port))
         typer.echo(json.dumps(_document(city, control)) if as_json else _told(city, control))
@@ -99,10 +104,8 @@ def _document(city: City, control: str) -> dict[str, object]:
         "shops": {
             name: {
                 "address": stall.address,
-                "credentials": stall.credentials,
-                "access_token": stall.tokens.access_token,
-                "refresh_token": stall.tokens.refresh_token,
-                "expire_time": stall.tokens.expire_time.isoformat() if stall.tokens.expire_time else None,
+                "credentials": _secrets(stall),
+                "push_url": stall.push_url,
                 "listings": [{"sku": good.sku, **good.keys[name]._asdict()} for good in city.goods],
             }
             for name, stall in city.stalls.items()
@@ -110,31 +113,47 @@ def _document(city: City, control: str) -> dict[str, object]:
     }
 
 
+def _secrets(stall: Stall) -> dict[str, str]:
+    """What `stockgate channel credentials` takes from its file."""
+    tokens = stall.tokens
+    expiry = {"expire_time": tokens.expire_time.isoformat()} if tokens.expire_time else {}
+    return {
+        **stall.credentials,
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        **expiry,
+    }
+
+
 def _told(city: City, control: str) -> str:
-    """What a person needs to point a connector at the city."""
+    """What a person needs to point a connector at the city, to be typed as it stands."""
     lines = ["Three platforms are open. They and their keys are for play only.", ""]
     for name, stall in city.stalls.items():
-        first = city.goods[0].keys[name]
         lines += [
-            f"{name} at http://{stall.address}",
-            f"  credentials    {stall.credentials_json}",
-            f"  access token   {stall.tokens.access_token}",
-            f"  refresh token  {stall.tokens.refresh_token}",
-            f"  listings       {first.item_id}/{first.platform_sku_id} ({city.goods[0].sku})"
-            + (f" and {len(city.goods) - 1} more" if len(city.goods) > 1 else ""),
+            f"{name} at http://{stall.address}" + (f", pushes to {stall.push_url}" if stall.push_url else ""),
+            f"  stockgate channel add {name} --platform {name}",
+            f"  echo '{json.dumps(_secrets(stall))}' | stockgate channel credentials {name} --file -",
+            *(
+                f"  stockgate listing link {name} {key.item_id} {good.sku} --platform-sku-id {key.platform_sku_id}"
+                for good in city.goods
+                for key in (good.keys[name],)
+            ),
+            f"  stockgate connect {name}",
             "",
         ]
     lines += [
+        "A gateway that keeps their numbers needs the SKUs first: " + _skus_told(city),
         f"To steer them: http://{control} (GET /shops shows everything there is)",
         f"""  curl -s http://{control}/weather -d '{{"weather": "harsh"}}'""",
         f"""  curl -s http://{control}/shops/douyin/away -d '{{"seconds": 20}}'""",
         f"""  curl -s http://{control}/shops/taobao/rate -d '{{"orders_per_minute": 60}}'""",
-        "",
-        "To have a gateway keep a shop's numbers: `stockgate channel add`, `stockgate channel credentials` with the",
-        "JSON and the tokens above, `stockgate listing link`, then `stockgate connect taobao` (douyin, kuaishou, all).",
         "Ctrl-C ends.",
     ]
     return "\n".join(lines)
+
+
+def _skus_told(city: City) -> str:
+    return "; ".join(f"stockgate sku add {good.sku}" for good in city.goods)
 
 
 if __name__ == "__main__":
