@@ -20,10 +20,9 @@ from connectors.errors import (
     AuthExpired,
     BelowZero,
     ConnectorError,
-    Misunderstood,
-    OutcomeUnknown,
     Rejected,
     Throttled,
+    Transient,
 )
 from connectors.needs import words
 
@@ -82,7 +81,7 @@ def outcome_of(progress: Progress, result: Applied | ConnectorError) -> Outcome:
     said = words(f"{result.code} {result.message}" if result.code else result.message)
     if isinstance(result, Throttled | AuthExpired):
         raise NotNow(said) from result
-    if isinstance(result, OutcomeUnknown | Misunderstood):
+    if not isinstance(result, Rejected | Transient):  # silence, nonsense, and what nobody has thought of
         return Outcome(PushResult.UNKNOWN, progress.moved, said)
     if progress.moved:
         return Outcome(PushResult.APPLIED, progress.moved, said, wants_reading=True)

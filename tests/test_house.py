@@ -38,6 +38,10 @@ REASONED = re.compile(
     r"(?:#\s*(?:type: ignore\[[a-z, -]+\]|noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)\s+)+(?:#|-)\s+(?!noqa|type:)\w.*"
 )
 
+# The agent opens connections, the transport sends over them.
+SENDERS = {Path("connectors/agent.py"), Path("connectors/transport.py")}
+SENDING = re.compile(r"(?:Async)?Client|get|post|put|patch|delete|head|options|request|stream")
+
 # Written with brackets so that the patterns do not find themselves.
 UNFINISHED = re.compile(
     r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK|NotImplemented[E]rror|for [n]ow(?!,)|place[h]older|in a [r]eal"
@@ -156,9 +160,23 @@ def test_every_error_has_a_status() -> None:
         assert re.fullmatch(r"[A-Z][A-Z0-9_]*", reason)
 
 
+def test_only_the_transport_sends() -> None:
+    """A platform's package makes requests and reads responses; what could send one is opened by the agent alone."""
+    ours = [module for module in source() if module.path.parts[0] == "connectors" and module.path not in SENDERS]
+    packages = [module for module in ours if module.path.parts[1] not in {"sandbox", "session"}]
+    assert packages, "found no module: this test would prove nothing"
+    found_nowhere(
+        f"{module.path}:{node.lineno}: httpx.{node.attr}"
+        for module in packages
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == "httpx" and SENDING.fullmatch(node.attr)
+    )
+
+
 def test_every_setting_is_in_the_readme() -> None:
-    """README.md names the settings that the gateway and its command line read, no fewer and no more."""
-    readers = ("gateway/settings.py", "gateway/cli/")
+    """README.md names the settings that the gateway, its command line and connectors read, no fewer and no more."""
+    readers = ("gateway/settings.py", "gateway/cli/", "connectors/")
     texts = [module.text for module in source() if module.path.as_posix().startswith(readers)]
     settings = {name for text in texts for name in SETTING.findall(text)}
     assert settings, "found no setting: this test would prove nothing"

@@ -42,6 +42,15 @@ def test_every_error_has_its_outcome(error: ConnectorError, result: PushResult, 
     assert outcome_of(progress(moved=3), error) == Outcome(after_some, 3, error.message, wants_reading)
 
 
+def test_an_error_of_a_new_kind_may_have_been_applied() -> None:
+    """A class that nobody has given an outcome is never taken for "nothing was done"."""
+
+    class Unheard(ConnectorError):
+        """What a later release may raise."""
+
+    assert outcome_of(progress(moved=2), Unheard("what?")) == Outcome(UNKNOWN, 2, "what?")
+
+
 @pytest.mark.parametrize("error", [Throttled("slow", retry_after_seconds=3), AuthExpired("dead")])
 @pytest.mark.parametrize("moved", [0, 3])
 def test_a_push_is_not_over_while_nobody_may_call(error: ConnectorError, moved: int) -> None:
