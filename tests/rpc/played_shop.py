@@ -170,18 +170,19 @@ class Watch:
         return message
 
     async def until(self, kind: str) -> Message:
-        """The next message of a kind; readings that are asked for on the way are answered."""
+        """The next message of a kind; what comes before is passed over."""
         async with asyncio.timeout(WAIT_SECONDS):
-            while (found := (message := await self.read()).WhichOneof("message")) != kind:
-                if found == "read_listing":
-                    await self.shop.answer(message.read_listing)
-                else:
-                    assert found in {"created", "current", "progress"}, message
+            while (message := await self.read()).WhichOneof("message") != kind:
+                pass
         return message
 
     async def push(self) -> pb.Allocation:
-        """The next push."""
-        return (await self.until("allocation")).allocation
+        """The next push; readings that are asked for on the way are answered."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (message := await self.read()).WhichOneof("message") != "allocation":
+                if message.WhichOneof("message") == "read_listing":
+                    await self.shop.answer(message.read_listing)
+        return message.allocation
 
     async def asked(self) -> pb.ReadListing:
         """The next question for a reading."""
