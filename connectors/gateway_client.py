@@ -96,13 +96,13 @@ class GatewayClient:
     # ---- what there is
 
     async def channels(self) -> list[ChannelState]:
-        """The merchant's channels."""
+        """The merchant's channels, but for those on platforms that a newer gateway knows and this program does not."""
         found: list[ChannelState] = []
         token = ""
         while True:
             request = catalog_pb.ListChannelsRequest(page_size=PAGE_SIZE, page_token=token)
             response = await self._ask(self._catalog.ListChannels, request)
-            found += [wire.channel_of(channel) for channel in response.channels]
+            found += [wire.channel_of(channel) for channel in response.channels if channel.platform in wire.PLATFORMS]
             token = response.next_page_token
             if not token:
                 return found

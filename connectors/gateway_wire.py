@@ -25,7 +25,7 @@ from connectors.contract import (
 from gateway.v1 import channel_pb2
 from gateway.v1 import channel_service_pb2 as pb
 
-_PLATFORMS = {
+PLATFORMS = {
     channel_pb2.PLATFORM_TAOBAO: PlatformName.TAOBAO,
     channel_pb2.PLATFORM_DOUYIN: PlatformName.DOUYIN,
     channel_pb2.PLATFORM_KUAISHOU: PlatformName.KUAISHOU,
@@ -74,7 +74,7 @@ def channel_of(channel: channel_pb2.Channel) -> ChannelState:
     connector = channel.connector
     return ChannelState(
         channel=channel.channel,
-        platform=_PLATFORMS[channel.platform],
+        platform=PLATFORMS[channel.platform],
         paused=channel.paused,
         watermark=_time_of(channel.watermark) if channel.HasField("watermark") else None,
         create_time=_time_of(channel.create_time),

@@ -47,6 +47,14 @@ async def test_a_reading_is_tried_until_there_is_one(taobao: Desk) -> None:
     assert not [reading.error for reading in taobao.book.readings if reading.error]
 
 
+async def test_a_number_that_somebody_has_changed_is_read(taobao: Desk) -> None:
+    """When the platform tells that an item has changed, its listing is read without being asked for."""
+    await taobao.serve(quick(poll_seconds=1000))
+    await until(lambda: {reading.listing_id for reading in taobao.book.readings} == {1, 2, 3})
+    taobao.shop.edit_by_hand(MUG, 77)
+    await until(lambda: [reading for reading in taobao.book.readings if reading.shown == 77])
+
+
 async def test_times_are_the_platforms_from_the_first_reading_on() -> None:
     """Where the platform's clock is behind ours, a reading never begins later than it did, on the platform's clock."""
     shop = a_shop()
