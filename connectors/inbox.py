@@ -7,11 +7,9 @@ one door per channel, `/inbox/{channel}`, for the platforms that push.
 import asyncio
 import contextlib
 import logging
-import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,13 +22,14 @@ from connectors.contract import GatewayError
 from connectors.errors import ConnectorError, Forged
 from connectors.intake import Intake
 from connectors.reading import Reader
+from connectors.serving import ServerLimits, serving
 from connectors.settings import AgentSettings
 
 log = logging.getLogger(__name__)
 
 BODY_BYTES_MAX = 1024 * 1024
 BODY_SECONDS_MAX = 5.0
-STOP_SECONDS = 2
+LIMITS = ServerLimits(connections_max=1_000, keep_alive_seconds=30, stop_seconds=2)
 
 
 class Busy(Exception):
@@ -142,29 +141,8 @@ class Inbox:
     @contextlib.asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[str]:
         """Serve on this loop; yields `host:port` (port 0: any free one). Raises `OSError` if the port is taken."""
-        listener = socket.create_server((host, port))
-        config = uvicorn.Config(
-            self.app,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_keep_alive=30,
-            limit_concurrency=1_000,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
-        server = uvicorn.Server(config)
-        # The process has one owner of its signals, and it is not a server among others.
-        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]  # no setting for it
-        running = asyncio.create_task(server.serve([listener]))
-        try:
-            while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn says it by a flag
-                await asyncio.sleep(0.005)
-            yield f"{host}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
-            listener.close()
+        async with serving(self.app, host, port, LIMITS) as address:
+            yield address
 
     async def _answer(self, request: Request) -> Response:
         door = self._doors.get(request.path_params["channel"])
