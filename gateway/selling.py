@@ -197,6 +197,21 @@ class Selling:
             return await store.list_unlinked(connection, channel=channel, after=after, count_max=count_max)
 
 
+class Change(Struct, frozen=True):
+    """A listing, and whether its push or the question for a reading is news."""
+
+    listing: Listing
+    tells_push: bool
+    tells_question: bool
+
+
+class News(Struct, frozen=True):
+    """What a connector has not been told: its channel, if a person has changed it; listings, most pressing first."""
+
+    channel: Channel | None
+    listings: list[Change]
+
+
 class Follower:
     """One connector's view of its channel: what is to be done to which listing, each thing once."""
 
@@ -206,7 +221,8 @@ class Follower:
         self._shops = shops
         self._channel = channel
         self._version = 0
-        self._told: dict[int, tuple[int, bool, bool, int]] = {}
+        self._told: dict[int, tuple[tuple[int, bool, bool], int]] = {}
+        self._told_of_channel: Channel | None = None
         self._woken = asyncio.Event()
         self._woken.set()
         self.closing = False
@@ -221,52 +237,60 @@ class Follower:
         self._woken.set()
 
     async def channel(self) -> Channel:
-        """The channel as it is now."""
-        return await self._shops.channel(self._channel)
+        """The channel as it is now, and as it need not be told again."""
+        found = await self._shops.channel(self._channel)
+        self._told_of_channel = _said_of(found)
+        return found
 
-    async def changes(self, timeout_seconds: float) -> list[Listing]:
-        """Listings whose push or question has changed since they were told last, most pressing first.
-
-        Empty after the timeout, or when closing.
-        """
+    async def changes(self, timeout_seconds: float) -> News:
+        """What has changed since it was told last; nothing after the timeout, or when closing."""
         ends = time.monotonic() + timeout_seconds
         while not self.closing:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(LOOK_ANYWAY_SECONDS, max(0.0, ends - time.monotonic()))):
                     await self._woken.wait()
             self._woken.clear()
-            found = await self._look()
-            if found or time.monotonic() >= ends:
-                return found
+            news = await self._look()
+            if news.channel or news.listings or time.monotonic() >= ends:
+                return news
             await asyncio.sleep(GATHER_SECONDS)
-        return []
+        return News(None, [])
 
-    async def _look(self) -> list[Listing]:
+    async def _look(self) -> News:
         async with self._database.transaction() as connection:
             rows = await store.listings_since(connection, self._channel, self._version)
+            channel = await shops_store.read_channel(connection, self._channel)
         news = []
         for version, listing in rows:
             self._version = max(self._version, version)
+            push, asked = self._told.get(listing.listing_id, _NOTHING)
             now = _to_tell(listing)
-            if now != self._told.get(listing.listing_id, _NOTHING):
-                self._told[listing.listing_id] = now
-                if now != _NOTHING:
-                    news.append(listing)
-        return sorted(news, key=_urgency)
+            self._told[listing.listing_id] = now
+            one = Change(listing, now[0] not in (push, _NOTHING[0]), now[1] not in (asked, _NOTHING[1]))
+            if one.tells_push or one.tells_question:
+                news.append(one)
+        is_changed = channel is not None and _said_of(channel) != self._told_of_channel
+        self._told_of_channel = self._told_of_channel if channel is None else _said_of(channel)
+        return News(channel if is_changed else None, sorted(news, key=_urgency))
 
 
-_NOTHING = (0, False, False, 0)
+_NOTHING = ((0, False, False), 0)
 
 
-def _to_tell(listing: Listing) -> tuple[int, bool, bool, int]:
-    push = listing.state.push
+def _to_tell(listing: Listing) -> tuple[tuple[int, bool, bool], int]:
+    push, asked = listing.state.push, listing.state.read_id
     if push is None:
-        return (0, False, False, listing.state.read_id)
-    return (push.push_id, push.withdrawn, push.unknown_since is not None, listing.state.read_id)
+        return _NOTHING[0], asked
+    return (push.push_id, push.withdrawn, push.unknown_since is not None), asked
 
 
-def _urgency(listing: Listing) -> float:
-    push = listing.state.push
+def _said_of(channel: Channel) -> Channel:
+    """Without what connectors say all the time."""
+    return replace(channel, watermark=None, connector="", heartbeat_time=None)
+
+
+def _urgency(change: Change) -> float:
+    push = change.listing.state.push
     if push is None:
         return float(PushKind.TO_ZERO)
     return push.urgency

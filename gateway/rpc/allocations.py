@@ -3,11 +3,10 @@
 import time
 from collections.abc import AsyncIterator
 
-from gateway.domain.listings import Listing
 from gateway.rpc import parsing, rendering
 from gateway.rpc.server import Call
 from gateway.rpc.watch import RETRY_AFTER_MS, STREAM_AGE_MAX_SECONDS, progress_interval_ms
-from gateway.selling import Follower
+from gateway.selling import Change, Follower, News
 from gateway.v1 import channel_service_pb2 as pb
 
 Message = pb.WatchAllocationsResponse
@@ -22,9 +21,8 @@ async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> 
         message = Message()
         rendering.fill_channel(message.created.channel, await follower.channel())
         yield message
-        for listing in await follower.changes(0.0):
-            for message in _news(listing):
-                yield message
+        for message in _messages(await follower.changes(0.0)):
+            yield message
         yield Message(current=pb.AllocationsCurrent())
         async for message in _changes(follower, progress_seconds):
             yield message
@@ -32,38 +30,38 @@ async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> 
 
 async def _changes(follower: Follower, progress_seconds: float) -> AsyncIterator[Message]:
     ends = time.monotonic() + STREAM_AGE_MAX_SECONDS
-    known = await follower.channel()
     while True:
-        changed = await follower.changes(progress_seconds)
-        for listing in changed:
-            for message in _news(listing):
-                yield message
+        messages = _messages(await follower.changes(progress_seconds))
+        for message in messages:
+            yield message
         if follower.closing or time.monotonic() >= ends:
             reason = "SHUTDOWN" if follower.closing else "MAX_AGE"
             yield Message(go_away=pb.AllocationsGoAway(reason=reason, retry_after_ms=RETRY_AFTER_MS))
             return
-        if not changed:
-            now = await follower.channel()
-            if (now.paused, now.locations, now.facts) != (known.paused, known.locations, known.facts):
-                message = Message()
-                rendering.fill_channel(message.channel, now)
-                known = now
-                yield message
+        if not messages:
             progress = pb.AllocationsProgress()
             progress.server_time.GetCurrentTime()
             yield Message(progress=progress)
 
 
-def _news(listing: Listing) -> list[Message]:
+def _messages(news: News) -> list[Message]:
+    messages = [message for change in news.listings for message in _news(change)]
+    if news.channel is not None:
+        messages.insert(0, Message())
+        rendering.fill_channel(messages[0].channel, news.channel)
+    return messages
+
+
+def _news(change: Change) -> list[Message]:
     news = []
-    state = listing.state
-    if state.push is not None:
+    listing, state = change.listing, change.listing.state
+    if change.tells_push and state.push is not None:
         message = Message()
         m = message.allocation
         m.listing_id, m.item_id, m.platform_sku_id = listing.listing_id, listing.item_id, listing.platform_sku_id
         rendering.fill_push(m.push, state.push)
         news.append(message)
-    if state.read_id:
+    if change.tells_question:
         read = pb.ReadListing(
             listing_id=listing.listing_id,
             item_id=listing.item_id,

@@ -150,6 +150,21 @@ async def test_a_paused_channel_is_left_alone(shop: Shop) -> None:
         await shop.wait_shown(L1=10)
 
 
+async def test_a_connector_hears_at_once_that_its_channel_was_paused(shop: Shop) -> None:
+    """Whatever else is told, and however seldom there is progress; what nobody has changed is not told."""
+    async with shop.watching(progress_interval_ms=60_000) as watch:
+        push = await watch.push()
+        await _pause(shop)
+        message = await watch.read()
+        assert (message.channel.paused, message.channel.pause_reason) == (True, "a test")
+        await shop.beat()
+        await shop.apply(push)
+        await _resume(shop)
+        message = await watch.read()
+        assert message.HasField("channel")
+        assert not message.channel.paused
+
+
 async def test_a_raise_in_the_way_is_withdrawn(shop: Shop) -> None:
     """Goods that are gone are lowered first: a raise that was not begun is called back (R21, R27)."""
     async with shop.watching() as watch:
