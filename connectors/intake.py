@@ -105,11 +105,11 @@ class Intake:
 
     async def _move(self, watermark: datetime) -> None:
         """All that had happened by then is reported; say so, as far as it may be said."""
-        assert self._walked is not None
-        self._walked = max(self._walked, watermark)
+        # Not beyond: while the platform's clock was not known, windows may have gone past its present.
+        self._walked = watermark
         # Nobody knows which of an order's earlier states the gateway has.
         earliest = min((order.placed_time for order in self._refused.values()), default=None)
-        watermark = self._walked if earliest is None else min(self._walked, earliest - INSTANT)
+        watermark = watermark if earliest is None else min(watermark, earliest - INSTANT)
         if self._said is not None and watermark <= self._said:
             return
         await self._gateway.report_orders(self._channel, [], watermark)
