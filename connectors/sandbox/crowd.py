@@ -55,6 +55,9 @@ PAYMENT_DELAYS = (
     (1.00, 86_400.0),
 )
 
+# A machine that lags may take so much longer for a session than was planned.
+LATE_SHARE_MAX = 1.25
+
 BURST_FACTOR = 3.0
 # In each stretch of so many seconds a host may shout once, at one shop.
 BURST_SLOT_SECONDS = 15.0
@@ -217,14 +220,16 @@ class Crowd:
         """Let them come for a while, then have every order paid or closed; returns the units that came back then.
 
         What was to happen later is pressed into `settling_seconds`, in its order; refunds of later are another day's.
+        If this machine cannot keep pace with so many, the doors close all the same, and the last ones do not come.
         """
         self._open()
-        await self._play(selling_seconds)
+        await self._play(selling_seconds, give_up_seconds=selling_seconds * LATE_SHARE_MAX)
         self._doors_closed = True
         on_shelves = self._units_sold()
         waiting = sorted(self._agenda)
+        end = max(selling_seconds, self._seconds)
         self._agenda = [
-            (selling_seconds + settling_seconds * (place + 1) / len(waiting), number, act)
+            (end + settling_seconds * (place + 1) / len(waiting), number, act)
             for place, (_, number, act) in enumerate(waiting)
         ]
         await self._play(math.inf)
@@ -236,12 +241,15 @@ class Crowd:
         for name in self._shops:
             self._expect(name)
 
-    async def _play(self, until_seconds: float) -> None:
-        """What is on the agenda, at its time or as soon as can be; a machine that lags does not drop anything."""
-        loop = asyncio.get_running_loop()
-        while self._agenda:
+    @property
+    def _seconds(self) -> float:
+        return asyncio.get_running_loop().time() - self._began
+
+    async def _play(self, until_seconds: float, give_up_seconds: float = math.inf) -> None:
+        """What is on the agenda up to a time, when it is due or as soon as can be; what is still left then stays."""
+        while self._agenda and self._seconds < give_up_seconds:
             due = self._agenda[0][0]
-            wait = min(due, until_seconds) - (loop.time() - self._began)
+            wait = min(due, until_seconds) - self._seconds
             if wait > 0:
                 await asyncio.sleep(wait)
             if due > until_seconds:

@@ -184,3 +184,13 @@ async def test_equal_seeds_make_equal_orders() -> None:
         sold.append([sum(line.quantity for line in order.lines) for order in shop.orders.values()])
     assert sold[0]
     assert sold[0] == sold[1]
+
+
+async def test_a_machine_that_cannot_keep_pace_closes_the_doors_all_the_same() -> None:
+    """More buyers than could ever be served in time: the session is over in time, and everything is settled."""
+    shop = Shop()
+    shop.put_on_sale(MUG, shown=1_000_000)
+    async with asyncio.timeout(60):
+        await crowd_over(shop, rate=1_000_000.0).play(selling_seconds=0.2, settling_seconds=0.1)
+    assert len(shop.orders) < 200_000 * 0.9
+    assert {order.state for order in shop.orders.values()} == {OrderState.PAID, OrderState.CLOSED}
