@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from connectors.base import Hint, ListingKey
+from connectors.contract import GatewayError
 from connectors.errors import ConnectorError, Misunderstood, Rejected
 from connectors.taobao.answers import Confirmation, Id, MessagesAnswer, identity
 from connectors.taobao.requests import Pace, Requests
@@ -106,6 +107,9 @@ class Messages:
         try:
             if hint:
                 await heard(hint)
+        except (TimeoutError, ConnectorError, GatewayError) as error:
+            log.info("message not taken in", extra={"topic": topic, "error": type(error).__name__})
+            return False
         # Whatever it is, this message comes again, and the others go on.
         except Exception:
             log.exception("message not taken in", extra={"topic": topic})
