@@ -81,17 +81,24 @@ class Allocator:
     async def look(self) -> None:
         """Look once at everything that has changed or is due, and do what follows."""
         skus = await self._skus()
-        for start in range(0, len(skus), SKUS_MAX):
-            part = skus[start : start + SKUS_MAX]
-            situation = await self._situation(part)
-            if situation is None:
-                # Another gateway is at it; it may go before it has finished.
-                self._due.update(dict.fromkeys(part, time.monotonic() + TICK_SECONDS))
-            elif situation.listings:
-                await self._do(situation, allocate(situation))
+        try:
+            for start in range(0, len(skus), SKUS_MAX):
+                await self._look_at(skus[start : start + SKUS_MAX])
+        except BaseException:
+            # What was not looked at is no news any more, so nothing else would bring it back.
+            self._due.update(dict.fromkeys(skus, time.monotonic()))
+            raise
         if time.monotonic() - self._linked > LINK_SECONDS:
             self._linked = time.monotonic()
             await self._link()
+
+    async def _look_at(self, skus: Sequence[str]) -> None:
+        situation = await self._situation(skus)
+        if situation is None:
+            # Another gateway is at it; it may go before it has finished.
+            self._due.update(dict.fromkeys(skus, time.monotonic() + TICK_SECONDS))
+        elif situation.listings:
+            await self._do(situation, allocate(situation))
 
     async def _skus(self) -> list[str]:
         """What has moved since the last look, first; then what is due; all of a channel that has come to life."""

@@ -126,10 +126,15 @@ class Selling:
         self.allocator.wake()
 
     @asynccontextmanager
-    async def follow(self, channel: str) -> AsyncIterator["Follower"]:
-        """A channel's changes from now on, whatever is under way first; raises `ChannelUnknown`."""
-        await self._shops.channel(channel)
-        follower = Follower(self._database, self._shops, channel)
+    async def follow(self, channel: str, connector_id: str) -> AsyncIterator["Follower"]:
+        """A channel's changes from now on, whatever is under way first; raises `ChannelUnknown`.
+
+        Whoever followed it before under another id is told nothing more: two would do the same push twice.
+        """
+        async with self._database.transaction() as connection:
+            if not await store.store_follower(connection, channel, connector_id):
+                raise ChannelUnknown(f"no channel has the code {channel!r}", field="channel", channel=channel)
+        follower = Follower(self._database, self._shops, channel, connector_id)
         self._followers.add(follower)
         if self._closing:
             follower.close()
@@ -215,8 +220,9 @@ class News(Struct, frozen=True):
 class Follower:
     """One connector's view of its channel: what is to be done to which listing, each thing once."""
 
-    def __init__(self, database: MerchantDatabase, shops: Shops, channel: str) -> None:
+    def __init__(self, database: MerchantDatabase, shops: Shops, channel: str, connector_id: str) -> None:
         """Begin at the beginning: all that is under way."""
+        self._connector_id = connector_id
         self._database = database
         self._shops = shops
         self._channel = channel
@@ -225,7 +231,7 @@ class Follower:
         self._told_of_channel: Channel | None = None
         self._woken = asyncio.Event()
         self._woken.set()
-        self.closing = False
+        self.closing = self.is_replaced = False
 
     def wake(self) -> None:
         """Something was saved."""
@@ -245,7 +251,7 @@ class Follower:
     async def changes(self, timeout_seconds: float) -> News:
         """What has changed since it was told last; nothing after the timeout, or when closing."""
         ends = time.monotonic() + timeout_seconds
-        while not self.closing:
+        while not self.closing and not self.is_replaced:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(LOOK_ANYWAY_SECONDS, max(0.0, ends - time.monotonic()))):
                     await self._woken.wait()
@@ -260,6 +266,10 @@ class Follower:
         async with self._database.transaction() as connection:
             rows = await store.listings_since(connection, self._channel, self._version)
             channel = await shops_store.read_channel(connection, self._channel)
+            # Asked last: who comes after us is told of whatever we have seen here.
+            self.is_replaced = await store.read_follower(connection, self._channel) != self._connector_id
+        if self.is_replaced:
+            return News(None, [])
         news = []
         for version, listing in rows:
             self._version = max(self._version, version)

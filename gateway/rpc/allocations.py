@@ -15,9 +15,9 @@ Message = pb.WatchAllocationsResponse
 async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> AsyncIterator[Message]:
     """Stream a channel's pushes and questions, most pressing first."""
     channel = parsing.code(request.channel, "channel")
-    parsing.identifier(request.connector_id, "connector_id")
+    connector_id = parsing.identifier(request.connector_id, "connector_id")
     progress_seconds = progress_interval_ms(request) / 1000
-    async with call.merchant.selling.follow(channel) as follower:
+    async with call.merchant.selling.follow(channel, connector_id) as follower:
         message = Message()
         rendering.fill_channel(message.created.channel, await follower.channel())
         yield message
@@ -34,8 +34,8 @@ async def _changes(follower: Follower, progress_seconds: float) -> AsyncIterator
         messages = _messages(await follower.changes(progress_seconds))
         for message in messages:
             yield message
-        if follower.closing or time.monotonic() >= ends:
-            reason = "SHUTDOWN" if follower.closing else "MAX_AGE"
+        if follower.closing or follower.is_replaced or time.monotonic() >= ends:
+            reason = "REPLACED" if follower.is_replaced else "SHUTDOWN" if follower.closing else "MAX_AGE"
             yield Message(go_away=pb.AllocationsGoAway(reason=reason, retry_after_ms=RETRY_AFTER_MS))
             return
         if not messages:

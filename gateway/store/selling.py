@@ -165,6 +165,18 @@ async def store_heartbeat(connection: AsyncConnection, channel: str, state: Conn
     return done.rowcount > 0
 
 
+async def store_follower(connection: AsyncConnection, channel: str, connector_id: str) -> bool:
+    """From now on this connector is told what to do, and no other; False if there is no such channel."""
+    claimed = update(channels).values(follower=connector_id).where(channels.c.channel == channel)
+    return (await connection.execute(claimed)).rowcount > 0
+
+
+async def read_follower(connection: AsyncConnection, channel: str) -> str | None:
+    """The connector that is told what to do."""
+    found: str | None = await connection.scalar(select(channels.c.follower).where(channels.c.channel == channel))
+    return found
+
+
 async def many_to_zero_time(connection: AsyncConnection, channel: str) -> datetime | None:
     """When a person last let many listings of the channel go to zero."""
     found: datetime | None = await connection.scalar(

@@ -180,6 +180,8 @@ channels = Table(
     Column("many_to_zero_time", TIME),
     Column("watermark", TIME),
     Column("connector", JSONB),
+    # The connector whose stream is told what to do; the last to open one.
+    Column("follower", Text),
     Column("heartbeat_time", TIME),
     Column("credentials", LargeBinary),
     Column("tokens", LargeBinary),

@@ -57,6 +57,7 @@ def _create_channels() -> None:
         sa.Column("many_to_zero_time", TIME),
         sa.Column("watermark", TIME),
         sa.Column("connector", JSONB),
+        sa.Column("follower", sa.Text),
         sa.Column("heartbeat_time", TIME),
         sa.Column("credentials", sa.LargeBinary),
         sa.Column("tokens", sa.LargeBinary),

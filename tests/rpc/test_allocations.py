@@ -1,7 +1,7 @@
 """What a connector is told to do: the stream, its order, its repetitions, its end, and who is told nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -10,6 +10,7 @@ import pytest
 from grpc import StatusCode
 
 from gateway import allocator, app
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.settings import Settings
 from gateway.store.database import Clock
 from gateway.v1 import channel_service_pb2 as pb
@@ -56,7 +57,7 @@ async def test_a_listing_is_read_then_raised(shop: Shop) -> None:
 
 async def test_a_stream_begins_with_what_is_under_way(shop: Shop) -> None:
     """Another stream, and one that comes back, hear of the same push before `current`, and of it once."""
-    async with shop.watching() as first, shop.watching(connector_id="other") as second:
+    async with shop.watching() as first, shop.watching() as second:
         push = await first.push()
         assert await second.push() == push
         async with shop.watching() as third:
@@ -68,6 +69,20 @@ async def test_a_stream_begins_with_what_is_under_way(shop: Shop) -> None:
             assert (await third.until("progress")).progress.HasField("server_time")
         async with shop.watching() as fourth:
             assert await fourth.current() == []
+
+
+async def test_one_connector_at_a_time_is_told_what_to_do(shop: Shop) -> None:
+    """Two that did the same push would show units twice: who comes later is told, who came before is sent away."""
+    async with shop.watching() as first:
+        push = await first.push()
+        async with shop.watching(connector_id="other") as second:
+            assert await second.push() == push
+            assert (await first.until("go_away")).go_away.reason == "REPLACED"
+            assert await first.call.read() is grpc.aio.EOF
+            await shop.apply(push)
+            await shop.client.receive("CUP", 5)
+            await shop.beat()
+            assert (await second.push()).push.sales == 5
 
 
 async def test_a_question_is_asked_again_until_it_is_answered(shop: Shop) -> None:
@@ -130,6 +145,26 @@ async def test_a_policy_of_a_still_sku_is_followed(shop: Shop) -> None:
         await set_policy(shop.client, sku="CUP", stop_at=4)
         await set_policy(shop.client, sku="CUP", shares=[{"channel": "tb", "cap": 3}])
         await shop.wait_shown(L1=3)
+
+
+async def test_a_look_that_failed_is_made_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that was away for a moment costs nobody a change: what was not decided then is decided later."""
+    look_at = allocator.Allocator._look_at
+    failed: list[Sequence[str]] = []
+
+    async def fail_twice(self: allocator.Allocator, skus: Sequence[str]) -> None:
+        if len(failed) < 2:
+            failed.append(skus)
+            raise DatabaseUnavailable("a moment")
+        await look_at(self, skus)
+
+    async with shop.serving():
+        await shop.wait_shown(L1=10)
+        await asyncio.sleep(STILL_SECONDS)
+        monkeypatch.setattr(allocator.Allocator, "_look_at", fail_twice)
+        await shop.client.receive("CUP", 5)
+        await shop.wait_shown(L1=15)
+    assert len(failed) == 2
 
 
 async def test_a_paused_channel_is_left_alone(shop: Shop) -> None:
@@ -284,6 +319,7 @@ async def _pause(shop: Shop, _clock: Clock | None = None) -> None:
 
 
 async def _resume(shop: Shop, *, allow_many_to_zero: bool = False) -> None:
+    await shop.beat()
     request = {"channel": "tb", "allow_many_to_zero": allow_many_to_zero}
     await shop.client.ask(shop.client.selling.ResumeChannel, pb.ResumeChannelRequest, **request)
 
