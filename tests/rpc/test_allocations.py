@@ -56,7 +56,7 @@ async def test_a_listing_is_read_then_raised(shop: Shop) -> None:
 
 
 async def test_a_stream_begins_with_what_is_under_way(shop: Shop) -> None:
-    """Another stream, and one that comes back, hear of the same push before `current`, and of it once."""
+    """A second stream, and one that comes back, hear of the same push before `current`, and of it once."""
     async with shop.watching() as first, shop.watching() as second:
         push = await first.push()
         assert await second.push() == push
