@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # An answer that makes no sense is asked for again so often, then it is what a person must look at.
 MISUNDERSTOOD_MAX = 3
 LOOKS_WAITING_MAX = 1_000
+# By how much the platform's clock may turn out to be other than was thought, for a reading to be of use.
+CLOCK_MOVED_MAX = timedelta(seconds=10)
 
 
 class Span(NamedTuple):
@@ -49,6 +51,11 @@ class Stopwatch:
         elapsed = timedelta(seconds=time.monotonic() - self._begun)
         now = self._transport.platform_now()
         return Span(min(self._begin_time, now - elapsed), max(now, self._begin_time + elapsed))
+
+    def clock_moved(self) -> timedelta:
+        """By how much the platform's clock is other than was thought when the call began."""
+        elapsed = timedelta(seconds=time.monotonic() - self._begun)
+        return abs(self._transport.platform_now() - elapsed - self._begin_time)
 
 
 class PushesKnown(Protocol):

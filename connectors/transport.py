@@ -33,8 +33,9 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 THROTTLE_SECONDS = 1.0
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 RATE_MIN = 0.5
-# Most urgent first; see `Limiter.turn`.
-TO_ZERO, LOWERING, RAISING, ORDERS, READING = 0, 2, 3, 1, 4
+# Most urgent first; see `Limiter.turn`. One order by itself comes last: the walk through all of them brings it anyway,
+# so that where calls are few, hints must not take them from everything else.
+TO_ZERO, ORDERS, LOWERING, RAISING, READING, ONE_ORDER = 0, 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,9 @@ class Limiter:
         await future
 
     def throttled(self, retry_after_seconds: float | None) -> None:
-        """The platform wants fewer calls."""
-        self.rate = max(RATE_MIN, self.rate / 2)
+        """The platform wants fewer calls; those that were on their way when it said so say nothing new."""
+        if not self.banned_seconds:
+            self.rate = max(RATE_MIN, self.rate / 2)
         self._tokens = 0.0
         seconds = THROTTLE_SECONDS if retry_after_seconds is None else retry_after_seconds
         self._banned_until = max(self._banned_until, time.monotonic() + seconds)

@@ -12,7 +12,7 @@ from connectors.douyin.codes import Refused
 from connectors.douyin.paging import PAGE_SIZE, Page, walk
 from connectors.douyin.requests import Caller, Id, Moment, seconds
 from connectors.errors import Misunderstood
-from connectors.transport import ORDERS
+from connectors.transport import ONE_ORDER, ORDERS
 
 # order_status: 1 placed, 105 paid, 2 preparing, 101 partly shipped, 3 shipped, 4 cancelled, 5 completed.
 PLACED, CANCELLED = 1, 4
@@ -132,7 +132,7 @@ async def listed(caller: Caller, start: Moment, end: Moment, page: int) -> Page[
 async def detail(caller: Caller, order_id: str) -> OrderSnapshot | None:
     """One order. A business refusal means that there is none: the call has no other rule to break."""
     try:
-        answer = await caller.read("/order/orderDetail", {"shop_order_id": order_id}, Detail, priority=ORDERS)
+        answer = await caller.read("/order/orderDetail", {"shop_order_id": order_id}, Detail, priority=ONE_ORDER)
     except Refused:
         return None
     order = answer.shop_order_detail

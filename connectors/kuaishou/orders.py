@@ -15,7 +15,7 @@ from connectors.errors import Misunderstood
 from connectors.kuaishou.requests import Requests, number
 from connectors.kuaishou.snapshots import REFUND_SUCCESS, Order, Refund, snapshot
 from connectors.kuaishou.times import MILLISECOND, to_milliseconds
-from connectors.transport import ORDERS
+from connectors.transport import ONE_ORDER, ORDERS
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class Orders:
 
     async def one(self, order_id: str) -> OrderSnapshot | None:
         """One order as it is now; None if the platform has nothing to say of it."""
-        order = await self._detail(number(order_id, "the order id"))
+        order = await self._detail(number(order_id, "the order id"), ONE_ORDER)
         return None if order is None else await self._with_refunds(order)
 
     async def _order_pages(self, begin: int, end: int) -> AsyncIterator[list[Order]]:
@@ -111,7 +111,7 @@ class Orders:
 
     async def _refunded(self, refund: Refund) -> OrderSnapshot | None:
         """The refund's order; None if the platform has it no more, for then its units stay owed, which is safe."""
-        order = await self._detail(refund.oid)
+        order = await self._detail(refund.oid, ORDERS)
         if order is None:
             log.warning("a refund names an order that Kuaishou does not have", extra={"refund_id": refund.refund_id})
             return None
@@ -124,8 +124,8 @@ class Orders:
     async def _refund(self, refund_id: int) -> Refund:
         return await self._ask("open.seller.order.refund.detail", {"refundId": refund_id}, Refund)
 
-    async def _detail(self, oid: int) -> Order | None:
-        envelope = await self._requests.ask("open.order.detail", {"oid": oid}, priority=ORDERS)
+    async def _detail(self, oid: int, priority: float) -> Order | None:
+        envelope = await self._requests.ask("open.order.detail", {"oid": oid}, priority=priority)
         return None if envelope.is_empty else envelope.read(Order)
 
     async def _ask(self, method: str, param: dict[str, Any], kind: type[T]) -> T:

@@ -23,7 +23,7 @@ from connectors.taobao.answers import (
 from connectors.taobao.codes import NO_SUCH_ORDER
 from connectors.taobao.requests import Requests
 from connectors.taobao.times import read, written
-from connectors.transport import ORDERS
+from connectors.transport import ONE_ORDER, ORDERS
 
 WINDOW_MAX = timedelta(days=1)
 # What the official docs advise.
@@ -77,7 +77,7 @@ class Orders:
         """An order as it is now; None if there is none."""
         params = {"fields": _FIELDS, "tid": order_id}
         try:
-            answer = await self._requests.read("taobao.trade.fullinfo.get", params, TradeAnswer, priority=ORDERS)
+            answer = await self._requests.read("taobao.trade.fullinfo.get", params, TradeAnswer, priority=ONE_ORDER)
         except Rejected as error:
             if error.code.startswith(NO_SUCH_ORDER):
                 return None
