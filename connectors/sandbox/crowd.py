@@ -189,7 +189,10 @@ def _burst(seed: int, shops: tuple[str, ...], slot: int) -> tuple[str, float, fl
 
 
 class Crowd:
-    """All buyers of some shops. `came` and `refused` count orders tried, and those that found too little."""
+    """All buyers of some shops. `came` and `refused` count orders tried, and those that found too little.
+
+    `kept_pace` is False if this machine was too slow for as many as were to come.
+    """
 
     def __init__(
         self,
@@ -204,6 +207,7 @@ class Crowd:
         self.visitors = {name: Visitors(name, wanted[name], rates[name], settings, names) for name in names}
         self.came = 0
         self.refused = 0
+        self.kept_pace = True
         # Told of everybody who found it sold out.
         self.hears_refusals: list[Callable[[Refusal], None]] = []
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -225,6 +229,7 @@ class Crowd:
         self._open()
         await self._play(selling_seconds, give_up_seconds=selling_seconds * LATE_SHARE_MAX)
         self._doors_closed = True
+        self.kept_pace = self._seconds < selling_seconds * LATE_SHARE_MAX
         on_shelves = self._units_sold()
         waiting = sorted(self._agenda)
         end = max(selling_seconds, self._seconds)

@@ -24,7 +24,7 @@ from connectors.session.judge import Judge
 from connectors.session.live import Picture, See, every_second
 from connectors.session.merchant import Merchant
 from connectors.session.naive import NaivePusher, Outlet
-from connectors.session.report import Books, Pushed, Report
+from connectors.session.report import Books, Buyers, Pushed, Report
 from connectors.session.rooms import (
     OPENING_SECONDS_MAX,
     RoomSettings,
@@ -94,7 +94,7 @@ async def play_session(settings: SessionSettings, see: See) -> Report:
         await stack.enter_async_context(beside(every_second(lambda: picture_of(city, merchant, figures), see)))
         await within(OPENING_SECONDS_MAX, lambda: is_open(city, settings.units))
         judge = Judge(city.shops, sku_of(city), units)
-        came, came_back = await _sell(city, settings, judge)
+        buyers = await _sell(city, settings, judge)
         settled = await within(SETTLING_SECONDS_MAX, lambda: _is_settled(city, merchant))
         verdict = judge.verdict()
         level = await merchant.level(list(units))
@@ -114,9 +114,7 @@ async def play_session(settings: SessionSettings, see: See) -> Report:
             figures.calls,
             figures.retries,
         )
-        return Report(
-            settings.seed, settings.seconds, settings.faults, False, verdict, came, came_back, settled, books, pushed
-        )
+        return Report(settings.seed, settings.seconds, settings.faults, False, verdict, buyers, settled, books, pushed)
 
 
 async def play_naively(settings: SessionSettings, see: See) -> Report:
@@ -128,20 +126,18 @@ async def play_naively(settings: SessionSettings, see: See) -> Report:
         await stack.enter_async_context(beside(every_second(lambda: _picture_of(city), see)))
         await within(OPENING_SECONDS_MAX, lambda: _is_shown_everywhere(city))
         judge = Judge(city.shops, sku_of(city), units)
-        came, came_back = await _sell(city, settings, judge)
-        return Report(
-            settings.seed, settings.seconds, settings.faults, True, judge.verdict(), came, came_back, settled=True
-        )
+        buyers = await _sell(city, settings, judge)
+        return Report(settings.seed, settings.seconds, settings.faults, True, judge.verdict(), buyers, settled=True)
 
 
-async def _sell(city: City, settings: SessionSettings, judge: Judge) -> tuple[int, int]:
-    """The crowd's time; how many came, and how many units came back after they had left."""
+async def _sell(city: City, settings: SessionSettings, judge: Judge) -> Buyers:
+    """The crowd's time."""
     crowd = crowd_of(city, settings.room)
     crowd.hears_refusals.append(judge.refused)
     if settings.faults == "harsh":
         _plan_absence(city, settings)
     came_back = await crowd.play(settings.selling_seconds, settings.seconds * PAYING_SHARE)
-    return crowd.came, came_back
+    return Buyers(crowd.came, came_back, crowd.kept_pace)
 
 
 def _plan_absence(city: City, settings: SessionSettings) -> None:

@@ -44,19 +44,27 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class Report:
-    """One session. `books` and `pushed` are None without a gateway.
+class Buyers:
+    """`came` tried to order; `came_back_late` units came back after the last of them had left.
 
-    `came` buyers tried to order; `came_back_late` units came back after the last of them had left.
+    `all_came` is False if this machine was too slow for as many as were to come.
     """
+
+    came: int
+    came_back_late: int
+    all_came: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """One session. `books` and `pushed` are None without a gateway."""
 
     seed: int
     seconds: float
     faults: str
     naive: bool
     verdict: Verdict
-    came: int
-    came_back_late: int
+    buyers: Buyers
     settled: bool
     books: Books | None = None
     pushed: Pushed | None = None
@@ -80,8 +88,7 @@ class Report:
             "faults": self.faults,
             "naive": self.naive,
             **asdict(self.verdict),
-            "came": self.came,
-            "came_back_late": self.came_back_late,
+            **asdict(self.buyers),
             "settled": self.settled,
             **rest,
             "good": self.is_good,
@@ -114,8 +121,8 @@ def _platforms(report: Report) -> Table:
 def _sentences(report: Report) -> list[str]:
     verdict = report.verdict
     lines = [
-        f"{verdict.units:,} units, {report.came:,} buyers, seed {report.seed}, faults {report.faults}.",
-        f"Unsold {verdict.unsold:,}, of which {report.came_back_late:,} came back after the crowd had left.",
+        f"{verdict.units:,} units, {report.buyers.came:,} buyers, seed {report.seed}, faults {report.faults}.",
+        f"Unsold {verdict.unsold:,}, of which {report.buyers.came_back_late:,} came back after the crowd had left.",
     ]
     if verdict.hand_edited_units:
         lines.append(f"{verdict.hand_edited_units:,} units were put up for sale by hand, in sellers' consoles.")
@@ -136,6 +143,8 @@ def _sentences(report: Report) -> list[str]:
             f"shortfalls {books.shortfall_units:,}, drift {len(books.drifts):,}."
         )
         lines += [f"Drift: {drift}." for drift in books.drifts]
+    if not report.buyers.all_came:
+        lines.append("This machine was too slow for as many buyers as were to come: fewer did.")
     if not report.settled:
         lines.append("It did NOT SETTLE in time: a push, a reading or an order was still under way.")
     return lines

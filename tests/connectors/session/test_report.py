@@ -9,7 +9,7 @@ from rich.console import Console
 
 from connectors.session.figures import Delays, quantile
 from connectors.session.judge import Verdict
-from connectors.session.report import Books, Pushed, Report, show
+from connectors.session.report import Books, Buyers, Pushed, Report, show
 
 VERDICT = Verdict(
     units=100,
@@ -30,8 +30,7 @@ GOOD = Report(
     faults="calm",
     naive=False,
     verdict=VERDICT,
-    came=93,
-    came_back_late=5,
+    buyers=Buyers(came=93, came_back_late=5, all_came=True),
     settled=True,
     books=BOOKS,
     pushed=Pushed(DELAYS, DELAYS, {"APPLIED": 12, "UNKNOWN": 1}, 14, 300, 3),
@@ -81,6 +80,14 @@ def test_what_was_oversold_by_hand_is_not_held_against_anybody() -> None:
     by_hand = replace(GOOD, verdict=replace(VERDICT, oversold=3, hand_edited_units=3))
     assert by_hand.is_good
     assert not replace(by_hand, verdict=replace(by_hand.verdict, oversold=4)).is_good
+
+
+def test_a_machine_that_was_too_slow_is_named() -> None:
+    """Fewer came than were to come; that is said, and is nobody's fault."""
+    slow = replace(GOOD, buyers=replace(GOOD.buyers, all_came=False))
+    assert slow.is_good
+    assert "too slow" in printed(slow)
+    assert "too slow" not in printed(GOOD)
 
 
 def test_the_baseline_is_judged_without_books() -> None:
