@@ -220,6 +220,12 @@ ChannelResponse = (
 )
 
 
+def require_channel(caller: Caller, channel: str) -> None:
+    """Raises Failure if a code was given and no channel has it: an empty list would say that all is well."""
+    if channel:
+        _ask_for(caller, channel)
+
+
 def _ask_for(caller: Caller, channel: str) -> catalog_service_pb2.GetChannelResponse:
     return caller.ask(caller.catalog.GetChannel, catalog_service_pb2.GetChannelRequest(channel=channel))
 

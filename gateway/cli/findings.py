@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import views
+from gateway.cli.channel import require_channel
 from gateway.cli.client import Caller, gateway_command
 from gateway.cli.output import document, print_document
 from gateway.cli.pages import Limit, gathered
@@ -24,6 +25,7 @@ def drift(
     limit: Limit = 100,
 ) -> None:
     """Show readings that fit neither what we believed nor what may have happened meanwhile, newest first."""
+    require_channel(caller, channel)
     request = channel_service_pb2.ListDriftRequest(channel=channel)
     response = gathered(caller, caller.selling.ListDrift, request, "drifts", limit)
     if caller.as_json:
@@ -40,6 +42,7 @@ def unlinked(
     limit: Limit = 100,
 ) -> None:
     """Show a channel's orders for listings nobody has linked. `stockgate listing link` takes them in."""
+    require_channel(caller, channel)
     request = channel_service_pb2.ListUnlinkedOrdersRequest(channel=channel)
     response = gathered(caller, caller.selling.ListUnlinkedOrders, request, "orders", limit)
     if caller.as_json:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.cli import arguments
-from gateway.cli.channel import ChannelCode, TakesOn
+from gateway.cli.channel import ChannelCode, TakesOn, require_channel
 from gateway.cli.client import Caller, gateway_command
 from gateway.cli.output import Column, ago, document, local_time, number, print_document, print_table, say, word
 from gateway.cli.pages import Limit, gathered
@@ -26,7 +26,6 @@ LISTING_COLUMNS = (
     Column("made of"),
     Column("may sell", is_number=True, worth=9),
     Column("shown", is_number=True, worth=8),
-    Column("read", worth=5),
     Column("under way", worth=7),
     Column("sales/min", is_number=True, worth=3),
     Column("held up by", worth=10),
@@ -91,6 +90,7 @@ def list_listings(
     limit: Limit = 100,
 ) -> None:
     """Show what each listing may still sell, what it showed when last read, and why its number does not move."""
+    require_channel(caller, channel)
     request = channel_service_pb2.ListListingsRequest(channel=channel, sku=sku)
     response = gathered(caller, caller.selling.ListListings, request, "listings", limit)
     if caller.as_json:
@@ -161,8 +161,7 @@ def _row(listing: channel_pb2.Listing, held_up_by: str, now: datetime) -> tuple[
         listing.platform_sku_id,
         _made_of(listing),
         number(listing.exposure) if listing.HasField("exposure") else "",
-        number(listing.shown) if listing.HasField("shown") else "",
-        ago(listing.read_time, now) or "never",
+        f"{number(listing.shown)}, {ago(listing.read_time, now)}" if listing.HasField("shown") else "never read",
         _push(listing.push) if listing.HasField("push") else "",
         f"{listing.sales_per_minute:.1f}" if listing.sales_per_minute else "",
         held_up_by,
