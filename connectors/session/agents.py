@@ -26,7 +26,9 @@ SETTINGS = AgentSettings(
 
 
 @asynccontextmanager
-async def running_agents(gateway: str, city: City, figures: Figures) -> AsyncIterator[None]:
+async def running_agents(
+    gateway: str, city: City, figures: Figures, settings: AgentSettings = SETTINGS
+) -> AsyncIterator[None]:
     """An agent for each platform of the city; what they report is counted in `figures`."""
     client = WatchedGateway(GatewayAddress(gateway), figures, city.shops)
     inbox, stopping = Inbox(), asyncio.Event()
@@ -34,7 +36,7 @@ async def running_agents(gateway: str, city: City, figures: Figures) -> AsyncIte
         async with inbox.serving("127.0.0.1", 0) as door:
             for name, stall in city.stalls.items():
                 stall.push_url = f"http://{door}/inbox/{name}"
-            async with beside(run_agents(client, _everybody, stopping, SETTINGS, inbox=inbox), stopping):
+            async with beside(run_agents(client, _everybody, stopping, settings, inbox=inbox), stopping):
                 yield
     finally:
         await client.close()

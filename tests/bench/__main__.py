@@ -1,4 +1,4 @@
-"""`make bench`: all figures in one run, a table, and bench.json. `--quick` takes one round and a shorter history."""
+"""`make bench`: all figures in one run, a table, and bench.json. `--quick` takes one round of less."""
 
 import argparse
 import gc
@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures
+from tests.bench import figures, selling
 from tests.bench.figures import Figure
 from tests.bench.history import fill
 from tests.bench.shop import Shop, new_id, running_echo, running_gateway, stockgate
@@ -27,13 +27,17 @@ ROUNDS = 5
 HISTORY_MOVEMENTS = 10_000_000
 HISTORY_SKUS = 100_000
 SKUS = [f"BENCH-{number:04d}" for number in range(1_000)]
+# What is measured in `measure_stock`.
+STOCK = ("unary_share", "half_peak_latency", "batch_rates", "sold_out_rush", "mass_expiry", "long_history")
 console = Console(stderr=True)
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round, a history of 1,000,000")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, a history of 1,000,000, fewer seeds, shorter absences"
+    )
     parser.add_argument("--only", help="only figures of the functions whose name holds this")
     parser.add_argument("--output", type=Path, default=Path("bench.json"))
     arguments = parser.parse_args()
@@ -54,9 +58,27 @@ def main() -> None:
 
 
 async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
-    """All figures, against one gateway on one database."""
-    tokens = {name: (await stockgate(folder, "merchant", "add", name))["token"] for name in ("young", "old")}
+    """All figures: of stock, against one gateway on one database; then of selling."""
     rounds = 1 if quick else ROUNDS
+    found: list[Figure] = []
+    if any(only in name for name in STOCK):
+        found += await measure_stock(folder, rounds, quick=quick, only=only)
+    for name, step in selling.steps(folder, SKUS, rounds, console, quick=quick).items():
+        if _is_wanted(name, only):
+            found += await step()
+    return found
+
+
+def _is_wanted(name: str, only: str) -> bool:
+    """Whether the figure is to be measured; says so."""
+    is_wanted = only in name
+    console.print(f"{datetime.now(UTC):%H:%M:%S} {name}" + ("" if is_wanted else ": left out"))
+    return is_wanted
+
+
+async def measure_stock(folder: Path, rounds: int, *, quick: bool, only: str) -> list[Figure]:
+    """The figures of stock."""
+    tokens = {name: (await stockgate(folder, "merchant", "add", name))["token"] for name in ("young", "old")}
     async with (
         running_gateway(folder) as address,
         running_echo() as echo_address,
@@ -69,10 +91,7 @@ async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
         found: list[Figure] = []
 
         def wanted(step: Callable[..., object]) -> bool:
-            console.print(
-                f"{datetime.now(UTC):%H:%M:%S} {step.__name__}" + ("" if only in step.__name__ else ": left out")
-            )
-            return only in step.__name__
+            return _is_wanted(step.__name__, only)
 
         peak = 2_000.0
         if wanted(figures.unary_share):

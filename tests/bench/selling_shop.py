@@ -5,13 +5,14 @@ The clerk answers whatever the gateway asks at once and well, so that what is me
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 
+from connectors.base import ListingKey
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import channel_pb2
 from gateway.v1 import channel_service_pb2 as selling_pb
@@ -30,6 +31,7 @@ CHANNELS = {
     "kuaishou": channel_pb2.PLATFORM_KUAISHOU,
 }
 PAGE_SIZE = 1_000
+IMPORT_LINES = 5_000
 GATHER_SECONDS = 0.01
 WATERMARK_SECONDS = 0.5
 READY_SECONDS_MAX = 60.0
@@ -39,15 +41,33 @@ _order_numbers = itertools.count(1)
 class Seller:
     """A merchant's own calls and its connectors', with its token."""
 
-    def __init__(self, connection: grpc.aio.Channel, token: str) -> None:
+    def __init__(self, connection: grpc.aio.Channel, token: str = "") -> None:
         """Use the connection; it stays the caller's."""
         self.selling: ChannelServiceAsyncStub = ChannelServiceStub(connection)
         self._catalog, self._stock = CatalogServiceStub(connection), StockServiceStub(connection)
-        self.metadata = (("authorization", f"Bearer {token}"),)
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def set_up(self, skus: Sequence[str], units: int = PLENTY) -> None:
         """Three channels that list every SKU, with so many units of each on hand."""
-        await self._import(catalog_pb.CATALOG_TABLE_SKUS, ["sku", *skus])
+        await self.create(skus)
+        await self.receive(skus, units)
+        for name, platform in CHANNELS.items():
+            channel = channel_pb2.Channel(channel=name, platform=platform)
+            request = catalog_pb.CreateChannelRequest(channel=channel)
+            await self._catalog.CreateChannel(request, metadata=self.metadata)
+            await self.link(name, {sku: ListingKey(item_id(sku), "") for sku in skus})
+
+    async def create(self, skus: Sequence[str]) -> None:
+        """Create SKUs."""
+        await self._import(catalog_pb.CATALOG_TABLE_SKUS, "sku", skus)
+
+    async def link(self, channel: str, keys: Mapping[str, ListingKey]) -> None:
+        """Have a channel list these SKUs, one unit a sale."""
+        rows = [f"{channel},{key.item_id},{key.platform_sku_id},{sku}:1" for sku, key in keys.items()]
+        await self._import(catalog_pb.CATALOG_TABLE_LISTINGS, "channel,item_id,platform_sku_id,components", rows)
+
+    async def receive(self, skus: Sequence[str], units: int) -> None:
+        """Book so many units of each in."""
         items = [
             stock_pb.BatchItem(receive=stock_pb.ReceiveStockRequest(request_id=new_id(), sku=sku, quantity=units))
             for sku in skus
@@ -55,11 +75,16 @@ class Seller:
         for start in range(0, len(items), BATCH):
             request = stock_pb.ApplyBatchRequest(items=items[start : start + BATCH])
             await self._stock.ApplyBatch(request, metadata=self.metadata)
-        for name, platform in CHANNELS.items():
-            channel = channel_pb2.Channel(channel=name, platform=platform)
-            await self._catalog.CreateChannel(catalog_pb.CreateChannelRequest(channel=channel), metadata=self.metadata)
-            rows = (f"{name},{item_id(sku)},{sku}:1" for sku in skus)
-            await self._import(catalog_pb.CATALOG_TABLE_LISTINGS, ["channel,item_id,components", *rows])
+
+    async def lose(self, sku: str, units: int) -> None:
+        """So many units turn out to be gone."""
+        request = stock_pb.AdjustStockRequest(request_id=new_id(), sku=sku, change=-units, reason="gone")
+        await self._stock.AdjustStock(request, metadata=self.metadata)
+
+    async def share(self, sku: str) -> None:
+        """Show all of it on every channel."""
+        policy = channel_pb2.StockPolicy(sku=sku, kind=channel_pb2.POLICY_KIND_SHARED)
+        await self._catalog.SetPolicy(catalog_pb.SetPolicyRequest(policy=policy), metadata=self.metadata)
 
     async def listings(self) -> list[channel_pb2.Listing]:
         """All listings."""
@@ -77,10 +102,12 @@ class Seller:
         """Report a page of orders."""
         return await self.selling.ReportOrders(request, metadata=self.metadata)
 
-    async def _import(self, table: Any, lines: Iterable[str]) -> None:
-        request = catalog_pb.ImportCatalogRequest(table=table, csv="\n".join(lines))
-        done = await self._catalog.ImportCatalog(request, metadata=self.metadata)
-        assert done.applied, "the catalog is not what the gateway reads"
+    async def _import(self, table: Any, header: str, rows: Sequence[str]) -> None:
+        for start in range(0, len(rows), IMPORT_LINES):
+            csv = "\n".join([header, *rows[start : start + IMPORT_LINES]])
+            request = catalog_pb.ImportCatalogRequest(table=table, csv=csv)
+            done = await self._catalog.ImportCatalog(request, metadata=self.metadata)
+            assert done.applied, "the catalog is not what the gateway reads"
 
 
 class Clerk:

@@ -58,9 +58,8 @@ async def oversold_units(console: Console, *, quick: bool) -> list[Figure]:
     ]
 
 
-async def sell_through(console: Console, *, quick: bool) -> list[Figure]:
-    """Units sold of those there are when demand is well above stock, median of seeds; `quick` changes nothing."""
-    del quick
+async def sell_through(console: Console) -> list[Figure]:
+    """Units sold of those there are when demand is well above stock, median of seeds."""
     found = []
     for name, nature, must, aim in (("no faults", NO_FAULTS, 99, 99.9), ("harsh", HARSH, 97, 99.5)):
         worlds = await _played(console, name, partial(_sold_out, nature=nature), range(SOLD_SEEDS))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import grpc.aio
+from cryptography.fernet import Fernet
 
 from gateway.v1 import catalog_pb2
 from gateway.v1 import catalog_service_pb2 as catalog_pb
@@ -98,7 +99,11 @@ async def running_echo() -> AsyncIterator[str]:
 @asynccontextmanager
 async def running_gateway(data_dir: Path) -> AsyncIterator[str]:
     """The address of a gateway with an embedded PostgreSQL in the folder, its defaults untouched."""
-    environment = {"STOCKGATE_DATA_DIR": str(data_dir), "STOCKGATE_LISTEN": "127.0.0.1:0"}
+    environment = {
+        "STOCKGATE_DATA_DIR": str(data_dir),
+        "STOCKGATE_LISTEN": "127.0.0.1:0",
+        "STOCKGATE_CREDENTIALS_KEY": Fernet.generate_key().decode(),
+    }
     async with _running([sys.executable, "-m", "gateway", "serve", "--json"], environment) as line:
         yield str(json.loads(line)["address"])
 
