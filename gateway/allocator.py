@@ -84,8 +84,8 @@ class Allocator:
         try:
             for start in range(0, len(skus), SKUS_MAX):
                 await self._look_at(skus[start : start + SKUS_MAX])
+        # Cancelled or failed: what was not looked at is no news any more, so nothing else would bring it back.
         except BaseException:
-            # What was not looked at is no news any more, so nothing else would bring it back.
             self._due.update(dict.fromkeys(skus, time.monotonic()))
             raise
         if time.monotonic() - self._linked > LINK_SECONDS:
