@@ -130,6 +130,7 @@ def report_push(book: Book, command: ReportPush) -> ListingChanged:
         state,
         push=None,
         last_push_id=push.push_id,
+        unsure=push.kind is not PushKind.RAISE and applied < push.sales,
         parked_reason=(command.error or "the platform refuses") if refused else "",
     )
     _settle(book, listing, push, command, applied)
@@ -180,9 +181,9 @@ def judge_reading(book: Book, command: JudgeReading) -> ListingChanged:
         _record_drift(book, listing, reading, known, least, most, "exposure told as it is; lowered if it is too much")
     elif most < known:
         state = _set_exposure(book, rule, listing, state, most)
-        if push is None:
+        if push is None and not state.unsure:
             _record_drift(book, listing, reading, known, least, most, "exposure lowered to what the reading proves")
-    state = replace(state, reading=None)
+    state = replace(state, reading=None, unsure=False)
     if push is not None:
         found = state.sales_left - known
         report = ReportPush(listing.listing_id, push.push_id, PushResult.READ_BACK)
