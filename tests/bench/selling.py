@@ -11,6 +11,7 @@ from tests.bench.figures import Figure
 from tests.bench.selling_backlog import full_reconciliation, urgent_under_backlog
 from tests.bench.selling_live import platform_away, sale_to_lower_numbers
 from tests.bench.selling_orders import orders_taken_in
+from tests.bench.selling_sessions import whole_sessions
 from tests.bench.selling_shop import Seller
 from tests.bench.selling_worlds import oversold_units, sell_through
 from tests.bench.shop import running_gateway
@@ -23,6 +24,7 @@ def steps(folder: Path, skus: list[str], rounds: int, console: Console, *, quick
     return {
         "oversold_units": partial(oversold_units, console, quick=quick),
         "sell_through": partial(sell_through, console),
+        "whole_sessions": partial(whole_sessions, folder, console, quick=quick),
         "orders_taken_in": partial(_orders_taken_in, folder, skus, rounds),
         "sale_to_lower_numbers": partial(sale_to_lower_numbers, folder, rounds),
         "urgent_under_backlog": partial(urgent_under_backlog, folder, quick=quick),
