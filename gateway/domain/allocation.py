@@ -14,6 +14,7 @@ A listing whose exposure has run out is starving if it sells at all. One that st
 is not, so that units do not travel to and fro; the last units of all go to the fastest.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -22,7 +23,7 @@ from msgspec import Struct
 from gateway.domain.changes import LevelKey
 from gateway.domain.exposure import has_passed, has_passed_time
 from gateway.domain.listings import ChannelRule, Listing, PushKind, Share
-from gateway.domain.policies import ChannelShare, Policy, PolicyKind
+from gateway.domain.policies import ChannelShare, Policy, PolicyKind, apportion, divide_channels
 from gateway.domain.selling import (
     AnySelling,
     AskReading,
@@ -139,10 +140,12 @@ def _share_all(
     found = {}
     for listing in sellers:
         kept = buffer
+        left = _capped(policy, listing.channel, sum(room.values()))
         for at in reversed(_serving(situation, listing)):
             held_back = min(kept, room.get(at, 0))
             kept -= held_back
-            found[listing.listing_id, at] = _capped(policy, listing, room.get(at, 0) - held_back)
+            found[listing.listing_id, at] = min(left, room.get(at, 0) - held_back)
+            left -= found[listing.listing_id, at]
     return found
 
 
@@ -155,59 +158,19 @@ def _divide_place(
     found: Mapping[tuple[int, str], int],
 ) -> Iterator[tuple[int, int]]:
     """The units of one location among the listings it serves."""
-    limits = {}
+    by_channel: dict[str, list[Listing]] = defaultdict(list)
     for one in sellers:
-        had = sum(part for (listing_id, _), part in found.items() if listing_id == one.listing_id)
-        limits[one.listing_id] = max(0, _capped(policy, one, units + had) - had)
-    match policy.kind:
-        case PolicyKind.FIXED:
-            quotas = {one.listing_id: _named(policy, one.channel) for one in sellers}
-            for one in sellers:
-                share = quotas[one.listing_id]
-                had = sum(part for (listing_id, _), part in found.items() if listing_id == one.listing_id)
-                part = min(units, limits[one.listing_id], max(0, (share.share if share else 0) - had))
-                units -= part
-                yield one.listing_id, part
-        case PolicyKind.PRIORITY | PolicyKind.EXCLUSIVE:
-            named = [share.channel for share in policy.shares]
-            if policy.kind is PolicyKind.EXCLUSIVE:
-                named = named[:1]
-            for one in sorted((s for s in sellers if s.channel in named), key=lambda s: named.index(s.channel)):
-                part = min(units, limits[one.listing_id])
-                units -= part
-                yield one.listing_id, part
-        case PolicyKind.WEIGHTED:
-            weights = {
-                one.listing_id: float(share.share) if (share := _named(policy, one.channel)) else 0.0 for one in sellers
-            }
-            yield from apportion(units, weights, limits).items()
-        case _:
-            yield from apportion(units, _demand(situation, sku, sellers), limits).items()
-
-
-def apportion(units: int, weights: Mapping[int, float], limits: Mapping[int, int]) -> dict[int, int]:
-    """Whole units in proportion to the weights, none above its limit, none lost while a limit has room (R13).
-
-    Shares round down; the rest goes to the heaviest. Never gives out more than `units`.
-    """
-    parts = dict.fromkeys(weights, 0)
-    open_ones = {one for one, weight in weights.items() if weight > 0 and limits[one] > 0}
-    while units > 0 and open_ones:
-        total = sum(weights[one] for one in open_ones)
-        given = 0
-        for one in open_ones:
-            part = min(int(units * weights[one] / total), limits[one] - parts[one])
-            parts[one] += part
-            given += part
-        units -= given
-        if not given:
-            for one in sorted(open_ones, key=lambda each: -weights[each]):
-                parts[one] += 1
-                units -= 1
-                if not units:
-                    break
-        open_ones = {one for one in open_ones if parts[one] < limits[one]}
-    return parts
+        by_channel[one.channel].append(one)
+    demand = _demand(situation, sku, sellers)
+    had = {
+        code: sum(found.get((one.listing_id, at), 0) for one in ours for at in situation.locations)
+        for code, ours in by_channel.items()
+    }
+    limits = {code: max(0, _capped(policy, code, units + had[code]) - had[code]) for code in by_channel}
+    weights = {code: sum(demand[one.listing_id] for one in ours) for code, ours in by_channel.items()}
+    for code, part in divide_channels(policy, units, limits, weights, had).items():
+        ours = {one.listing_id: demand[one.listing_id] for one in by_channel[code]}
+        yield from apportion(part, ours, dict.fromkeys(ours, part)).items()
 
 
 def _demand(situation: Situation, sku: str, sellers: Sequence[Listing]) -> dict[int, float]:
@@ -312,7 +275,7 @@ def _is_limited(situation: Situation, listing: Listing, want: Mapping[str, int])
         if policy.kind in {PolicyKind.FIXED, PolicyKind.WEIGHTED, PolicyKind.PRIORITY, PolicyKind.EXCLUSIVE}:
             return True
         share = _named(policy, listing.channel)
-        if share is not None and share.cap is not None and listing.state.sales_left * one.units > share.cap:
+        if share is not None and share.cap is not None and _shown(situation, listing.channel, one.sku) > share.cap:
             return True
         if policy.stop_at and not any(want.values()):
             return True
@@ -341,6 +304,10 @@ def _raising(situation: Situation, listing: Listing, want: Mapping[str, int], ma
         if more > 0:
             shares.append(Share(at, more))
     more = sum(share.sales for share in shares)
+    if state.permitted and not may_share:
+        # From now on what it shows counts as its own, as soon as there is room for it.
+        yield PlanPush(listing.listing_id, PushKind.RAISE, tuple(shares), 2.0 + _risk(situation, listing))
+        return
     if not more or (state.sales_left > RAISE_WAITS_ABOVE and more < RAISE_SHARE_MIN * state.sales_left):
         return
     yield PlanPush(listing.listing_id, PushKind.RAISE, tuple(shares), 2.0 + _risk(situation, listing), may_share)
@@ -382,10 +349,15 @@ def _units(listing: Listing, sku: str) -> int:
     return sum(one.units for one in listing.components if one.sku == sku)
 
 
+def _shown(situation: Situation, channel: str, sku: str) -> int:
+    """Units of the SKU that a channel may sell in all."""
+    return sum(one.state.sales_left * _units(one, sku) for one in situation.listings if one.channel == channel)
+
+
 def _named(policy: Policy, channel: str) -> ChannelShare | None:
     return next((share for share in policy.shares if share.channel == channel), None)
 
 
-def _capped(policy: Policy, listing: Listing, units: int) -> int:
-    share = _named(policy, listing.channel)
+def _capped(policy: Policy, channel: str, units: int) -> int:
+    share = _named(policy, channel)
     return units if share is None or share.cap is None else min(units, share.cap)

@@ -1,11 +1,15 @@
 """How one SKU is divided among its listings, as a person has said it (R29)."""
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import TypeVar
 
 from msgspec import Struct
 
 from gateway.domain.errors import InvalidArgument, QuantityOverflow
 from gateway.domain.stock import UNITS_MAX
+
+Who = TypeVar("Who", int, str)
 
 SHARES_MAX = 100
 # Shares are multiplied with quantities: the product must fit 64 bits.
@@ -66,6 +70,55 @@ def require_sound(policy: Policy) -> None:
             raise InvalidArgument(
                 f"{name} is for a SHARED policy, and this is {policy.kind.name}", field=f"policy.{name}"
             )
+
+
+def divide_channels(
+    policy: Policy, units: int, limits: Mapping[str, int], demand: Mapping[str, float], had: Mapping[str, int]
+) -> dict[str, int]:
+    """What each channel gets of one location's units, by its policy; `had` is what it gets elsewhere."""
+    shares = {share.channel: share for share in policy.shares if share.channel in limits}
+    match policy.kind:
+        case PolicyKind.FIXED:
+            wanted = {code: max(0, share.share - had[code]) for code, share in shares.items()}
+        case PolicyKind.PRIORITY:
+            wanted = dict.fromkeys(shares, units)
+        case PolicyKind.EXCLUSIVE:
+            first = policy.shares[0].channel
+            wanted = {first: units} if first in limits else {}
+        case PolicyKind.WEIGHTED:
+            return apportion(units, {code: float(share.share) for code, share in shares.items()}, limits)
+        case _:
+            return apportion(units, demand, limits)
+    parts = {}
+    for code, most in wanted.items():
+        parts[code] = min(units, limits[code], most)
+        units -= parts[code]
+    return parts
+
+
+def apportion(units: int, weights: Mapping[Who, float], limits: Mapping[Who, int]) -> dict[Who, int]:
+    """Whole units in proportion to the weights, none above its limit, none lost while a limit has room (R13).
+
+    Shares round down; the rest goes to the heaviest. Never gives out more than `units`.
+    """
+    parts = dict.fromkeys(weights, 0)
+    open_ones = {one for one, weight in weights.items() if weight > 0 and limits[one] > 0}
+    while units > 0 and open_ones:
+        total = sum(weights[one] for one in sorted(open_ones))
+        given = 0
+        for one in open_ones:
+            part = min(int(units * weights[one] / total), limits[one] - parts[one])
+            parts[one] += part
+            given += part
+        units -= given
+        if not given:
+            for one in sorted(open_ones, key=lambda each: (-weights[each], each)):
+                parts[one] += 1
+                units -= 1
+                if not units:
+                    break
+        open_ones = {one for one in open_ones if parts[one] < limits[one]}
+    return parts
 
 
 def _require_share(kind: PolicyKind, share: ChannelShare, path: str) -> None:
