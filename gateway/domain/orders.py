@@ -149,23 +149,18 @@ def _merged_line(known: OrderLine | None, now: OrderLine, is_newer: bool) -> Ord
 def _bring_up(book: Book, rule: ChannelRule, now: TakeOrder, line: OrderLine, known: KnownLine | None) -> KnownLine:
     """What the ledger does for one line, and the line as we know it then."""
     kept = replace(known, line=line) if known else KnownLine(line)
-    listing = _listing_of(book, now, kept)
+    listing = book.find_listing((now.channel, line.item_id, line.platform_sku_id))
+    if listing is not None:
+        kept = replace(kept, listing_id=listing.listing_id)
+    if kept.take_time is not None:
+        return _seen_before(book, rule, listing, kept, now)
     if listing is None:
-        return kept
-    kept = replace(kept, listing_id=listing.listing_id)
+        return replace(kept, listing_id=0)
     on = takes_on(rule, listing)
-    if kept.take_time is None:
-        kept = replace(kept, take_time=now.paid_time or now.update_time if on is TakesOn.PAYMENT else now.placed_time)
-        if now.state is OrderState.CLOSED or (on is TakesOn.PAYMENT and now.state is OrderState.PLACED):
-            return _unseen(book, rule, listing, kept, now, on)
-        return _first_seen(book, rule, listing, kept, now)
-    return _seen_before(book, rule, listing, kept, now)
-
-
-def _listing_of(book: Book, now: TakeOrder, line: KnownLine) -> Listing | None:
-    if line.listing_id:
-        return book.listing(line.listing_id)
-    return book.find_listing((now.channel, line.line.item_id, line.line.platform_sku_id))
+    kept = replace(kept, take_time=now.paid_time or now.update_time if on is TakesOn.PAYMENT else now.placed_time)
+    if now.state is OrderState.CLOSED or (on is TakesOn.PAYMENT and now.state is OrderState.PLACED):
+        return _unseen(book, rule, listing, kept, now, on)
+    return _first_seen(book, rule, listing, kept, now)
 
 
 def _unseen(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, now: TakeOrder, on: TakesOn) -> KnownLine:
@@ -194,10 +189,12 @@ def _first_seen(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine
     reservation = _promise(book, rule, listing, shares, now)
     if now.state is OrderState.PAID:
         promises.commit(book, CommitReservation("", reservation.reservation_id))
-    return replace(line, reservation_id=reservation.reservation_id, taken=shares)
+    parts = tuple(component.units for component in listing.components)
+    return replace(line, reservation_id=reservation.reservation_id, taken=shares, parts=parts)
 
 
-def _seen_before(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, now: TakeOrder) -> KnownLine:
+def _seen_before(book: Book, rule: ChannelRule, listing: Listing | None, line: KnownLine, now: TakeOrder) -> KnownLine:
+    """An order outlives its listing, and what that was made of: its reservation knows what is owed."""
     if not line.reservation_id:
         return line
     reservation = book.reservation(line.reservation_id)
@@ -216,29 +213,30 @@ def _seen_before(book: Book, rule: ChannelRule, listing: Listing, line: KnownLin
     return replace(line, returned=max(line.returned, back))
 
 
-def _give_up(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, state: ReservationState) -> KnownLine:
+def _give_up(
+    book: Book, rule: ChannelRule, listing: Listing | None, line: KnownLine, state: ReservationState
+) -> KnownLine:
     """Closed before payment."""
     if state is ReservationState.HELD:
         promises.release(book, ReleaseReservation("", line.reservation_id))
     elif state is ReservationState.COMMITTED:
-        _return(book, line, listing, sum(share.sales for share in line.taken))
+        _return(book, line, sum(share.sales for share in line.taken))
     if rule.facts.close_restores:
         _restore(book, listing, line.taken)
     return replace(line, taken=())
 
 
 def _give_back(
-    book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, sales: int, state: ReservationState
+    book: Book, rule: ChannelRule, listing: Listing | None, line: KnownLine, sales: int, state: ReservationState
 ) -> KnownLine:
     """So many sales fewer: refunded before shipping, or taken out of an unpaid order."""
     back, rest = _cut(line.taken, sales)
     if state is ReservationState.COMMITTED:
-        _return(book, line, listing, sales)
+        _return(book, line, sales)
         restores = rule.facts.refund_restores
     else:
         left = sum(share.sales for share in rest)
-        number = enumerate(listing.components, start=1)
-        units = tuple(LineQuantity(place, left * component.units) for place, component in number)
+        units = tuple(LineQuantity(place, left * part) for place, part in enumerate(line.parts, start=1))
         if state is ReservationState.HELD and left:
             promises.resize(book, ResizeReservation("", line.reservation_id, units))
         elif state is ReservationState.HELD:
@@ -249,12 +247,12 @@ def _give_back(
     return replace(line, taken=rest)
 
 
-def _return(book: Book, line: KnownLine, listing: Listing, sales: int) -> None:
+def _return(book: Book, line: KnownLine, sales: int) -> None:
     """Put units back on the shelf, as far as nobody has done so already."""
     lines = book.reservation(line.reservation_id).lines
     units = tuple(
-        LineQuantity(sold.line_number, min(sales * component.units, sold.returnable))
-        for sold, component in zip(lines, listing.components, strict=True)
+        LineQuantity(sold.line_number, min(sales * part, sold.returnable))
+        for sold, part in zip(lines, line.parts, strict=True)
     )
     if any(one.quantity for one in units):
         promises.return_(book, ReturnStock("", line.reservation_id, units))
@@ -291,9 +289,12 @@ def _consume(book: Book, rule: ChannelRule, listing: Listing, sales: int, now: T
     return tuple(shares)
 
 
-def _restore(book: Book, listing: Listing, shares: tuple[Share, ...]) -> None:
+def _restore(book: Book, listing: Listing | None, shares: tuple[Share, ...]) -> None:
     """The platform has put sales back on its shelf: it may sell them again."""
-    state = book.listing(listing.listing_id).state
+    if listing is None:
+        return
+    listing = book.listing(listing.listing_id)
+    state = listing.state
     if state.exposure is None:
         return
     for share in shares:

@@ -35,7 +35,8 @@ class KnownLine(Struct, frozen=True, array_like=True, gc=False):
     """A line, and what the ledger did for it: `taken` sales by location, `returned` of them on the shelf again.
 
     Stored; new fields go to the END with a default. `listing_id` 0: nobody has linked its listing yet.
-    `take_time` is the platform's time at which it took the units off its shelf.
+    `take_time` is the platform's time at which it took the units off its shelf. `parts` says how many units of each
+    line of the reservation are in one sale, as it was then.
     """
 
     line: OrderLine
@@ -44,6 +45,7 @@ class KnownLine(Struct, frozen=True, array_like=True, gc=False):
     taken: tuple[Share, ...] = ()
     returned: int = 0
     take_time: datetime | None = None
+    parts: tuple[int, ...] = ()
 
     @property
     def is_waiting(self) -> bool:
