@@ -69,3 +69,13 @@ async def test_times_are_the_platforms_from_the_first_reading_on() -> None:
         margin = timedelta(seconds=2)
         assert begin <= shop.time + margin
         assert end >= asked_at - margin
+
+
+async def test_a_reading_says_nothing_while_the_clock_is_not_known(taobao: Desk) -> None:
+    """A platform five minutes behind: no reading ends in its future, or the gateway would wait for as long."""
+    taobao.shop.skew = timedelta(minutes=-5)
+    await taobao.serve()
+    read_id = taobao.book.ask_reading(MUG_ID)
+    await until(lambda: [reading for reading in taobao.book.readings if reading.read_id == read_id])
+    latest = max(reading.end_time.ToDatetime(UTC) for reading in taobao.book.readings)
+    assert latest < taobao.shop.time + timedelta(seconds=5)
