@@ -8,10 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.domain.allocation import Situation, Wants, allocate, divide
-from gateway.domain.listings import ChannelFacts, ChannelRule, Component, Listing, ListingState, PushKind, Share
+from gateway.domain.listings import (
+    ChannelFacts,
+    ChannelRule,
+    Component,
+    Listing,
+    ListingState,
+    PushKind,
+    PushResult,
+    Share,
+)
 from gateway.domain.policies import ChannelShare, Policy, PolicyKind, apportion
-from gateway.domain.selling import PlanPush
+from gateway.domain.selling import PlanPush, ReportPush
 from gateway.domain.stock import Level
+from tests.domain.counter_desk import CUP as CUP_NUMBER
+from tests.domain.counter_desk import require_exposed, selling_ledger
 from tests.domain.histories import SHRINKING_TIMEOUT, bounded
 from tests.selling.timeline import START
 
@@ -274,6 +285,26 @@ def test_a_cap_holds_over_all_listings_of_a_channel() -> None:
         policy = policy_of(kind, ("tb", share, 7))
         wants, _ = divide(situation(listings, {("CUP", "east"): 20}, [policy]))
         assert sum(sum(want.values()) for want in wants.values()) == 7, kind
+
+
+def test_what_was_shared_counts_again_once_it_fits() -> None:
+    """R20: back from SHARED, a listing that shows just its share is exposed again although nothing is to be raised."""
+    shared = listing(1, "tb", exposure={"east": 10}, permitted=True)
+    for on_hand in (10, 9):
+        seen = situation([shared], {("CUP", "east"): on_hand})
+        raises = [one for one in allocate(seen) if isinstance(one, PlanPush) and one.kind is PushKind.RAISE]
+        assert raises == ([PlanPush(1, PushKind.RAISE, (), raises[0].urgency)] if on_hand == 10 else [])
+    ledger = selling_ledger(ChannelFacts())
+    ledger.apply(PlanPush(CUP_NUMBER, PushKind.RAISE, (Share("east", 1),), permitted=True))
+    require_exposed(ledger)
+    push = ledger.listings[CUP_NUMBER].state.push
+    assert push is not None
+    ledger.apply(ReportPush(CUP_NUMBER, push.push_id, PushResult.APPLIED, 1))
+    before = ledger.levels["CUP", "east"].exposed
+    ledger.apply(PlanPush(CUP_NUMBER, PushKind.RAISE, ()))
+    assert ledger.levels["CUP", "east"].exposed == before + 4
+    assert ledger.listings[CUP_NUMBER].state.push is None
+    require_exposed(ledger)
 
 
 def given_out(listings: Sequence[Listing], wants: Wants, sku: str, at: str) -> int:
