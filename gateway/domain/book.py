@@ -268,6 +268,10 @@ class Book:
             for component in listing.components:
                 level = self.level(component.sku, share.location)
                 exposed = level.exposed + sign * share.sales * component.units
+                if abs(exposed) > UNITS_MAX:
+                    raise QuantityOverflow(
+                        f"{level.sku} at {level.location} would be exposed with {exposed} units", units_max=UNITS_MAX
+                    )
                 self._put(self._levels, (level.sku, level.location), replace(level, exposed=exposed))
 
     def record_drift(self, drift: Drift) -> None:

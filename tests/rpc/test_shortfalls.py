@@ -69,6 +69,19 @@ async def test_a_reading_that_fits_is_no_drift(shop: Shop) -> None:
     assert await _drifts(shop) == []
 
 
+async def test_a_number_that_cannot_be_stops_nobody_else(shop: Shop) -> None:
+    """A console that shows more than any level can hold is not believed; other listings go on (R28)."""
+    await shop.client.add_sku("BOX", 1)
+    listing_id = await shop.link(("BOX", 1_000_000), item_id="9")
+    shop.shown[listing_id] = 10**15
+    await shop.report_orders(watermark=True)
+    await shop.wait(lambda one: one.shown == 10**15, listing_id)
+    await shop.report_orders(watermark=True)
+    await shop.client.receive("CUP", 5)
+    await shop.wait_shown(L1=15)
+    assert not (await shop.listing(listing_id)).HasField("exposure")
+
+
 async def test_below_zero_until_the_cancel_comes(shop: Shop) -> None:
     """A unit sold again before we heard that it came back: no shortfall, and the cancel makes it good (R23)."""
     await shop.report_orders(order(shop, "a", PLACED, {"quantity": 10}))
