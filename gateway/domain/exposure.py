@@ -200,7 +200,13 @@ def settle_below_zero(book: Book, command: SettleBelowZero) -> ListingChanged:
     rule, state = book.channel(listing.channel), listing.state
     if state.sales_left >= 0 or not has_passed_time(rule, state):
         return ListingChanged(listing, changed=False)
-    changed = _keep(book, listing, replace(state, exposure=()))
+    # What other locations still keep for it stays kept: it is owed to the same buyers, and not to be shown again.
+    beyond = -state.sales_left
+    for share in state.exposure or ():
+        told = min(beyond, max(0, -share.sales))
+        state = state.moved(share.location, told)
+        beyond -= told
+    changed = _keep(book, listing, state)
     tell_missing(book, listing, book.serving(rule))
     return changed
 
@@ -251,6 +257,11 @@ def _grant(book: Book, listing: Listing, command: PlanPush) -> tuple[ListingStat
 def room_at(book: Book, listing: Listing, location: str) -> int:
     """Sales that could be added at a location: every component has unallocated units for them."""
     return max(0, min(book.level(one.sku, location).unallocated // one.units for one in listing.components))
+
+
+def is_overdrawn(book: Book, listing: Listing, location: str) -> bool:
+    """True if more of some component is promised and exposed at a location than there is."""
+    return any(book.level(one.sku, location).unallocated < 0 for one in listing.components)
 
 
 def _fits(book: Book, listing: Listing) -> bool:
@@ -307,21 +318,9 @@ def _outcome_unknown(book: Book, listing: Listing, push: Push, report: ReportPus
 
 
 def _settle(book: Book, listing: Listing, push: Push, report: ReportPush, applied: int) -> None:
-    book.pushes.append(
-        PushRecord(
-            push.push_id,
-            listing.listing_id,
-            push.kind,
-            push.sales,
-            push.create_time,
-            book.now,
-            report.result,
-            applied,
-            report.attempts,
-            report.duration_ms,
-            report.error,
-        )
-    )
+    said = (report.result, applied, report.attempts, report.duration_ms, report.error)
+    decided = (push.push_id, listing.listing_id, push.kind, push.sales, push.create_time)
+    book.pushes.append(PushRecord(*decided, book.now, *said))
 
 
 # ---- judging
@@ -357,12 +356,16 @@ def given_back(rule: ChannelRule, state: OrderState, line: KnownLine) -> int:
 
 
 def _set_exposure(book: Book, rule: ChannelRule, listing: Listing, state: ListingState, sales: int) -> ListingState:
-    """The state with so many sales in all: added where most is unallocated, taken from the last location first."""
+    """The state with so many sales in all: added where most is unallocated, taken from the last location first.
+
+    Before all others they are taken from where more is promised than there is: elsewhere they would be shown again.
+    """
     more = sales - state.sales_left
     serving = book.serving(rule)
     if more > 0:
         return state.moved(max(serving, key=lambda at: room_at(book, listing, at)), more)
-    for share in reversed(state.exposure or ()):
+    last_first = reversed(state.exposure or ())
+    for share in sorted(last_first, key=lambda one: not is_overdrawn(book, listing, one.location)):
         less = min(-more, max(0, share.sales))
         state = state.moved(share.location, -less)
         more += less
@@ -372,20 +375,8 @@ def _set_exposure(book: Book, rule: ChannelRule, listing: Listing, state: Listin
 def _record_drift(
     book: Book, listing: Listing, reading: Reading, known: int, least: int, most: int, action: str
 ) -> None:
-    book.record_drift(
-        Drift(
-            0,
-            listing.listing_id,
-            listing.channel,
-            reading.shown,
-            known,
-            least,
-            most,
-            reading.end_time,
-            book.now,
-            action,
-        )
-    )
+    found = (reading.shown, known, least, most, reading.end_time)
+    book.record_drift(Drift(0, listing.listing_id, listing.channel, *found, book.now, action))
 
 
 def _shifted(state: ListingState, shares: tuple[Share, ...], sign: int) -> ListingState:

@@ -30,7 +30,7 @@ from gateway.domain.commands import (
     ReturnStock,
 )
 from gateway.domain.errors import InvalidArgument
-from gateway.domain.exposure import given_back, room_at, takes_on, tell_missing
+from gateway.domain.exposure import given_back, is_overdrawn, room_at, takes_on, tell_missing
 from gateway.domain.listings import ChannelRule, Listing, Share, TakesOn
 from gateway.domain.reservations import Allotment, Line, Reservation, ReservationState
 from gateway.domain.selling import (
@@ -262,11 +262,14 @@ def _return(book: Book, line: KnownLine, sales: int) -> None:
 
 
 def _consume(book: Book, rule: ChannelRule, listing: Listing, sales: int, now: TakeOrder) -> tuple[Share, ...]:
-    """Take sales from the listing's exposure; returns which location serves how many."""
+    """Take sales from the listing's exposure; returns which location serves how many.
+
+    One where more is promised than there is serves last.
+    """
     state = listing.state
     shares: list[Share] = []
     missing = sales
-    for location in book.serving(rule):
+    for location in sorted(book.serving(rule), key=lambda at: is_overdrawn(book, listing, at)):
         taken = min(missing, max(0, state.exposed_at(location)))
         if taken:
             shares.append(Share(location, taken))

@@ -79,7 +79,7 @@ class Platform:
         self.begun: set[int] = set()
         self.asked: set[int] = set()
         self.applied_ids: dict[int, int] = {}
-        self.edited = 0
+        self.edited: dict[ListingKey, int] = {}
         self.owed: dict[ListingKey, int] = {}
         self._owed_by_line: dict[str, int] = {}
         # Every order as it is now, and when each was updated, in the order of time.
@@ -116,7 +116,7 @@ class Platform:
         key = self.timeline.random.choice(sorted(self.shop.displays))
         before = self.shop.displays[key].shown
         self.shop.edit_by_hand(key, before + self.timeline.random.randint(1, 5))
-        self.edited += self.shop.displays[key].shown - before
+        self.edited[key] = self.edited.get(key, 0) + self.shop.displays[key].shown - before
 
     def _count(self, order: ShopOrder) -> None:
         """Keep the sum of what buyers are owed; where payment takes, nobody is owed anything before."""

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from tests.selling.platforms import CALM, HARSH, Nature
-from tests.selling.scenarios import BAD, HAND_EDITED, random_temper
+from tests.selling.scenarios import BAD, HAND_EDITED, random_temper, scenario
 from tests.selling.world import World
 
 SEEDS = range(8)
@@ -83,6 +83,14 @@ def test_numbers_typed_into_a_console_are_a_shortfall_and_no_more(seed: int) -> 
     short = sum(one.quantity for one in world.ledger.shortfalls)
     assert short >= max(0, world.oversold), f"seed {seed}: {short} told, {world.oversold} oversold"
     require_adds_up(world)
+
+
+@pytest.mark.parametrize("seed", [24, 116, 156])
+def test_what_one_location_owes_is_not_shown_again_by_another(seed: int) -> None:
+    """R23 with several locations: a number typed in makes one short; what others keep for it is not put up for sale."""
+    world = scenario(seed).run()
+    assert world.oversold <= world.edited, f"scenario {seed}"
+    assert world.could_oversell <= world.edited, f"scenario {seed}"
 
 
 def test_a_script_that_shows_everybody_everything_oversells() -> None:

@@ -105,8 +105,8 @@ class World:
 
     @property
     def edited(self) -> int:
-        """Units that hand edits put up for sale."""
-        return sum(platform.edited for platform in self.platforms)
+        """Units that hand edits put up for sale, of the SKU that had most of them."""
+        return max(self._units(lambda platform, key: platform.edited.get(key, 0)).values())
 
     def _judge(self) -> None:
         """Nobody is owed what there is not, and whatever is shown could be sold this instant."""
