@@ -84,7 +84,11 @@ async def moved_since(connection: AsyncConnection, revision: int, version: int) 
     if version in {now.version, NEVER}:
         return Moved(frozenset(), now.revision, now.version)
     by_stock = select(movements.c.sku).where(movements.c.revision > revision)
-    by_state = select(func.unnest(listings.c.skus)).where(listings.c.version > version)
+    # By way of the channels, for which there is an index.
+    is_of = listings.c.channel == channels.c.channel
+    by_state = (
+        select(func.unnest(listings.c.skus)).join_from(channels, listings, is_of).where(listings.c.version > version)
+    )
     found = await connection.scalars(by_stock.union(by_state))
     return Moved(frozenset(found), now.revision, now.version)
 
