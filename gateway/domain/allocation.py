@@ -111,8 +111,14 @@ def _divide_sku(
     if policy.kind is PolicyKind.SHARED and sum(room.values()) > policy.escrow_below:
         return _share_all(situation, sku, policy, sellers, room), {one.listing_id for one in sellers}
     found: dict[tuple[int, str], int] = {}
+    # Whose number cannot be changed keeps what it has, and gets no share of what others could sell meanwhile.
+    follows_demand = policy.kind in {PolicyKind.BY_DEMAND, PolicyKind.SHARED}
+    stuck = [one for one in sellers if follows_demand and not _can_change(situation, one)]
     for at, units in room.items():
-        here = [listing for listing in sellers if at in _serving(situation, listing)]
+        for one in stuck:
+            found[one.listing_id, at] = min(units, max(0, one.state.exposed_at(at)) * _units(one, sku))
+            units -= found[one.listing_id, at]
+        here = [one for one in sellers if one not in stuck and at in _serving(situation, one)]
         for listing_id, part in _divide_place(situation, sku, policy, here, units, found):
             found[listing_id, at] = part
     return found, set()
@@ -209,7 +215,7 @@ def _pushes(situation: Situation, wants: Wants, permitted: set[int], must: set[L
     starving = _starving(situation, wants)
     for listing in situation.listings:
         state = listing.state
-        if state.exposure is None or state.parked_reason or listing.channel not in situation.open_channels:
+        if state.exposure is None or not _can_change(situation, listing):
             continue
         want, may_share = wants[listing.listing_id], listing.listing_id in permitted
         surplus = {at: have - want.get(at, 0) for at in _places(state.exposure, want) if (have := state.exposed_at(at))}
@@ -235,7 +241,7 @@ def _starving(situation: Situation, wants: Wants) -> dict[str, float]:
     for listing in situation.listings:
         state = listing.state
         pace = state.pace_at(situation.now)
-        if listing.channel not in situation.open_channels or state.push is not None or state.parked_reason:
+        if not _can_change(situation, listing) or state.push is not None:
             continue
         is_short = state.sales_left < sum(wants[listing.listing_id].values())
         if is_short and state.sales_left <= pace * COVER_SECONDS:
@@ -338,6 +344,11 @@ def _sellers(situation: Situation) -> dict[str, list[Listing]]:
 
 def _policy(situation: Situation, sku: str) -> Policy:
     return situation.policies.get(sku) or Policy(sku)
+
+
+def _can_change(situation: Situation, listing: Listing) -> bool:
+    """True if somebody would do a push of this listing now."""
+    return listing.channel in situation.open_channels and not listing.state.parked_reason
 
 
 def _serving(situation: Situation, listing: Listing) -> tuple[str, ...]:

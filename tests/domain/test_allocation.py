@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.domain.allocation import Situation, Wants, allocate, divide
 from gateway.domain.listings import (
@@ -217,6 +218,21 @@ def test_by_demand_follows_sales() -> None:
     got = three(100, policy_of(PolicyKind.BY_DEMAND), (3.0, 1.0, 0.0))
     assert got["tb"] > 2 * got["dy"] > 4 * got["ks"] > 0
     assert sum(got.values()) == 100
+
+
+@pytest.mark.parametrize("is_parked", [True, False])
+def test_who_cannot_be_changed_gets_no_share_of_what_others_could_sell(is_parked: bool) -> None:
+    """An absent or parked listing keeps what it shows; nothing lies on no shelf for its sake (R28)."""
+    sellers = [
+        listing(1, "tb", exposure={"east": 4}, pace=5.0, parked_reason="no such item" if is_parked else ""),
+        listing(2, "dy", exposure={"east": 1}, pace=1.0),
+        listing(3, "ks", pace=1.0),
+    ]
+    seen = situation(sellers, {("CUP", "east"): 24})
+    if not is_parked:
+        seen = replace(seen, open_channels=frozenset({"dy", "ks"}))
+    wants, _ = divide(seen)
+    assert {number: sum(want.values()) for number, want in wants.items()} == {1: 4, 2: 10, 3: 10}
 
 
 def test_weighted_is_in_fixed_proportions() -> None:
