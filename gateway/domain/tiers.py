@@ -19,6 +19,8 @@ R: available units. L: lead time, L_min: of the fastest supply, both at most the
 time varies, P is mixed over its 10 %, 50 % and 90 % points. Units on their way count from their time on: P is the
 largest chance of running out before any arrival within L, and at L.
 
+While fewer than 30 orders have been seen it is R/8: what a prior alone has raised, later orders would raise again.
+
 Beside the tier stand two flags. STALE: our knowledge is old; nothing is left then, for silence is no good news.
 Flapping: four changes in ten minutes; holds are five times as long until that is over.
 
@@ -40,8 +42,7 @@ MODEL = "averaged-gamma-poisson/1"
 SERVICE_LEVEL = 0.98
 URGENT_CHANCE, URGENT_CLEAR_CHANCE = 0.8, 0.5
 CLEAR_RATIO = 2.0
-# What was raised by a prior alone is cleared by it only where there is plenty: later orders would raise it again.
-COLD_CLEAR_RATIO, COLD_ORDERS = 4.0, 30
+COLD_CLEAR_RATIO, COLD_ORDERS = 8.0, 30
 REOPEN_SECONDS = 600.0
 FLAPPING_CHANGES, FLAPPING_SECONDS = 4, 600.0
 FLAPPING_HOLD_FACTOR, FLAPPING_HOLD_SECONDS_MIN = 5.0, 60.0
