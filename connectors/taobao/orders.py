@@ -3,7 +3,9 @@
 `taobao.trades.sold.increment.get` sorts by modification time, the latest first, and an order that is modified goes to
 the top. The official docs demand to walk from the last page to the first: then an order that leaves a window moves the
 others towards pages that are still to come. While a window is still open an order can move to its top instead, and push
-others to pages already read; such a window is walked until a walk finds nothing new.
+others down: so an open window is walked from the first page to the last, and who moved meanwhile was modified after the
+walk began. They are in a much shorter window, from the latest modification that was there when the walk began; and so
+on, until the rest fits on one page, which is one instant.
 """
 
 from collections.abc import AsyncIterator
@@ -31,8 +33,11 @@ WINDOW = timedelta(minutes=30)
 PAGE_SIZE = 50
 # A window that ended less than this ago may still be moving; more than any clock's error and any delay of the platform.
 SETTLED_AFTER = timedelta(minutes=5)
+# A window is open if it ends so long after the present: no order leaves it while it is walked.
+OPEN_FOR = timedelta(seconds=5)
 WALKS_MAX = 20
 _SECOND = timedelta(seconds=1)
+_TOO_FAST = "orders move faster than their pages can be read"
 
 _FIELDS = "tid,status,created,modified,pay_time,consign_time,end_time,orders"
 _REFUND_FIELDS = "refund_id,status,num,modified"
@@ -91,9 +96,11 @@ class Orders:
             before = len(seen)
             first = await self._page(start, end, 1, count=True)
             # By the clock that this very answer has told.
-            is_settled = self._requests.transport.platform_now() - end > SETTLED_AFTER
+            ended_ago = self._requests.transport.platform_now() - end
+            is_open = ended_ago < -OPEN_FOR
+            newest = max(start, _newest(first, start))
             pages = 0
-            async for trades in self._walk(start, end, first):
+            async for trades in self._down(start, end, first) if is_open else self._up(start, end, first):
                 pages += 1
                 new = {(identity(trade.tid), trade.modified): trade for trade in trades}
                 new = {name: trade for name, trade in new.items() if name not in seen}
@@ -101,18 +108,34 @@ class Orders:
                 if new:
                     yield [await self._snapshot(trade) for trade in new.values()]
             # One page is one instant: nothing can move within it.
-            if is_settled or pages == 1 or len(seen) == before:
+            if ended_ago > SETTLED_AFTER or pages == 1:
                 return
-        raise Transient("orders move faster than their pages can be read")
+            was_open = is_open and self._requests.transport.platform_now() < end
+            if was_open and newest > start:
+                start = newest
+            elif len(seen) == before:
+                return
+        raise Transient(_TOO_FAST)
 
-    async def _walk(self, start: datetime, end: datetime, first: TradesAnswer) -> AsyncIterator[list[Trade]]:
+    async def _down(self, start: datetime, end: datetime, first: TradesAnswer) -> AsyncIterator[list[Trade]]:
+        """The pages of a window, first one first, as many as there are when the last is reached."""
+        total, trades, number = _total(first), first.trades.trade, 1
+        yield trades
+        while len(trades) == PAGE_SIZE or number * PAGE_SIZE < total:
+            number += 1
+            if number > 2 * (total // PAGE_SIZE + WALKS_MAX):
+                raise Transient(_TOO_FAST)
+            trades = (await self._page(start, end, number)).trades.trade
+            if trades:
+                yield trades
+
+    async def _up(self, start: datetime, end: datetime, first: TradesAnswer) -> AsyncIterator[list[Trade]]:
         """The pages of a window, last one first; `first` is the first one, with their number."""
-        if first.total_results is None:
-            raise Misunderstood("taobao.trades.sold.increment.get: neither a number of results nor an error")
-        if first.total_results <= PAGE_SIZE:
+        total = _total(first)
+        if total <= PAGE_SIZE:
             yield first.trades.trade
             return
-        for number in range(-(-first.total_results // PAGE_SIZE), 0, -1):
+        for number in range(-(-total // PAGE_SIZE), 0, -1):
             yield (await self._page(start, end, number)).trades.trade
 
     async def _page(self, start: datetime, end: datetime, number: int, *, count: bool = False) -> TradesAnswer:
@@ -139,6 +162,20 @@ class Orders:
         params = {"fields": _REFUND_FIELDS, "refund_id": identity(order.refund_id)}
         answer = await self._requests.read("taobao.refund.get", params, RefundAnswer, priority=ORDERS)
         return answer.refund
+
+
+def _total(first: TradesAnswer) -> int:
+    if first.total_results is None:
+        raise Misunderstood("taobao.trades.sold.increment.get: neither a number of results nor an error")
+    return first.total_results
+
+
+def _newest(first: TradesAnswer, start: datetime) -> datetime:
+    """The latest modification on a first page."""
+    try:
+        return max((read(trade.modified) for trade in first.trades.trade), default=start)
+    except ValueError as error:
+        raise Misunderstood(f"taobao.trades.sold.increment.get: {error} is no time") from error
 
 
 def snapshot(trade: Trade, refunds: dict[int | str, Refund]) -> OrderSnapshot:
