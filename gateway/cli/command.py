@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from gateway.cli import (
+    backtest,
     channel,
     connect,
     findings,
@@ -72,7 +73,7 @@ def choose_gateway(context: typer.Context, address: AddressOption = None) -> Non
 _stock_app = typer.Typer(no_args_is_help=True, help="The ledger: goods in, reservations, levels, the journal.")
 for _part in (stock.app, reservation.app, watch.app):
     _stock_app.add_typer(_part)
-for _part in (server.app, playback.app, sandbox.app, connect.app, up.app):
+for _part in (server.app, playback.app, sandbox.app, connect.app, up.app, backtest.app):
     app.add_typer(_part)
 app.add_typer(_stock_app, name="stock")
 app.add_typer(sku.sku_app, name="sku")

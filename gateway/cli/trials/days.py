@@ -1,0 +1,119 @@
+"""The days of a log on which policies are judged, and what was known before each of them.
+
+A day is judged with what the other days of the log have taught, never with its own. Thin days say nothing about rates
+and are left out. A day may be played faster: then a second of it holds several of the log's.
+"""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gateway.cli.orderlog import LoggedOrder
+from gateway.domain.curves import CHINA_OFFSET_SECONDS, DAY_SECONDS, HourCurve
+from gateway.domain.demand import Prior
+from gateway.domain.profiles import Profile, Sale, learned
+
+BUSY_SHARE = 0.4  # of the busiest day's orders; what is below is no selling day
+TICK_SECONDS = 15.0
+OPENS_SECONDS = 9 * 3_600.0
+RETURNS_SECONDS = 15 * 60.0  # unpaid orders give their units back
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a SKU before a session: the curve of the day, a prior, the spread between days."""
+
+    curve: HourCurve
+    prior: Prior
+    spread: float
+
+
+@dataclass(frozen=True)
+class Day:
+    """A day's orders in seconds from midnight, ascending, `compression` of the log's in one."""
+
+    name: str
+    orders: tuple[float, ...]
+    unpaid: frozenset[int]
+    history: History
+    compression: float = 1.0
+
+    @property
+    def opens(self) -> float:
+        """When sessions may begin."""
+        return OPENS_SECONDS / self.compression
+
+    @property
+    def ends(self) -> float:
+        """The end of the day."""
+        return DAY_SECONDS / self.compression
+
+    @property
+    def selling(self) -> tuple[float, ...]:
+        """The orders from the opening on."""
+        return self.orders[bisect_left(self.orders, self.opens) :]
+
+    @cached_property
+    def moments(self) -> tuple[tuple[float, int], ...]:
+        """When policies look: at each order (1) and at each tick (0)."""
+        ticks = int((self.ends - self.opens) / TICK_SECONDS)
+        looked = [(self.opens + tick * TICK_SECONDS, 0) for tick in range(ticks)]
+        return tuple(sorted(looked + [(time, 1) for time in self.orders]))
+
+    @cached_property
+    def moments_with_returns(self) -> tuple[tuple[float, int], ...]:
+        """The same, and the units that come back from orders nobody pays (-1)."""
+        returns = [(self.orders[place] + RETURNS_SECONDS, -1) for place in self.unpaid]
+        return tuple(sorted([*self.moments, *returns]))
+
+    def thinned(self, share: float, seed: int) -> Day:
+        """The day with so much of its orders, by chance."""
+        chance = random.Random(f"{seed}/{self.name}")  # noqa: S311 - chance for a trial, no secret
+        kept = tuple(time for time in self.orders if chance.random() < share)
+        prior = self.history.prior
+        slower = Prior(prior.rate * share, prior.strength, prior.quantity_mean, prior.quantity_square)
+        history = History(self.history.curve, slower, self.history.spread)
+        return Day(self.name, kept, frozenset(), history, self.compression)
+
+
+def busy_days(orders: Sequence[LoggedOrder], sku: str, compression: float, profile: Profile | None = None) -> list[Day]:
+    """The log's selling days of one SKU, each with what the others (or else `profile`) teach."""
+    chosen = [order for order in orders if order.sku == sku]
+    counts = Counter(_date(order) for order in chosen)
+    least = BUSY_SHARE * max(counts.values())
+    names = sorted(date for date, count in counts.items() if count >= least)
+    return [_day(chosen, name, names, sku, compression, profile) for name in names]
+
+
+def _day(
+    orders: list[LoggedOrder], name: int, names: list[int], sku: str, compression: float, profile: Profile | None
+) -> Day:
+    of_day = [order for order in orders if _date(order) == name]
+    others = [order for order in orders if _date(order) in names and (_date(order) != name or len(names) == 1)]
+    known = profile or learned(Sale(order.time, order.sku, order.quantity) for order in others)
+    prior = known.prior(sku)
+    midnight = name * DAY_SECONDS - CHINA_OFFSET_SECONDS
+    units = [(order.time - midnight) / compression for order in of_day for _ in range(order.quantity)]
+    paid = [order.is_paid for order in of_day for _ in range(order.quantity)]
+    per_second = prior.rate * prior.quantity_mean * compression
+    return Day(
+        name=str(name),
+        orders=tuple(units),
+        unpaid=frozenset(place for place, is_paid in enumerate(paid) if not is_paid),
+        history=History(_curve(known, compression), Prior(per_second), known.spread),
+        compression=compression,
+    )
+
+
+def _curve(profile: Profile, compression: float) -> HourCurve:
+    curve = profile.curve(DAY_SECONDS / compression)
+    return HourCurve(curve.sums, curve.day_seconds, 0.0)
+
+
+def _date(order: LoggedOrder) -> int:
+    return int((order.time + CHINA_OFFSET_SECONDS) // DAY_SECONDS)

@@ -1,0 +1,234 @@
+"""The policies that are compared: ours, and the ones that shops use today.
+
+A policy watches the orders of one SKU from a moment on, knowing what history says (`days.History`), and answers three
+questions at any moment: have sales accelerated, is what is left too little, is it urgent.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import exp, log, sqrt
+from typing import Protocol
+
+from gateway.cli.trials.days import History
+from gateway.domain.chances import Demand, LeadTime, chance_of_reaching
+from gateway.domain.demand import Pace, begin, is_accelerating, observed
+from gateway.domain.tiers import URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
+
+WINDOW_SECONDS = 300.0
+RATIO, RATIO_ORDERS_MIN = 2.0, 2
+STATIC_URGENT_SHARE = 0.05
+ROP_Z = 1.65
+
+
+class Watcher(Protocol):
+    """One policy at work on one SKU. It is asked in order of time."""
+
+    def sees(self, time: float) -> None:
+        """An order of one unit."""
+
+    def is_rising(self, time: float) -> bool:
+        """True while sales have accelerated."""
+
+    def is_short(self, time: float, units: int) -> bool:
+        """True if `units` will not last until more can come."""
+
+    def is_pressing(self, time: float, units: int) -> bool:
+        """True if they will run out before anything can be done."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a policy is told before it begins."""
+
+    history: History
+    start: float
+    lead_seconds: float
+    units: int
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A way to warn; `warns_of` are the questions it is made for."""
+
+    name: str
+    watcher: Callable[[Session], Watcher]
+    warns_of: frozenset[str]
+
+
+class Tiers:
+    """Ours: the tier machine over the averaged gamma-Poisson model."""
+
+    def __init__(self, session: Session) -> None:
+        self._curve = session.history.curve
+        self._supply = Supply(LeadTime(session.lead_seconds))
+        self._standing = Standing(since=session.start)
+        self.pace: Pace = begin(session.history.prior, session.start, self._curve)
+
+    def sees(self, time: float) -> None:
+        """Learns from an order."""
+        self.pace = observed(self.pace, time, self._curve)
+
+    def is_rising(self, time: float) -> bool:
+        """The trend's score has passed its bar."""
+        return is_accelerating(self.pace, time, self._curve)
+
+    def tier(self, time: float, units: int) -> Tier:
+        """The tier with so many units left."""
+        shelf = Shelf(units, units)
+        self._standing, _ = decide(self._standing, self.pace, shelf, self._supply, time, curve=self._curve)
+        return self._standing.tier
+
+    def is_short(self, time: float, units: int) -> bool:
+        """THRESHOLD or higher."""
+        return self.tier(time, units) >= Tier.THRESHOLD
+
+    def is_pressing(self, time: float, units: int) -> bool:
+        """URGENT or higher."""
+        return self.tier(time, units) >= Tier.URGENT
+
+
+class TwoRates:
+    """A plainer model: one slow and one fast gamma-Poisson rate, no curve of the day, a CUSUM for twice the rate."""
+
+    slow_half_life, fast_half_life, ratio, spread = 1_200.0, 120.0, 2.0, 0.3
+
+    def __init__(self, session: Session) -> None:
+        history = session.history
+        hour = history.curve.shop_time(session.start + 60) - history.curve.shop_time(session.start - 60)
+        rate = history.prior.rate * hour / 120
+        self._lead = session.lead_seconds
+        self._time = session.start
+        self._orders, self._exposure = rate * 300, 300.0
+        self._fast_orders = self._fast_exposure = 0.0
+        self._score, self._count, self._raised = 0.0, 0, False
+
+    def sees(self, time: float) -> None:
+        """Learns from an order."""
+        base = self._orders / self._exposure
+        drift = (self.ratio - 1) * base * (1 + 0.5 / sqrt(self._orders)) * (time - self._time)
+        self._count = self._count + 1 if self._score > drift else 1
+        self._score = max(0.0, self._score - drift) + log(self.ratio)
+        self._age(time)
+        self._orders += 1
+        self._fast_orders += 1
+        self._judge(base)
+
+    def is_rising(self, time: float) -> bool:
+        """The score has passed its bar and not come down."""
+        return self._raised
+
+    def is_short(self, time: float, units: int) -> bool:
+        """At most the 95 % quantile of the demand."""
+        return self._chance(time, units) >= 0.05  # noqa: PLR2004 - the service level of this policy
+
+    def is_pressing(self, time: float, units: int) -> bool:
+        """It is likely to sell out."""
+        return self._chance(time, units) >= URGENT_CHANCE
+
+    def _judge(self, base: float) -> None:
+        bar = max(3.0, log(max(base * 1_800, 1e-9)))
+        if self._raised:
+            self._score = min(self._score, 1.5 * bar)
+            self._raised = self._score > 0.2 * bar and self._fast() >= 1.25 * base
+            self._score = self._score if self._raised else 0.0
+        else:
+            self._raised = self._score >= bar and self._count >= 8  # noqa: PLR2004 - orders since onset
+
+    def _age(self, time: float) -> None:
+        gap, self._time = time - self._time, time
+        slow, fast = 2 ** (-gap / self.slow_half_life), 2 ** (-gap / self.fast_half_life)
+        self._orders, self._exposure = self._orders * slow, self._exposure * slow + gap
+        self._fast_orders, self._fast_exposure = self._fast_orders * fast, self._fast_exposure * fast + gap
+
+    def _fast(self) -> float:
+        return (self._fast_orders + 60 * self._orders / self._exposure) / (self._fast_exposure + 60)
+
+    def _chance(self, time: float, units: int) -> float:
+        self._age(time)
+        slow = self._orders / self._exposure
+        mean = slow * self._lead + max(0.0, self._fast() - slow) * 600 * (1 - exp(-self._lead / 600))
+        return chance_of_reaching(Demand(mean, 1 / (1 / max(self._orders, 1.0) + self.spread**2)), units, 20)
+
+
+class RateTimesLead:
+    """The rate of the last five minutes, held against what is left; and for a trend, against the five before."""
+
+    def __init__(self, session: Session, factor: float = 1.0) -> None:
+        self._start, self._lead, self._factor = session.start, session.lead_seconds, factor
+        self._recent: deque[float] = deque()
+
+    def sees(self, time: float) -> None:
+        """Remembers an order for ten minutes."""
+        self._recent.append(time)
+        while self._recent[0] <= time - 2 * WINDOW_SECONDS:
+            self._recent.popleft()
+
+    def is_rising(self, time: float) -> bool:
+        """Twice as many orders in the last five minutes as in the five before; not before both are full."""
+        if time < self._start + 2 * WINDOW_SECONDS:
+            return False
+        late = self._since(time, WINDOW_SECONDS)
+        return late >= RATIO_ORDERS_MIN and late >= RATIO * (self._since(time, 2 * WINDOW_SECONDS) - late)
+
+    def is_short(self, time: float, units: int) -> bool:
+        """At this rate it is sold out within the lead time."""
+        return units <= self._factor * self._since(time, WINDOW_SECONDS) / WINDOW_SECONDS * self._lead
+
+    is_pressing = is_short
+
+    def _since(self, time: float, seconds: float) -> int:
+        return sum(each > time - seconds for each in self._recent)
+
+
+class StaticLine:
+    """A share of the first stock."""
+
+    def __init__(self, session: Session, share: float) -> None:
+        self._line, self._urgent_line = share * session.units, STATIC_URGENT_SHARE * session.units
+
+    def sees(self, time: float) -> None:
+        """Learns nothing."""
+
+    def is_rising(self, time: float) -> bool:
+        """Knows nothing of it."""
+        return False
+
+    def is_short(self, time: float, units: int) -> bool:
+        """At the line or below it."""
+        return units <= self._line
+
+    def is_pressing(self, time: float, units: int) -> bool:
+        """At 5 % or below."""
+        return units <= self._urgent_line
+
+
+class ReorderPoint(StaticLine):
+    """The textbook's: mean demand over the lead time at this hour, and 1.65 standard deviations of it."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session, 0.0)
+        self._history, self._lead = session.history, session.lead_seconds
+
+    def is_short(self, time: float, units: int) -> bool:
+        """At the reorder point or below it."""
+        curve = self._history.curve
+        mean = self._history.prior.rate * (curve.shop_time(time + self._lead) - curve.shop_time(time))
+        return units <= mean + ROP_Z * sqrt(mean + (self._history.spread * mean) ** 2)
+
+
+TREND, THRESHOLD, URGENT = "trend", "threshold", "urgent"
+_ALL: tuple[Policy, ...] = (
+    Policy("tiers", Tiers, frozenset({TREND, THRESHOLD, URGENT})),
+    Policy("two-rates", TwoRates, frozenset({TREND, THRESHOLD, URGENT})),
+    Policy("static-10", lambda session: StaticLine(session, 0.1), frozenset({THRESHOLD, URGENT})),
+    Policy("static-20", lambda session: StaticLine(session, 0.2), frozenset({THRESHOLD})),
+    Policy("static-50", lambda session: StaticLine(session, 0.5), frozenset({THRESHOLD})),
+    Policy("ratio", RateTimesLead, frozenset({TREND})),
+    Policy("rate", RateTimesLead, frozenset({THRESHOLD, URGENT})),
+    Policy("rate-doubled", lambda session: RateTimesLead(session, 2.0), frozenset({THRESHOLD})),
+    Policy("reorder-point", ReorderPoint, frozenset({THRESHOLD})),
+)
+POLICIES: Mapping[str, Policy] = {policy.name: policy for policy in _ALL}
