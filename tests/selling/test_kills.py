@@ -9,14 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from gateway.settings import Settings
 from tests.faults.processes import GatewayProcess, running
 from tests.selling.market import AgentProcess, Market, agents_here, open_market, opened
 from tests.selling.test_faults import STILL, set_weather, shift
 
-KILLS = 3
+KILLS = 2
 SECONDS_MAX = 60.0
 
 
@@ -69,12 +67,11 @@ async def test_the_connectors_are_killed_again_and_again(address: str, seed: int
             await agents.kill()
 
 
-@pytest.mark.parametrize("weather", ["calm", "harsh"])
-async def test_the_gateway_is_killed_again_and_again(empty: Settings, seed: int, tmp_path: Path, weather: str) -> None:
+async def test_the_gateway_is_killed_again_and_again(empty: Settings, seed: int, tmp_path: Path) -> None:
     """Decisions that were made and not told, reports that were taken and not acknowledged: all of it is there once."""
     async with (
         a_gateway(empty, tmp_path) as gateway,
-        open_market(gateway.address, seed, units=120, weather=weather) as market,
+        open_market(gateway.address, seed, units=120, weather="harsh") as market,
         agents_here(market, gateway.address),
     ):
         await opened(market)
