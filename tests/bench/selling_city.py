@@ -3,8 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc.aio
 
 from connectors.base import ListingKey
-from connectors.sandbox.city import PLATFORMS, City, CitySettings, open_city
+from connectors.sandbox.city import PLATFORMS, City, CitySettings, Good, open_city
 from connectors.sandbox.faults import Weather
-from connectors.sandbox.shop import Event, EventKind, Shop
+from connectors.sandbox.shop import Event, EventKind
 from connectors.session.agents import SETTINGS, running_agents
 from connectors.session.figures import Figures
 from connectors.session.merchant import Merchant
@@ -96,27 +96,37 @@ async def until(is_so: Callable[[], bool] | Callable[[], Awaitable[bool]], secon
 
 @dataclass
 class Falls:
-    """How long it takes from a sale in one shop until the others show at least half of it less.
+    """How long it takes from a sale in one shop until the others show no more than what is left.
 
-    What falls is what the shop is told to show; its own sales meanwhile do not count.
+    Where a shop has shown less than that already, nothing is measured. What falls is what a shop is told to show; its
+    own sales meanwhile do not count. Of a shop in `unheard` the others cannot know, and it is not measured.
     """
 
-    shops: dict[str, Shop]
+    city: City
+    units: int
+    unheard: set[str] = field(default_factory=set)
     seconds: list[float] = field(default_factory=list)
-    _waiting: dict[tuple[str, ListingKey], list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    _told: dict[tuple[str, ListingKey], int] = field(default_factory=lambda: defaultdict(int))
+    _sold: Counter[str] = field(default_factory=Counter)
+    _waiting: dict[tuple[str, ListingKey], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
+    _told: Counter[tuple[str, ListingKey]] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         """Begin to look."""
-        for name, shop in self.shops.items():
+        for name, shop in self.city.shops.items():
             shop.heard.append(partial(self._hear, name))
 
-    def expect(self, name: str, keys: Mapping[str, ListingKey], quantity: int) -> None:
-        """So many were sold in this shop just now; of a sale in a shop that is not looked at nobody may hear."""
-        now = time.monotonic()
-        for other in self.shops.keys() - {name} if name in self.shops else ():
-            place = (other, keys[other])
-            self._waiting[place].append((self._told[place] - quantity / 2, now))
+    def sell(self, name: str, good: Good, quantity: int) -> None:
+        """Somebody buys."""
+        self.city.shops[name].place({good.keys[name]: quantity})
+        if name in self.unheard:
+            return
+        self._sold[good.sku] += quantity
+        now, left = time.monotonic(), self.units - self._sold[good.sku]
+        for other, shop in self.city.shops.items():
+            too_many = shop.displays[good.keys[other]].shown - left
+            if other != name and other not in self.unheard and too_many > 0:
+                place = (other, good.keys[other])
+                self._waiting[place].append((self._told[place] - too_many, now))
 
     @property
     def waiting(self) -> int:
@@ -124,8 +134,9 @@ class Falls:
         return sum(map(len, self._waiting.values()))
 
     def take(self) -> list[float]:
-        """What was measured since the last time."""
+        """What was measured since the last time; what is waited for is forgotten."""
         taken, self.seconds = self.seconds, []
+        self._waiting.clear()
         return taken
 
     def _hear(self, name: str, event: Event) -> None:

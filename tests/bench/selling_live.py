@@ -17,10 +17,11 @@ UNITS = 100_000
 ORDERS_PER_SECOND = 20.0
 # Large beside what the policy's buffer moves by.
 QUANTITY = 5
-WARM_SECONDS = 5.0
+WARM_SECONDS = 10.0
 SYNC_SECONDS = 20.0
 AWAY_SECONDS = 600.0
 AWAY_SECONDS_QUICK = 60.0
+QUIET_SECONDS_MAX = 60.0
 READY_SECONDS_MAX = 120.0
 # Beyond these nothing is measured any more: something is broken.
 LATE_SECONDS_MAX = 120.0
@@ -34,10 +35,11 @@ async def sale_to_lower_numbers(folder: Path, rounds: int) -> list[Figure]:
         await _share_everything(town)
         async with town.served():
             await _all_shown(town)
-            await _sell(town, None, WARM_SECONDS)
-            falls = Falls(town.city.shops)
+            falls = Falls(town.city, UNITS)
+            await _sell(falls, WARM_SECONDS)
             for _ in range(rounds):
-                await _sell(town, falls, SYNC_SECONDS)
+                falls.take()
+                await _sell(falls, SYNC_SECONDS)
                 seconds = falls.take()
                 p99.append(_p99(seconds))
                 p50.append(median(seconds))
@@ -54,17 +56,19 @@ async def platform_away(folder: Path, *, quick: bool) -> list[Figure]:
         await _share_everything(town)
         async with town.served():
             await _all_shown(town)
-            lost = PLATFORMS[-1]
-            await _sell(town, None, WARM_SECONDS)
-            falls = Falls({name: shop for name, shop in town.city.shops.items() if name != lost})
-            await _sell(town, falls, min(away_seconds, 60.0))
+            lost, falls = PLATFORMS[-1], Falls(town.city, UNITS)
+            await _sell(falls, WARM_SECONDS)
+            falls.unheard.add(lost)
+            falls.take()
+            await _sell(falls, min(away_seconds, QUIET_SECONDS_MAX))
             quiet = falls.take()
             town.city.stalls[lost].faults.away = True
-            await _sell(town, None, WARM_SECONDS)
-            await _sell(town, falls, away_seconds - WARM_SECONDS)
+            await _sell(falls, WARM_SECONDS)
+            falls.take()
+            await _sell(falls, away_seconds - WARM_SECONDS)
             meanwhile = falls.take()
             town.city.stalls[lost].faults.away = False
-            back, selling = town.city.shops[lost].time, asyncio.create_task(_sell(town, None, CAUGHT_UP_SECONDS_MAX))
+            back, selling = town.city.shops[lost].time, asyncio.create_task(_sell(falls, CAUGHT_UP_SECONDS_MAX))
 
             async def is_caught_up() -> bool:
                 watermark = (await town.merchant.watermarks())[lost]
@@ -94,17 +98,13 @@ async def _all_shown(town: Town) -> None:
     await until(is_shown, READY_SECONDS_MAX, "every shop shows everything")
 
 
-async def _sell(town: Town, falls: Falls | None, seconds: float) -> None:
-    """Buyers in all shops, one good after the other; ends when all falls that were expected have come."""
+async def _sell(falls: Falls, seconds: float) -> None:
+    """Buyers in all shops, one good after the other; ends when all falls that are waited for have come."""
     started, chance = time.monotonic(), random.Random(1)
     for number in range(int(seconds * ORDERS_PER_SECOND)):
         await asyncio.sleep(started + number / ORDERS_PER_SECOND - time.monotonic())
-        good, name = town.city.goods[number % GOODS], chance.choice(PLATFORMS)
-        town.city.shops[name].place({good.keys[name]: QUANTITY})
-        if falls is not None:
-            falls.expect(name, good.keys, QUANTITY)
-    if falls is not None:
-        await until(lambda: not falls.waiting, LATE_SECONDS_MAX, "numbers follow the sales")
+        falls.sell(chance.choice(PLATFORMS), falls.city.goods[number % GOODS], QUANTITY)
+    await until(lambda: not falls.waiting, LATE_SECONDS_MAX, "numbers follow the sales")
 
 
 def _is_in_step(town: Town, name: str) -> bool:
