@@ -8,12 +8,12 @@ out from the last one, so that how often somebody looks changes nothing.
 abruptly when a host begins. No single memory serves both. So three gamma posteriors forget with half-lives of 150, 600
 and 2,400 s (e = 2^(-seconds/half-life)):
 
-    a <- a e + 1    b <- b e + D    rate = a/b
+    a <- a e + 1    b <- b e + D (1-e)/(-ln e)    rate = a/b
 
 and each is trusted as far as it has foreseen the recent orders: its weight is the product of its predictive densities
 (Lomax), forgotten by 5 % an order:
 
-    w <- 0.95 w + ln(a/b) - a ln(1 + D/(b e))
+    w <- 0.95 w + ln(a/b) - a ln(b/(b' e)),  b' before the order
 
 This is dynamic model averaging (Raftery, Karny, Ettler 2010) over discounted gamma-Poisson filters (West, Harrison
 1997; Smith, Miller 1986). A prior counts as `strength` orders; cold, it is all there is, and `evidence_orders` says
@@ -31,10 +31,14 @@ a surge does not become its own measure:
 While accelerating S is capped at 1.5 h, and the baseline forgets at a quarter of its speed. A tripling needs about ten
 orders of evidence, whatever the method.
 
-**Forecast.** A burst fades (tau = 600 s), a lull too: over a horizon L, with the slowest memory's rate r and a weighted
-one r_i, the mean is  base D_L + (r_i - r) D_L (1 - e^(-L/tau)) tau/L,  D_L the shop seconds ahead. Variance: of the
-weighted posteriors, plus the square of 0.2 of the mean for what no filter foresees. In units: mean times q, variance
-times q2/q for the Poisson part, with q and q2 the running mean and mean square of the units per order.
+**Forecast.** A burst fades (tau = 300 s), a lull too: over a horizon L, with the slowest memory's rate r and a weighted
+mean of all r_i, D_L the shop seconds ahead:
+
+    mean = D_L (r + (sum of w_i r_i - r) tau/L (1 - e^(-L/tau)))
+    1/shape = variance of the weighted posteriors over their squared mean + 0.2^2 for what no filter foresees
+
+In units: mean times q, variance times q2/q for the Poisson part, with q and q2 the running mean and mean square of the
+units per order. The demand is negative binomial (`chances.py`).
 """
 
 from math import exp, log, sqrt
@@ -47,7 +51,7 @@ from gateway.domain.curves import FLAT, HourCurve
 HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a quarter and a sixteenth of it
 TRUST_KEPT = 0.95
 PRIOR_ORDERS = 4.0
-FADE_SECONDS = 600.0
+FADE_SECONDS = 300.0
 UNFORESEEN_SHARE = 0.2
 
 RATIO = 2.5
@@ -61,7 +65,9 @@ RAISED_SECONDS_MIN = 60.0
 QUANTITY_KEPT = 0.95
 HORIZON_SECONDS_MAX = 7 * 86_400.0
 
-_DECAY = -log(2.0) / HALF_LIFE_SECONDS
+_DECAY = log(2.0) / HALF_LIFE_SECONDS
+_BARELY = 1e-9
+_FORGOTTEN_SECONDS = 43_200.0  # after that there is nothing left to forget, and the fastest memory would underflow
 
 
 class Prior(Struct, frozen=True, gc=False):
@@ -144,17 +150,14 @@ def observed(
     """The pace after an order of `quantity` units at `now`; an order from before the last counts as simultaneous."""
     now = max(now, pace.time)
     shop_time = curve.shop_time(now)
-    gap = max(0.0, shop_time - pace.shop_time)
-    kept = exp(_DECAY * (now - pace.time))
-    kept4 = kept * kept * kept * kept
-    kept16 = kept4 * kept4 * kept4 * kept4
+    forgotten, gap = _since(pace, now, shop_time)
     return Pace(
         now,
         shop_time,
-        _learned(pace.fast, kept16, gap),
-        _learned(pace.middle, kept4, gap),
-        _learned(pace.slow, kept, gap),
-        _scored(_calmed(pace, now, gap, kept16), now, gap, kept, false_raise_seconds),
+        _learned(pace.fast, 16 * forgotten, gap),
+        _learned(pace.middle, 4 * forgotten, gap),
+        _learned(pace.slow, forgotten, gap),
+        _scored(_calmed(pace, now, forgotten, gap), now, gap, forgotten, false_raise_seconds),
         QUANTITY_KEPT * pace.quantity_mean + (1 - QUANTITY_KEPT) * quantity,
         QUANTITY_KEPT * pace.quantity_square + (1 - QUANTITY_KEPT) * quantity * quantity,
         pace.evidence_orders + 1,
@@ -166,15 +169,14 @@ def is_accelerating(pace: Pace, now: float, curve: HourCurve = FLAT) -> bool:
     trend = pace.trend
     if trend.raised_time is None:
         return False
-    gap = max(0.0, curve.shop_time(now) - pace.shop_time)
-    return _calmed(pace, now, gap, exp(16 * _DECAY * max(0.0, now - pace.time))).raised_time is not None
+    forgotten, gap = _since(pace, now, curve.shop_time(now))
+    return _calmed(pace, now, forgotten, gap).raised_time is not None
 
 
 def rates(pace: Pace, now: float, curve: HourCurve = FLAT) -> tuple[float, float]:
     """The fast and the slow rate, in orders per shop second."""
-    gap = max(0.0, curve.shop_time(now) - pace.shop_time)
-    kept = exp(_DECAY * max(0.0, now - pace.time))
-    return _rate(pace.fast, kept**16, gap), _rate(pace.slow, kept, gap)
+    forgotten, gap = _since(pace, now, curve.shop_time(now))
+    return _rate(pace.fast, 16 * forgotten, gap), _rate(pace.slow, forgotten, gap)
 
 
 def forecast(pace: Pace, now: float, horizon_seconds: float, curve: HourCurve = FLAT) -> Demand:
@@ -182,10 +184,10 @@ def forecast(pace: Pace, now: float, horizon_seconds: float, curve: HourCurve = 
     if horizon_seconds <= 0:
         return Demand(0.0, 1.0)
     start = curve.shop_time(now)
-    gap = max(0.0, start - pace.shop_time)
+    forgotten, gap = _since(pace, now, start)
     ahead = curve.shop_time(now + horizon_seconds) - start
     fading = FADE_SECONDS / horizon_seconds * (1 - exp(-horizon_seconds / FADE_SECONDS))
-    rate, variance_share = _averaged(pace, exp(_DECAY * max(0.0, now - pace.time)), gap, fading)
+    rate, variance_share = _averaged(pace, forgotten, gap, fading)
     orders = rate * ahead
     quantity = pace.quantity_mean
     mean = orders * quantity
@@ -204,59 +206,68 @@ def stock_out_times(
     return StockOutTimes(*(_quantile(pace, now, units, curve, share, horizon_seconds_max) for share in (0.1, 0.5, 0.9)))
 
 
-def _learned(memory: Memory, kept: float, gap: float) -> Memory:
-    orders, before = memory.orders * kept, memory.exposure * kept
-    exposure = before + gap
-    trust = TRUST_KEPT * memory.trust + log(orders / exposure) - orders * log(exposure / before)
-    return Memory(orders + 1, exposure, trust)
+def _since(pace: Pace, now: float, shop_time: float) -> tuple[float, float]:
+    """What the slowest memory has forgotten since the last order, as -ln e, and the shop seconds since."""
+    seconds, gap = max(0.0, now - pace.time), max(0.0, shop_time - pace.shop_time)
+    if seconds > _FORGOTTEN_SECONDS:
+        return _DECAY * _FORGOTTEN_SECONDS, gap * _FORGOTTEN_SECONDS / seconds
+    return _DECAY * seconds, gap
 
 
-def _rate(memory: Memory, kept: float, gap: float) -> float:
-    return memory.orders * kept / (memory.exposure * kept + gap)
+def _aged(memory: Memory, forgotten: float, gap: float) -> Memory:
+    """The memory when nothing has come for `gap`: a long silence too is forgotten as it goes on."""
+    kept = exp(-forgotten)
+    before = memory.exposure * kept
+    exposure = before + (gap * (1 - kept) / forgotten if forgotten > _BARELY else gap)
+    orders = memory.orders * kept
+    return Memory(orders, exposure, memory.trust - orders * log(exposure / before))
 
 
-def _averaged(pace: Pace, kept: float, gap: float, fading: float) -> tuple[float, float]:
+def _learned(memory: Memory, forgotten: float, gap: float) -> Memory:
+    orders, exposure, trust = memory.orders, memory.exposure, TRUST_KEPT * memory.trust
+    kept = exp(-forgotten)
+    orders *= kept
+    before = exposure * kept
+    exposure = before + (gap * (1 - kept) / forgotten if forgotten > _BARELY else gap)
+    return Memory(orders + 1, exposure, trust + log(orders / exposure) - orders * log(exposure / before))
+
+
+def _rate(memory: Memory, forgotten: float, gap: float) -> float:
+    aged = _aged(memory, forgotten, gap)
+    return aged.orders / aged.exposure
+
+
+def _averaged(pace: Pace, forgotten: float, gap: float, fading: float) -> tuple[float, float]:
     """The weighted rate with all but `fading` of each memory's excess gone, and its variance over its square."""
-    kept4 = kept * kept * kept * kept
-    slow_rate = _rate(pace.slow, kept, gap)
-    seen = (
-        _aged(pace.fast, kept4 * kept4 * kept4 * kept4, gap),
-        _aged(pace.middle, kept4, gap),
-        _aged(pace.slow, kept, gap),
-    )
-    most = max(trust for _, _, trust in seen)
+    slow = _aged(pace.slow, forgotten, gap)
+    seen = (_aged(pace.fast, 16 * forgotten, gap), _aged(pace.middle, 4 * forgotten, gap), slow)
+    slow_rate = slow.orders / slow.exposure
+    most = max(seen[0].trust, seen[1].trust, slow.trust)
     weights = first = second = 0.0
-    for rate, orders, trust in seen:
-        weight = exp(trust - most)
-        faded = slow_rate + (rate - slow_rate) * fading
+    for memory in seen:
+        weight = exp(memory.trust - most)
+        faded = slow_rate + (memory.orders / memory.exposure - slow_rate) * fading
         weights += weight
         first += weight * faded
-        second += weight * faded * faded * (1 + 1 / max(orders, 1.0))
+        second += weight * faded * faded * (1 + 1 / max(memory.orders, 1.0))
     first /= weights
     return first, second / weights / (first * first) - 1
 
 
-def _aged(memory: Memory, kept: float, gap: float) -> tuple[float, float, float]:
-    """Rate, orders' worth and trust, when nothing has come for `gap`."""
-    orders, before = memory.orders * kept, memory.exposure * kept
-    exposure = before + gap
-    return orders / exposure, orders, memory.trust - orders * log(exposure / before)
-
-
-def _calmed(pace: Pace, now: float, gap: float, kept16: float) -> Trend:
+def _calmed(pace: Pace, now: float, forgotten: float, gap: float) -> Trend:
     """The trend as it is when nothing has come since the last order: steady again, if it has calmed down."""
     trend = pace.trend
     if trend.raised_time is None or now - trend.raised_time < RAISED_SECONDS_MIN:
         return trend
     base = trend.held.orders / trend.held.exposure
     score = trend.score - (RATIO - 1) * _raised_rate(trend.held) * gap
-    fast = _rate(pace.fast, kept16, gap)
+    fast = _rate(pace.fast, 16 * forgotten, gap)
     if score > CALM_SHARE * trend.bar and fast >= CALM_RATIO * base:
         return trend
     return Trend(trend.baseline, trend.baseline, bar=trend.bar, onset_time=now)
 
 
-def _scored(trend: Trend, now: float, gap: float, kept: float, false_raise_seconds: float) -> Trend:
+def _scored(trend: Trend, now: float, gap: float, forgotten: float, false_raise_seconds: float) -> Trend:
     """The trend after an order."""
     held = trend.held
     bar = max(BAR_MIN, log(held.orders / held.exposure * false_raise_seconds / ORDERS_PER_FALSE_RAISE))
@@ -267,12 +278,13 @@ def _scored(trend: Trend, now: float, gap: float, kept: float, false_raise_secon
     raised_time = trend.raised_time
     if raised_time is not None:
         score = min(score, CAP_SHARE * bar)
-        kept_by_baseline = sqrt(kept)
+        forgotten /= 2
     else:
-        kept_by_baseline = kept * kept
+        forgotten *= 2
         if score >= bar and count >= RAISE_ORDERS_MIN:
             raised_time = now
-    learned = Memory(trend.baseline.orders * kept_by_baseline + 1, trend.baseline.exposure * kept_by_baseline + gap)
+    aged = _aged(trend.baseline, forgotten, gap)
+    learned = Memory(aged.orders + 1, aged.exposure)
     return Trend(
         learned,
         learned if score < STANDS_STILL_SHARE * bar else held,

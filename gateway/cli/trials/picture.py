@@ -39,7 +39,7 @@ def draw(day: Day, lead_seconds: float, units: int | None, path: Path) -> None:
         for place, (left, right) in enumerate(spans):
             for axes in (above, below):
                 axes.axvspan(left, right, color=colour, linewidth=0, label=tier.name if place == 0 else None)
-    above.legend(loc="upper right")
+    above.legend(loc="lower left")
     figure.savefig(path)
 
 
