@@ -128,8 +128,8 @@ class ListingState(Struct, frozen=True, array_like=True, gc=False):
 
     `exposure` is None until the listing was read for the first time. `read_id` is not 0 while a reading is asked for.
     `below_zero_time` is the platform's time of the order that made the exposure negative, None if none has. `permitted`
-    says that its policy lets it show units that others show too; then no level counts them as exposed. `unsure`: the last
-    lowering took away at least what was booked, perhaps more; a reading will tell.
+    says that its policy lets it show units that others show too; then no level counts them as exposed. `unsure`: the
+    last lowering took away at least what was booked, perhaps more; a reading will tell.
     """
 
     exposure: tuple[Share, ...] | None = None
