@@ -99,11 +99,12 @@ class Falls:
     """How long it takes from a sale in one shop until the others show no more than what is left.
 
     Where a shop has shown less than that already, nothing is measured. What falls is what a shop is told to show; its
-    own sales meanwhile do not count. Of a shop in `unheard` the others cannot know, and it is not measured.
+    own sales meanwhile do not count. Shops in `left_out` are not measured; of sales in `unheard` ones nobody can know.
     """
 
     city: City
     units: int
+    left_out: set[str] = field(default_factory=set)
     unheard: set[str] = field(default_factory=set)
     seconds: list[float] = field(default_factory=list)
     _sold: Counter[str] = field(default_factory=Counter)
@@ -124,7 +125,7 @@ class Falls:
         now, left = time.monotonic(), self.units - self._sold[good.sku]
         for other, shop in self.city.shops.items():
             too_many = shop.displays[good.keys[other]].shown - left
-            if other != name and other not in self.unheard and too_many > 0:
+            if other != name and other not in self.left_out and too_many > 0:
                 place = (other, good.keys[other])
                 self._waiting[place].append((self._told[place] - too_many, now))
 

@@ -58,11 +58,12 @@ async def platform_away(folder: Path, *, quick: bool) -> list[Figure]:
             await _all_shown(town)
             lost, falls = PLATFORMS[-1], Falls(town.city, UNITS)
             await _sell(falls, WARM_SECONDS)
-            falls.unheard.add(lost)
+            falls.left_out.add(lost)
             falls.take()
             await _sell(falls, min(away_seconds, QUIET_SECONDS_MAX))
             quiet = falls.take()
             town.city.stalls[lost].faults.away = True
+            falls.unheard.add(lost)
             await _sell(falls, WARM_SECONDS)
             falls.take()
             await _sell(falls, away_seconds - WARM_SECONDS)
