@@ -194,6 +194,7 @@ class _Service:
             needs=self._needs.text,
             calls=self._transport.calls,
             retries=self._transport.retries,
+            forged=self.door.forged,
         )
 
     # ---- the stream

@@ -150,6 +150,7 @@ class Vitals:
     needs: str = ""
     calls: int = 0
     retries: int = 0
+    forged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

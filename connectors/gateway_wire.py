@@ -164,6 +164,7 @@ def vitals_to_wire(vitals: Vitals) -> channel_pb2.ConnectorState:
         needs=vitals.needs,
         calls=vitals.calls,
         retries=vitals.retries,
+        forged=vitals.forged,
     )
     message.ban.FromTimedelta(vitals.ban)
     return message

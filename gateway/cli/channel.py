@@ -304,6 +304,8 @@ def _connector(state: channel_pb2.ConnectorState) -> Iterator[str]:
     away = " · the platform is away" if state.breaker_open else ""
     yield f"connector {state.connector_id or '(unnamed)'}, last heard {local_time(state.heartbeat_time)}{away}"
     made = f"{number(state.calls)} calls made, {number(state.retries)} of them again"
+    if state.forged:
+        made += f"; {number(state.forged)} forged pushes refused"
     yield f"{state.calls_per_second:g} calls/s · {number(state.waiting)} waiting · {made}"
     if state.needs:
         yield f"needs: {state.needs}"

@@ -56,6 +56,7 @@ def connector_state(m: channel_pb2.ConnectorState) -> ConnectorState:
         parsing.text(m.needs, "state.needs"),
         _count(m.calls, "state.calls"),
         _count(m.retries, "state.retries"),
+        _count(m.forged, "state.forged"),
     )
 
 

@@ -73,6 +73,7 @@ class ConnectorState(Struct, frozen=True):
     needs: str = ""
     calls: int = 0
     retries: int = 0
+    forged: int = 0
 
 
 async def moved_since(connection: AsyncConnection, revision: int, version: int) -> Moved:

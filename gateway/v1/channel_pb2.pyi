@@ -264,6 +264,7 @@ class ConnectorState(_message.Message):
     NEEDS_FIELD_NUMBER: _builtins.int
     CALLS_FIELD_NUMBER: _builtins.int
     RETRIES_FIELD_NUMBER: _builtins.int
+    FORGED_FIELD_NUMBER: _builtins.int
     connector_id: _builtins.str
     """The process that serves the channel, by a name it made for itself."""
     breaker_open: _builtins.bool
@@ -278,6 +279,8 @@ class ConnectorState(_message.Message):
     """Calls to the platform since the connector started."""
     retries: _builtins.int
     """Of those, repeated ones."""
+    forged: _builtins.int
+    """Inbound pushes it has refused because their signature or encryption was not the platform's."""
     @_builtins.property
     def heartbeat_time(self) -> _timestamp_pb2.Timestamp:
         """When it was last heard."""
@@ -298,10 +301,11 @@ class ConnectorState(_message.Message):
         needs: _builtins.str = ...,
         calls: _builtins.int = ...,
         retries: _builtins.int = ...,
+        forged: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "heartbeat_time", b"heartbeat_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "breaker_open", b"breaker_open", "calls", b"calls", "calls_per_second", b"calls_per_second", "connector_id", b"connector_id", "heartbeat_time", b"heartbeat_time", "needs", b"needs", "retries", b"retries", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "breaker_open", b"breaker_open", "calls", b"calls", "calls_per_second", b"calls_per_second", "connector_id", b"connector_id", "forged", b"forged", "heartbeat_time", b"heartbeat_time", "needs", b"needs", "retries", b"retries", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

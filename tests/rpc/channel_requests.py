@@ -165,6 +165,7 @@ CHANNEL: dict[str, Fields] = {
         "state.needs": wrong.TEXT,
         "state.calls": wrong.NEGATIVE,
         "state.retries": wrong.NEGATIVE,
+        "state.forged": wrong.NEGATIVE,
     },
     "ListListings": {
         "page_size": wrong.PAGE_SIZE,

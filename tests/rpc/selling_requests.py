@@ -91,6 +91,7 @@ _CHANNEL_CONTENT: Fields = {
     "channel.connector.needs": wrong.BYTES,
     "channel.connector.calls": FREE,
     "channel.connector.retries": FREE,
+    "channel.connector.forged": FREE,
     "channel.has_credentials": FREE,
     "channel.create_time": FREE,
 }
