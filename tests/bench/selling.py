@@ -1,5 +1,6 @@
 """Every figure of selling, in order: first the rules alone, then one gateway, then gateways with agents and shops."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ Step = Callable[[], Awaitable[list[Figure]]]
 
 def steps(folder: Path, skus: list[str], rounds: int, console: Console, *, quick: bool) -> dict[str, Step]:
     """What can be measured, by name; each makes what it needs in the folder, and takes it down again."""
+    # A caller whose answer the weather has lost is still waiting when its server ends.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return {
         "oversold_units": partial(oversold_units, console, quick=quick),
         "sell_through": partial(sell_through, console),
