@@ -35,7 +35,7 @@ orders of evidence, whatever the method.
 mean of all r_i, D_L the shop seconds ahead:
 
     mean = D_L (r + (sum of w_i r_i - r) tau/L (1 - e^(-L/tau)))
-    1/shape = variance of the weighted posteriors over their squared mean + 0.2^2 for what no filter foresees
+    1/shape = variance of the weighted posteriors over their squared mean + 0.17^2 for what no filter foresees
 
 In units: mean times q, variance times q2/q for the Poisson part, with q and q2 the running mean and mean square of the
 units per order. The demand is negative binomial (`chances.py`).
@@ -52,7 +52,7 @@ HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a q
 TRUST_KEPT = 0.95
 PRIOR_ORDERS = 4.0
 FADE_SECONDS = 300.0
-UNFORESEEN_SHARE = 0.2
+UNFORESEEN_SHARE = 0.17
 
 RATIO = 2.5
 RAISE_ORDERS_MIN = 6

@@ -39,7 +39,7 @@ from gateway.domain.demand import Pace, StockOutTimes, forecast, is_accelerating
 
 MODEL = "averaged-gamma-poisson/1"
 
-SERVICE_LEVEL = 0.98
+SERVICE_LEVEL = 0.97
 URGENT_CHANCE, URGENT_CLEAR_CHANCE = 0.8, 0.5
 CLEAR_RATIO = 2.0
 COLD_CLEAR_RATIO, COLD_ORDERS = 8.0, 30
