@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 DELAY_WEIGHT = 0.05
 LOOK_ANYWAY_SECONDS = 1.0
 GATHER_SECONDS = 0.005
+# A pause, and another connector, are noticed within so long even where there is nothing to tell.
+CHANNEL_SECONDS = 0.1
 
 
 class Page(Struct, frozen=True):
@@ -50,7 +52,7 @@ class Page(Struct, frozen=True):
     taken: int
     known: int
     unlinked: int
-    channel: Channel
+    watermark: datetime | None
 
 
 class Selling:
@@ -80,12 +82,10 @@ class Selling:
     # ---- connectors
 
     async def report_orders(
-        self, channel: str, orders: Sequence[TakeOrder], watermark: MoveWatermark | None, deadline: float | None = None
+        self, orders: Sequence[TakeOrder], watermark: MoveWatermark, deadline: float | None = None
     ) -> Page:
         """Take in a page of orders and the watermark, together or not at all; raises what is wrong with the first."""
-        commands: list[AnySelling] = [*orders, *([watermark] if watermark else [])]
-        if not commands:
-            return Page(0, 0, 0, await self._shops.channel(channel))
+        commands: list[AnySelling] = [*orders, watermark]
         outcomes = await self._writer.apply(commands, [(0, len(commands))], deadline)
         for place, outcome in enumerate(outcomes):
             if isinstance(outcome, GatewayError) and "failed_item" not in outcome.facts:
@@ -93,12 +93,10 @@ class Selling:
                     outcome.field = f"orders[{place}]"
                 raise outcome
         taken = [outcome for outcome in outcomes if isinstance(outcome, OrderTaken)]
-        found = await self._shops.channel(channel)
-        for outcome in outcomes:
-            if isinstance(outcome, WatermarkMoved):
-                found = replace(found, watermark=outcome.watermark)
+        moved = outcomes[-1]
+        assert isinstance(moved, WatermarkMoved), "the answer to the last command"
         changed = sum(one.changed for one in taken)
-        return Page(changed, len(taken) - changed, sum(one.unlinked for one in taken), found)
+        return Page(changed, len(taken) - changed, sum(one.unlinked for one in taken), moved.watermark)
 
     async def report_pushes(self, channel: str, reports: Sequence[ReportPush], deadline: float | None = None) -> None:
         """Book what became of pushes; raises `ChannelUnknown`. A listing that is gone is no error any more."""
@@ -231,6 +229,7 @@ class Follower:
         self._told_of_channel: Channel | None = None
         self._woken = asyncio.Event()
         self._woken.set()
+        self._channel_due = 0.0
         self.closing = self.is_replaced = False
 
     def wake(self) -> None:
@@ -265,11 +264,21 @@ class Follower:
     async def _look(self) -> News:
         async with self._database.transaction() as connection:
             rows = await store.listings_since(connection, self._channel, self._version)
+            news = self._news(rows)
+            # Every order taken in is a change of its listing, and hardly any is news: then there is no more to ask.
+            if not news and time.monotonic() < self._channel_due:
+                return News(None, [])
+            self._channel_due = time.monotonic() + CHANNEL_SECONDS
             channel = await shops_store.read_channel(connection, self._channel)
             # Asked last: who comes after us is told of whatever we have seen here.
             self.is_replaced = await store.read_follower(connection, self._channel) != self._connector_id
         if self.is_replaced:
             return News(None, [])
+        is_changed = channel is not None and _said_of(channel) != self._told_of_channel
+        self._told_of_channel = self._told_of_channel if channel is None else _said_of(channel)
+        return News(channel if is_changed else None, sorted(news, key=_urgency))
+
+    def _news(self, rows: Sequence[tuple[int, Listing]]) -> list[Change]:
         news = []
         for version, listing in rows:
             self._version = max(self._version, version)
@@ -279,9 +288,7 @@ class Follower:
             one = Change(listing, now[0] not in (push, _NOTHING[0]), now[1] not in (asked, _NOTHING[1]))
             if one.tells_push or one.tells_question:
                 news.append(one)
-        is_changed = channel is not None and _said_of(channel) != self._told_of_channel
-        self._told_of_channel = self._told_of_channel if channel is None else _said_of(channel)
-        return News(channel if is_changed else None, sorted(news, key=_urgency))
+        return news
 
 
 _NOTHING = ((0, False, False), 0)

@@ -10,8 +10,9 @@ its components' shares make. The division is a wish; what is done about it keeps
               platform sold beyond), its policy gives it less, or another listing starves for them
     nothing   otherwise: units already shown somewhere sell there just as well, and every call costs rate
 
-A listing whose exposure has run out is starving if it sells at all. One that still has `COVER_SECONDS` of its own sales
-is not, so that units do not travel to and fro; the last units of all go to the fastest.
+A listing whose exposure has run out is starving: it may be that nobody buys there because it shows nothing. One that
+still has `COVER_SECONDS` of its own sales is not, so that units do not travel to and fro; the last units of all go to
+the fastest.
 """
 
 from collections import defaultdict
@@ -240,7 +241,8 @@ def _starving(situation: Situation, wants: Wants) -> dict[str, float]:
     found: dict[str, float] = {}
     for listing in situation.listings:
         state = listing.state
-        pace = state.pace_at(situation.now)
+        # One that shows nothing cannot show its pace either.
+        pace = max(state.pace_at(situation.now), PACE_MIN if state.sales_left <= 0 else 0.0)
         if not _can_change(situation, listing) or state.push is not None:
             continue
         is_short = state.sales_left < sum(wants[listing.listing_id].values())

@@ -103,13 +103,14 @@ def link_orders(book: Book, command: LinkOrders) -> OrderTaken:
 
 def move_watermark(book: Book, command: MoveWatermark) -> WatermarkMoved:
     """All orders up to this time are in; it never falls, and does not run ahead of the clock."""
-    rule = book.channel(command.channel)
-    if command.watermark > book.now + CLOCKS_DIFFER_MAX:
-        raise InvalidArgument(f"watermark {command.watermark.isoformat()} lies in the future", field="watermark")
-    if rule.watermark is None or command.watermark > rule.watermark:
-        rule = replace(rule, watermark=command.watermark)
+    rule, watermark = book.channel(command.channel), command.watermark
+    if watermark is None:
+        return WatermarkMoved(rule.watermark)
+    if watermark > book.now + CLOCKS_DIFFER_MAX:
+        raise InvalidArgument(f"watermark {watermark.isoformat()} lies in the future", field="watermark")
+    if rule.watermark is None or watermark > rule.watermark:
+        rule = replace(rule, watermark=watermark)
         book.keep_channel(rule)
-    assert rule.watermark is not None, "it was set just now"
     return WatermarkMoved(rule.watermark)
 
 

@@ -99,10 +99,10 @@ class LinkOrders(SellingCommand, frozen=True, gc=False):
 
 
 class MoveWatermark(SellingCommand, frozen=True, gc=False):
-    """All orders of the channel updated up to this time are in."""
+    """All that has happened to orders of the channel up to this time is in; None only asks where the watermark is."""
 
     channel: str
-    watermark: datetime
+    watermark: datetime | None = None
 
 
 class PlanPush(SellingCommand, frozen=True, gc=False):
@@ -190,9 +190,9 @@ class OrderTaken(Struct, frozen=True, gc=False):
 
 
 class WatermarkMoved(Struct, frozen=True, gc=False):
-    """Answer to a watermark: where it is now."""
+    """Answer to a watermark: where it is now, None if nobody has ever said."""
 
-    watermark: datetime
+    watermark: datetime | None
 
 
 class ListingChanged(Struct, frozen=True, gc=False):

@@ -21,10 +21,10 @@ async def report_pushes(call: Call, request: pb.ReportPushesRequest) -> pb.Repor
 async def report_orders(call: Call, request: pb.ReportOrdersRequest) -> pb.ReportOrdersResponse:
     """Take in a page of orders, and the watermark."""
     orders, watermark = reports.orders(request)
-    page = await call.merchant.selling.report_orders(request.channel, orders, watermark, call.deadline)
+    page = await call.merchant.selling.report_orders(orders, watermark, call.deadline)
     response = pb.ReportOrdersResponse(taken=page.taken, known=page.known, unlinked=page.unlinked)
-    if page.channel.watermark is not None:
-        response.watermark.CopyFrom(rendering.timestamp(page.channel.watermark))
+    if page.watermark is not None:
+        response.watermark.CopyFrom(rendering.timestamp(page.watermark))
     return response
 
 

@@ -26,13 +26,13 @@ _STATES = {state.value for state in OrderState}
 _RESULTS = {result.value for result in PushResult} - {PushResult.READ_BACK}
 
 
-def orders(r: pb.ReportOrdersRequest) -> tuple[list[TakeOrder], MoveWatermark | None]:
+def orders(r: pb.ReportOrdersRequest) -> tuple[list[TakeOrder], MoveWatermark]:
     """A page of orders and its watermark; raises `InvalidArgument`, `QuantityOverflow`."""
     channel = parsing.code(r.channel, "channel")
     at_most(r.orders, "orders")
     found = [_order(order, channel, f"orders[{place}]") for place, order in enumerate(r.orders)]
     watermark = _optional_time(r, "watermark", "watermark")
-    return found, None if watermark is None else MoveWatermark(channel, watermark)
+    return found, MoveWatermark(channel, watermark)
 
 
 def pushes(r: pb.ReportPushesRequest) -> list[ReportPush]:

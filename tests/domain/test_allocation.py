@@ -235,6 +235,15 @@ def test_who_cannot_be_changed_gets_no_share_of_what_others_could_sell(is_parked
     assert {number: sum(want.values()) for number, want in wants.items()} == {1: 4, 2: 10, 3: 10}
 
 
+def test_a_listing_that_shows_nothing_gets_its_chance() -> None:
+    """Who has sold nothing because it showed nothing gets a share from who has plenty; not the last ones of the fast."""
+    plenty = [listing(1, "tb", exposure={"east": 60}, pace=2.0), listing(2, "dy")]
+    lowered = [one for one in allocate(situation(plenty, {("CUP", "east"): 60})) if isinstance(one, PlanPush)]
+    assert [(one.listing_id, one.kind) for one in lowered] == [(1, PushKind.LOWER)]
+    scarce = [listing(1, "tb", exposure={"east": 6}, pace=2.0), listing(2, "dy")]
+    assert not [one for one in allocate(situation(scarce, {("CUP", "east"): 6})) if isinstance(one, PlanPush)]
+
+
 def test_weighted_is_in_fixed_proportions() -> None:
     """Whatever sells how fast; those not named get nothing."""
     policy = policy_of(PolicyKind.WEIGHTED, ("tb", 3), ("dy", 1))

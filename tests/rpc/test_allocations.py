@@ -265,6 +265,7 @@ async def test_a_refusal_parks_until_a_person_has_looked(shop: Shop) -> None:
         request = {"listing_id": 1}
         resynced = await shop.client.ask(shop.client.selling.ResyncListing, pb.ResyncListingRequest, **request)
         assert not resynced.listing.parked_reason
+        await shop.client.receive("CUP", 4)
         assert (await watch.push()).push.kind == RAISE
 
 
