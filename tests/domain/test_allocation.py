@@ -236,7 +236,7 @@ def test_who_cannot_be_changed_gets_no_share_of_what_others_could_sell(is_parked
 
 
 def test_a_listing_that_shows_nothing_gets_its_chance() -> None:
-    """Who has sold nothing because it showed nothing gets a share from who has plenty; not the last ones of the fast."""
+    """Who sold nothing because it showed nothing gets a share from who has plenty; not the last ones of the fast."""
     plenty = [listing(1, "tb", exposure={"east": 60}, pace=2.0), listing(2, "dy")]
     lowered = [one for one in allocate(situation(plenty, {("CUP", "east"): 60})) if isinstance(one, PlanPush)]
     assert [(one.listing_id, one.kind) for one in lowered] == [(1, PushKind.LOWER)]
