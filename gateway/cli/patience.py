@@ -17,7 +17,8 @@ from gateway.cli.errors import Failure, Problem
 from gateway.cli.refusals import problem_of_call
 from gateway.v1 import catalog_service_pb2_grpc, operations_service_pb2_grpc, stock_service_pb2_grpc
 
-WORTH_REPEATING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"})
+# A gateway that stops cancels what takes too long.
+WORTH_REPEATING = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED"})
 PATIENCE_SECONDS = 120.0  # a restart takes seconds, a failover of the database up to a minute
 
 Request = TypeVar("Request")

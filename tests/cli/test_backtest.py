@@ -148,8 +148,11 @@ def test_backtest_prints_a_document(log: Path, capsys: pytest.CaptureFixture[str
     assert [trend["policy"] for trend in document["trends"]] == ["tiers"]
 
 
-def test_backtest_prints_tables(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backtest_prints_tables(
+    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without it, one for trends and one for stock."""
+    monkeypatch.setenv("COLUMNS", "200")
     arguments = ("--policy", "tiers", "--policy", "static-20", "--compress", "1", "--sessions", "10")
     code, text, _ = run(capsys, "backtest", str(log), *arguments)
     assert code == 0
