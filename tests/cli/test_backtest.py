@@ -148,9 +148,7 @@ def test_backtest_prints_a_document(log: Path, capsys: pytest.CaptureFixture[str
     assert [trend["policy"] for trend in document["trends"]] == ["tiers"]
 
 
-def test_backtest_prints_tables(
-    log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_backtest_prints_tables(log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it, one for trends and one for stock."""
     monkeypatch.setenv("COLUMNS", "200")
     arguments = ("--policy", "tiers", "--policy", "static-20", "--compress", "1", "--sessions", "10")
