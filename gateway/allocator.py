@@ -20,15 +20,17 @@ from gateway.domain.listings import Listing, PushKind
 from gateway.domain.selling import AnySelling, LinkOrders, PlanPush
 from gateway.shops import Shops
 from gateway.store import selling as store
-from gateway.store.database import MerchantDatabase, read_time, take_lease
+from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_lease
 from gateway.writer import Writer
 
 log = logging.getLogger(__name__)
 
 # Changes gather for so long before they are looked at; then nothing is missed for longer than a tick.
-GATHER_SECONDS = 0.01
+GATHER_SECONDS = 0.02
 TICK_SECONDS = 0.25
 LINK_SECONDS = 1.0
+# A merchant without channels is looked at so seldom: nothing is to be felt of us on the hot path.
+IDLE_SECONDS = 1.0
 # What waits for the watermark is looked at so often; what has sold so lately, on every tick, for its pace changes.
 WATERMARK_SECONDS = 0.5
 ACTIVE_SECONDS = 60.0
@@ -55,6 +57,8 @@ class Allocator:
         self._woken = asyncio.Event()
         self._revision = self._version = store.NEVER
         self._open_channels: frozenset[str] = frozenset()
+        self._channels_due = 0.0
+        self._has_channels = True
         self._due: dict[str, float] = {}
         self._linked = 0.0
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
@@ -76,7 +80,7 @@ class Allocator:
             except GatewayError as error:
                 log.warning("the allocator pauses: %s", error)
                 await asyncio.sleep(TICK_SECONDS)
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(GATHER_SECONDS if self._has_channels else IDLE_SECONDS)
 
     async def look(self) -> None:
         """Look once at everything that has changed or is due, and do what follows."""
@@ -98,24 +102,33 @@ class Allocator:
             # Another gateway is at it; it may go before it has finished.
             self._due.update(dict.fromkeys(skus, time.monotonic() + TICK_SECONDS))
         elif situation.listings:
+            # What was not done because a channel was closed is done when it opens, however soon.
+            self._open_channels &= situation.open_channels
             await self._do(situation, allocate(situation))
 
     async def _skus(self) -> list[str]:
         """What has moved since the last look, first; then what is due; all of a channel that has come to life."""
         async with self._database.transaction() as connection:
             moved = await store.moved_since(connection, self._revision, self._version)
-            now = await read_time(connection, self._database.now)
-            rules, open_channels = await store.read_channels(connection, now)
-            # In the beginning all channels are news, whether somebody serves them or not.
-            revived = rules.keys() if self._version == store.NEVER else open_channels - self._open_channels
-            awake = await store.listed_skus(connection, revived) if revived else frozenset()
-        self._revision, self._version, self._open_channels = moved.revision, moved.version, open_channels
+            awake = await self._awakened(connection) if time.monotonic() >= self._channels_due else frozenset()
+        self._revision, self._version = moved.revision, moved.version
         late = time.monotonic()
         due = [sku for sku, when in self._due.items() if when <= late and sku not in moved.skus]
         found = dict.fromkeys([*moved.skus, *due, *awake])
         for sku in found:
             self._due.pop(sku, None)
         return list(found)
+
+    async def _awakened(self, connection: ReadConnection) -> frozenset[str]:
+        """The SKUs of channels that have come to life since this was asked last."""
+        now = await read_time(connection, self._database.now)
+        rules, open_channels = await store.read_channels(connection, now)
+        # In the beginning all channels are news, whether somebody serves them or not.
+        revived = rules.keys() if self._version == store.NEVER else open_channels - self._open_channels
+        awake = await store.listed_skus(connection, revived) if revived else frozenset()
+        self._has_channels, self._open_channels = bool(rules), open_channels
+        self._channels_due = time.monotonic() + TICK_SECONDS
+        return awake
 
     async def _situation(self, skus: Sequence[str]) -> Situation | None:
         """What bears on these SKUs; None if another gateway is looking."""
@@ -152,6 +165,7 @@ class Allocator:
             if isinstance(command, PlanPush) and command.kind is PushKind.TO_ZERO:
                 to_zero[listings[command.listing_id].channel] += 1
         stopped = {channel for channel, count in to_zero.items() if await self._is_too_much(channel, count)}
+        self._open_channels -= stopped
         return [
             command
             for command in commands
