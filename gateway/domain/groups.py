@@ -171,6 +171,7 @@ def short_skus(outcomes: Iterable[Outcome]) -> set[str]:
 
 def _decide_one(book: Book, command: Wish) -> Outcome:
     mark = book.mark()
+    book.selling_channel = command.channel if isinstance(command, TakeOrder | LinkOrders) else None
     try:
         if isinstance(command, SellingCommand):
             return _SELLING_VERBS[type(command)](book, command)

@@ -92,7 +92,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Movement(Struct, frozen=True, gc=False):
-    """One immutable row of the journal; quantities in units."""
+    """One immutable row of the journal; quantities in units. `channel`: whose order moved them, if it was an order's."""
 
     revision: int
     record_time: datetime
@@ -111,6 +111,7 @@ class Movement(Struct, frozen=True, gc=False):
     reason: str | None = None
     corrects_revision: int | None = None
     absorbed_by_revision: int | None = None
+    channel: str | None = None
 
 
 class Shortfall(Struct, frozen=True, array_like=True, gc=False):

@@ -133,7 +133,7 @@ def fill_movement(m: stock_pb2.Movement, movement: Movement) -> None:
     m.occur_time.CopyFrom(timestamp(movement.occur_time))
     m.kind = stock_pb2.MovementKind.ValueType(movement.kind)
     m.reservation_id = "" if movement.reservation_id is None else str(movement.reservation_id)
-    for name in ("request_id", "reason"):
+    for name in ("request_id", "reason", "channel"):
         setattr(m, name, getattr(movement, name) or "")
     for name in ("sku", "location", "revision", "quantity", "on_hand_change", "reserved_change"):
         setattr(m, name, getattr(movement, name))

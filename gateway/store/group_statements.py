@@ -110,6 +110,7 @@ _MOVEMENTS = _Part(
         ("reason", "text"),
         ("corrects_revision", "bigint"),
         ("absorbed_by_revision", "bigint"),
+        ("channel", "text"),
     ),
     now_column="record_time",
 )

@@ -110,6 +110,8 @@ movements = Table(
     Column("reason", Text),
     Column("corrects_revision", BigInteger),
     Column("absorbed_by_revision", BigInteger),
+    # Whose order moved the units, if it was an order's.
+    Column("channel", CODE),
     Index("movements_by_place", "sku", "location", "record_time", "revision"),
 )
 
