@@ -75,6 +75,9 @@ class Merchant:
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
         ]
 
+    def wake_alerts(self) -> None:
+        """The alert log has grown, or what its engine goes by has changed."""
+
     async def stop(self) -> None:
         """Stop the loops; answer what was taken in, then stop the writer."""
         for loop in self._loops:
@@ -139,7 +142,11 @@ class Merchants:
                 merchant.hub.wake()
                 merchant.selling.wake()
 
-        await listen(self._database, heard)
+        def heard_alerts(schema: str) -> None:
+            if (merchant := self._merchants.get(merchant_of(schema))) is not None:
+                merchant.wake_alerts()
+
+        await listen(self._database, heard, heard_alerts)
 
 
 def require_name(name: str) -> str:

@@ -146,3 +146,67 @@ class DeadlinePassed(GatewayError):
 
 class ShuttingDown(GatewayError):
     """This gateway is stopping; another one, or this one again in a moment, will answer."""
+
+
+class RevisionCompacted(GatewayError):
+    """What follows the resume point is no longer kept. Facts: compact_revision, current_revision."""
+
+
+class SlowConsumer(GatewayError):
+    """The reader of a stream of alerts fell too far behind and was cut off. Facts: resume_revision."""
+
+
+class TooManyStreams(GatewayError):
+    """More streams than one subscriber, or all together, may have open. Facts: streams_max."""
+
+
+class AlreadyAcknowledged(GatewayError):
+    """Somebody else was first. Facts: by, at."""
+
+
+class EpisodeOver(GatewayError):
+    """The episode that is meant is over, or never was. Facts: episode."""
+
+
+class TierChanged(GatewayError):
+    """The tier that is meant is not the tier that is. Facts: tier."""
+
+
+class SilenceUnknown(GatewayError):
+    """No silence has this number."""
+
+
+class IncomingUnknown(GatewayError):
+    """No announced units have this number."""
+
+
+class DrillUnknown(GatewayError):
+    """No drill has this number."""
+
+
+class DrillRunning(GatewayError):
+    """As many drills run as may. Facts: drill_id."""
+
+
+class SessionUnknown(GatewayError):
+    """No session has this number."""
+
+
+class SessionOver(GatewayError):
+    """The session is closed."""
+
+
+class SessionConflict(GatewayError):
+    """Another open session has units of its own of the same SKU. Facts: sku, session_id."""
+
+
+class TemplateUnknown(GatewayError):
+    """There is no such template."""
+
+
+class ProposalUnknown(GatewayError):
+    """No proposal has this number."""
+
+
+class ProposalSettled(GatewayError):
+    """The proposal was decided before, or has lapsed. Facts: state, by."""

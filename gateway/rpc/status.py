@@ -47,6 +47,22 @@ STATUS_OF: dict[type[GatewayError], tuple[grpc.StatusCode, str]] = {
     errors.ReaderTooSlow: (grpc.StatusCode.RESOURCE_EXHAUSTED, "READER_TOO_SLOW"),
     errors.EpochMismatch: (grpc.StatusCode.FAILED_PRECONDITION, "EPOCH_MISMATCH"),
     errors.RevisionFromFuture: (grpc.StatusCode.FAILED_PRECONDITION, "REVISION_FROM_FUTURE"),
+    errors.RevisionCompacted: (grpc.StatusCode.OUT_OF_RANGE, "REVISION_COMPACTED"),
+    errors.SlowConsumer: (grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_CONSUMER"),
+    errors.TooManyStreams: (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"),
+    errors.AlreadyAcknowledged: (grpc.StatusCode.ALREADY_EXISTS, "ALREADY_ACKNOWLEDGED"),
+    errors.EpisodeOver: (grpc.StatusCode.FAILED_PRECONDITION, "EPISODE_OVER"),
+    errors.TierChanged: (grpc.StatusCode.FAILED_PRECONDITION, "TIER_CHANGED"),
+    errors.SilenceUnknown: (grpc.StatusCode.NOT_FOUND, "SILENCE_UNKNOWN"),
+    errors.IncomingUnknown: (grpc.StatusCode.NOT_FOUND, "INCOMING_UNKNOWN"),
+    errors.DrillUnknown: (grpc.StatusCode.NOT_FOUND, "DRILL_UNKNOWN"),
+    errors.DrillRunning: (grpc.StatusCode.RESOURCE_EXHAUSTED, "DRILL_RUNNING"),
+    errors.SessionUnknown: (grpc.StatusCode.NOT_FOUND, "SESSION_UNKNOWN"),
+    errors.SessionOver: (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_OVER"),
+    errors.SessionConflict: (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_CONFLICT"),
+    errors.TemplateUnknown: (grpc.StatusCode.NOT_FOUND, "TEMPLATE_UNKNOWN"),
+    errors.ProposalUnknown: (grpc.StatusCode.NOT_FOUND, "PROPOSAL_UNKNOWN"),
+    errors.ProposalSettled: (grpc.StatusCode.FAILED_PRECONDITION, "PROPOSAL_SETTLED"),
     errors.DeadlinePassed: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
 }
@@ -56,6 +72,8 @@ RETRY_AFTER_MS: dict[type[GatewayError], int] = {
     errors.DatabaseUnavailable: 1_000,
     errors.ShuttingDown: 1_000,
     errors.ReaderTooSlow: 1_000,
+    errors.SlowConsumer: 1_000,
+    errors.TooManyStreams: 5_000,
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import asyncpg
 
+from gateway.store import alert_log
 from gateway.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -14,14 +15,14 @@ CHANNEL = "stockgate"
 PAUSE_SECONDS = 1.0
 
 
-async def listen(database: Database, heard: Callable[[str], None]) -> None:
-    """Call `heard` with a schema's name whenever something was saved in it, until cancelled.
+async def listen(database: Database, heard: Callable[[str], None], heard_alerts: Callable[[str], None]) -> None:
+    """Call `heard` with a schema's name whenever something was saved in it, until cancelled; of the alert log, the other.
 
     While the connection is lost nothing is heard; who depends on it looks anyway now and then.
     """
 
-    def tell(_connection: object, _pid: int, _channel: str, schema: object) -> None:
-        heard(str(schema))
+    def tell(_connection: object, _pid: int, channel: str, schema: object) -> None:
+        (heard if channel == CHANNEL else heard_alerts)(str(schema))
 
     while True:
         try:
@@ -30,6 +31,7 @@ async def listen(database: Database, heard: Callable[[str], None]) -> None:
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
                 await connection.add_listener(CHANNEL, tell)
+                await connection.add_listener(alert_log.CHANNEL, tell)
                 await lost.wait()
             finally:
                 connection.terminate()

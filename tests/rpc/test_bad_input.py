@@ -20,7 +20,7 @@ from grpc import StatusCode
 
 from gateway import app
 from gateway.settings import Settings
-from gateway.store.tables import metadata
+from gateway.store.alert_tables import metadata
 from gateway.v1 import catalog_service_pb2, channel_service_pb2, operations_service_pb2, stock_service_pb2
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.settings import Settings
 from gateway.store.database import GATEWAY_ROLE, Database
-from gateway.store.tables import metadata
+from gateway.store.alert_tables import metadata
 from tests.client import Client
 from tests.merchants import schema_of_token
 
