@@ -74,6 +74,7 @@ RETRY_AFTER_MS: dict[type[GatewayError], int] = {
     errors.ReaderTooSlow: 1_000,
     errors.SlowConsumer: 1_000,
     errors.TooManyStreams: 5_000,
+    errors.DrillRunning: 10_000,
 }
 
 

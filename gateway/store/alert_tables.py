@@ -22,6 +22,7 @@ alert_head = Table(
     Column("journal_revision", BigInteger, nullable=False, server_default=text("-1")),
     Column("engine", Text, nullable=False, server_default=text("''")),
     Column("engine_until", TIME),
+    Column("tick_time", TIME),
     Column("watchdog_time", TIME),
     CheckConstraint("singleton", name="alert_head_singleton"),
 )

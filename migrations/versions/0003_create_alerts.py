@@ -69,6 +69,7 @@ def _create_log() -> None:
         sa.Column("journal_revision", sa.BigInteger, nullable=False, server_default=sa.text("-1")),
         sa.Column("engine", sa.Text, nullable=False, server_default=EMPTY),
         sa.Column("engine_until", TIME),
+        sa.Column("tick_time", TIME),
         sa.Column("watchdog_time", TIME),
         sa.CheckConstraint("singleton", name="alert_head_singleton"),
     )
