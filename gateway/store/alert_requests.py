@@ -26,7 +26,8 @@ async def first_answer(
     ).one_or_none()
     if row is None:
         return None
-    before, asked = msgspec.json.decode(row.content), msgspec.to_builtins(content)
+    # Both as JSON has them, which knows no tuples.
+    before, asked = msgspec.json.decode(row.content), msgspec.json.decode(msgspec.json.encode(content))
     if row.method != method or before != asked:
         names = ("request_id",) if row.method != method else content.__struct_fields__
         field = next((name for name in names if before.get(name) != asked.get(name)), "request_id")
