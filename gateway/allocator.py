@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
-from gateway.domain.allocation import Situation, allocate
+from gateway.domain.allocation import allocate
+from gateway.domain.division import Situation
 from gateway.domain.errors import GatewayError
 from gateway.domain.listings import Listing, PushKind
 from gateway.domain.selling import AnySelling, LinkOrders, PlanPush

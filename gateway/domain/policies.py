@@ -50,6 +50,11 @@ class Policy(Struct, frozen=True, array_like=True, gc=False):
     buffer: int = 0
     escrow_below: int = 0
 
+    @property
+    def own_units(self) -> int:
+        """Of an EXCLUSIVE policy, the units that the first channel alone may sell; 0: it has all there are."""
+        return self.shares[0].share if self.kind is PolicyKind.EXCLUSIVE and self.shares else 0
+
 
 def require_sound(policy: Policy) -> None:
     """Raise `InvalidArgument` or `QuantityOverflow` for a policy that cannot be meant."""

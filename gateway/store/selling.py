@@ -10,8 +10,8 @@ from sqlalchemy import any_, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.domain.allocation import Situation
 from gateway.domain.changes import LevelKey
+from gateway.domain.division import Situation
 from gateway.domain.listings import ChannelFacts, ChannelRule, Listing
 from gateway.domain.policies import Policy
 from gateway.domain.selling import Drift, KnownLine, KnownOrder, OrderState

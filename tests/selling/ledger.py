@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from gateway.domain.allocation import Situation, allocate
+from gateway.domain.allocation import allocate
 from gateway.domain.book import Book
 from gateway.domain.changes import Counters
+from gateway.domain.division import Situation
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import Wish, decide, needs
 from gateway.domain.listings import ChannelRule, Listing
