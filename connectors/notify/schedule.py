@@ -1,0 +1,258 @@
+"""When what is sent, to one robot: pure, the time is an argument.
+
+    urgent      at once, whatever else waits. Only the platform's limit and its bans hold it back: its last quarter is
+                spread over the span it is for, so that a flood of urgent ones waits for seconds and not for a minute
+    the rest    by room: 2 s after the first, so that what happens together is told together, and 15 s after the last
+                message of that room; half of the platform's limit is kept for what is urgent
+    too many    rooms for what the limit still allows share one message
+
+Of one thread a newer notice replaces older ones that do not stand higher, so that what waits of a thread falls from
+one to the next, and to send the highest first is to send it in order. A thread waits in one room, and nothing of it
+overtakes what must wait. What waits is bounded: beyond it, the lowest and oldest that is no escalation is dropped and
+counted. An escalation is dropped never.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from connectors.notify.notices import Notice
+from connectors.notify.robot import Rate
+
+# Of the platform's limit: kept for what is urgent; and of that, spread over the span.
+KEPT_SHARE, SPREAD_SHARE = 2, 4
+
+
+@dataclass(frozen=True)
+class Tempo:
+    """How one robot's messages are spaced; `merges_rooms`: rooms may share a message."""
+
+    wait_seconds: float = 2.0
+    interval_seconds: float = 15.0
+    pending_max: int = 500
+    merges_rooms: bool = True
+
+
+class Window:
+    """What a platform's limit still allows: so many calls in any span of so many seconds, ours counted at their end.
+
+    A call arrives before it ends, so that spans between our ends are never longer than those between arrivals.
+    """
+
+    def __init__(self, rates: Sequence[Rate]) -> None:
+        """Nothing was sent yet."""
+        self._rates = tuple(rates)
+        self._ends: deque[float] = deque(maxlen=max(rate.calls for rate in rates))
+
+    def ended(self, now: float) -> None:
+        """A call has ended, however it ended."""
+        self._ends.append(now)
+
+    def allows(self, now: float, *, urgent: bool) -> bool:
+        """True if a call may begin."""
+        return self.opens_at(urgent=urgent) <= now
+
+    def free(self, now: float) -> int:
+        """How many calls that are not urgent may begin."""
+        return min(_usable(rate, urgent=False) - self._used(rate, now) for rate in self._rates)
+
+    def opens_at(self, *, urgent: bool) -> float:
+        """When the next call may begin, if none is made before; what is over may be named."""
+        return max(self._opening(rate, urgent=urgent) for rate in self._rates)
+
+    def _used(self, rate: Rate, now: float) -> int:
+        return sum(now - end < rate.seconds for end in self._ends)
+
+    def _opening(self, rate: Rate, *, urgent: bool) -> float:
+        """The call that stands `usable` from the end must have left the span."""
+        opens = self._leaves(rate, _usable(rate, urgent=urgent))
+        spread = rate.calls // SPREAD_SHARE
+        if urgent and spread and self._ends:
+            spaced = self._ends[-1] + rate.seconds / spread
+            opens = max(opens, min(spaced, self._leaves(rate, rate.calls - spread)))
+        return opens
+
+    def _leaves(self, rate: Rate, place: int) -> float:
+        """When fewer than `place` calls will be in the span."""
+        return self._ends[-place] + rate.seconds if len(self._ends) >= place else 0.0
+
+
+def _usable(rate: Rate, *, urgent: bool) -> int:
+    return rate.calls if urgent else rate.calls - rate.calls // KEPT_SHARE
+
+
+_Room = tuple[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A notice that waits, among those of a room; `tries` it has behind it, and when the next may be."""
+
+    notice: Notice
+    room: _Room
+    arrived: float
+    not_before: float = 0.0
+    tries: int = 0
+
+
+class Group(NamedTuple):
+    """What is to be told now, in one message or as many of it as go into one."""
+
+    pending: tuple[Pending, ...]
+    is_urgent: bool
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What is to be told."""
+        return [pending.notice for pending in self.pending]
+
+
+@dataclass
+class Outbox:
+    """What waits for one robot. `quiet_until` is when the platform's ban, or our own pause, is over."""
+
+    tempo: Tempo
+    window: Window
+    quiet_until: float = 0.0
+    dropped: int = 0
+    _waiting: list[Pending] = field(default_factory=list)
+    _last_sent: dict[_Room, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    @property
+    def oldest_revision(self) -> int | None:
+        """The lowest number that waits; None if nothing does."""
+        return min((pending.notice.revision for pending in self._waiting), default=None)
+
+    def add(self, notice: Notice, now: float) -> None:
+        """Take a notice in; what it makes pointless is gone."""
+        self._take(Pending(notice, (notice.room, notice.is_drill), now))
+
+    def put_back(self, pending: Iterable[Pending], not_before: float, *, may_be_told: bool) -> None:
+        """What was taken and not told waits again, unless something newer has made it pointless."""
+        for each in pending:
+            notice = replace(each.notice, may_be_told=each.notice.may_be_told or may_be_told)
+            self._take(replace(each, notice=notice, not_before=not_before, tries=each.tries + 1))
+
+    def taken(self, notices: Collection[Notice]) -> tuple[Pending, ...]:
+        """Take these out: they are on their way."""
+        gone = tuple(pending for pending in self._waiting if pending.notice in notices)
+        self._waiting = [pending for pending in self._waiting if pending.notice not in notices]
+        return gone
+
+    def delay(self, notices: Collection[Notice], not_before: float) -> None:
+        """These wait until then: another notifier has them in hand."""
+        self._waiting = [
+            replace(pending, not_before=not_before) if pending.notice in notices else pending
+            for pending in self._waiting
+        ]
+        self._line_up()
+
+    def sent(self, pending: Sequence[Pending], now: float, dropped: int = 0) -> None:
+        """They have been told in one message, which said that so many others were dropped."""
+        for each in pending:
+            self._last_sent[each.room] = now
+        self.dropped -= dropped
+        if len(self._last_sent) > self.tempo.pending_max:
+            self._forget_rooms(now)
+
+    def due(self, now: float) -> Group | None:
+        """What is to be sent at `now`; None if nothing may be, or nothing is to be."""
+        if now < self.quiet_until:
+            return None
+        ready = [pending for pending in self._waiting if pending.not_before <= now]
+        urgent = [pending for pending in ready if pending.notice.is_urgent]
+        if urgent and self.window.allows(now, urgent=True):
+            first = min(urgent, key=lambda each: (-each.notice.rank, each.notice.revision))
+            return Group(self._company(first, ready, urgent, now), is_urgent=True)
+        if urgent or not self.window.allows(now, urgent=False):
+            return None
+        rooms = sorted((at, room) for room, at in self._times(ready).items() if at <= now)
+        if not rooms:
+            return None
+        together = self._rooms_together([room for _, room in rooms], now)
+        return Group(tuple(each for each in ready if each.room in together), is_urgent=False)
+
+    def wakes_at(self, now: float) -> float | None:
+        """When `due` is to be asked next if nothing comes; None: when something comes."""
+        if not self._waiting:
+            return None
+        urgent = [max(each.not_before, 0.0) for each in self._waiting if each.notice.is_urgent]
+        times = [max(min(urgent), self.window.opens_at(urgent=True))] if urgent else []
+        rest = [each for each in self._waiting if not each.notice.is_urgent]
+        if rest:
+            opens = self.window.opens_at(urgent=False)
+            later = {room: max(at, opens) for room, at in self._times(rest).items()}
+            times.append(min(later.values()))
+        return max(now, self.quiet_until, min(times))
+
+    def _take(self, pending: Pending) -> None:
+        notice = pending.notice
+        about = [each for each in self._waiting if each.notice.about == notice.about]
+        if any(each.notice.revision >= notice.revision and each.notice.rank >= notice.rank for each in about):
+            return
+        self._waiting = [
+            each
+            for each in self._waiting
+            if each.notice.about != notice.about
+            or each.notice.rank > notice.rank
+            or each.notice.revision > notice.revision
+        ]
+        self._waiting.append(pending)
+        self._keep_bounds()
+        self._line_up()
+
+    def _line_up(self) -> None:
+        """A thread waits in the room of its oldest, and as long as that."""
+        oldest_first = sorted(self._waiting, key=lambda each: each.notice.revision)
+        fronts: dict[tuple[str, int], Pending] = {}
+        for place, each in enumerate(oldest_first):
+            front = fronts.get(each.notice.about, each)
+            not_before = max(front.not_before, each.not_before)
+            oldest_first[place] = replace(each, room=front.room, not_before=not_before)
+            fronts[each.notice.about] = oldest_first[place]
+        self._waiting = oldest_first
+
+    def _keep_bounds(self) -> None:
+        excess = len(self._waiting) - self.tempo.pending_max
+        if excess <= 0:
+            return
+        idle = [each for each in self._waiting if not each.notice.is_escalation]
+        idle.sort(key=lambda each: (each.notice.rank, each.notice.revision))
+        gone = {id(each) for each in idle[:excess]}
+        self._waiting = [each for each in self._waiting if id(each) not in gone]
+        self.dropped += len(gone)
+
+    def _company(self, first: Pending, ready: list[Pending], urgent: list[Pending], now: float) -> tuple[Pending, ...]:
+        """All that waits of its room goes along; where calls are few, the other rooms with urgent ones as well."""
+        rooms = {each.room for each in urgent if each.room[1] == first.room[1]}
+        if not self.tempo.merges_rooms or len(rooms) <= max(1, self.window.free(now)):
+            rooms = {first.room}
+        return tuple(each for each in ready if each.room in rooms)
+
+    def _rooms_together(self, rooms: list[_Room], now: float) -> set[_Room]:
+        """The room that has waited longest; where calls are few, all that are due."""
+        first = rooms[0]
+        if not self.tempo.merges_rooms or len(rooms) <= self.window.free(now):
+            return {first}
+        return {room for room in rooms if room[1] == first[1]}
+
+    def _times(self, waiting: Iterable[Pending]) -> dict[_Room, float]:
+        """When each room's next message that is not urgent is due."""
+        times: dict[_Room, float] = {}
+        for each in waiting:
+            room = each.room
+            last = self._last_sent.get(room)
+            at = max(each.arrived + self.tempo.wait_seconds, each.not_before)
+            if last is not None:
+                at = max(at, last + self.tempo.interval_seconds)
+            times[room] = min(at, times.get(room, at))
+        return times
+
+    def _forget_rooms(self, now: float) -> None:
+        interval = self.tempo.interval_seconds
+        self._last_sent = {room: at for room, at in self._last_sent.items() if now - at < interval}
