@@ -22,6 +22,7 @@ from gateway.domain.selling import AnySelling, LinkOrders, PlanPush
 from gateway.shops import Shops
 from gateway.store import selling as store
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_lease
+from gateway.store.live import Sold, read_locks
 from gateway.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Allocator:
         self._due: dict[str, float] = {}
         self._linked = 0.0
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
+        self._sold: dict[int, Sold] = {}
         self.sync_delay_seconds = 1.0
 
     def wake(self) -> None:
@@ -137,7 +139,8 @@ class Allocator:
             if not await take_lease(connection, f"allocate {self._database.schema}"):
                 return None
             now = await read_time(connection, self._database.now)
-            return await store.situation(connection, skus, now, self.sync_delay_seconds)
+            locks = await read_locks(connection, self._sold)
+            return await store.situation(connection, skus, now, self.sync_delay_seconds, locks)
 
     async def _do(self, situation: Situation, commands: Sequence[AnySelling]) -> None:
         listings = {listing.listing_id: listing for listing in situation.listings}

@@ -1,6 +1,6 @@
 """What the allocator looks at, what connectors follow, and what is kept of selling."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.changes import LevelKey
-from gateway.domain.division import Situation
+from gateway.domain.division import Lock, Situation
 from gateway.domain.listings import ChannelFacts, ChannelRule, Listing
 from gateway.domain.policies import Policy
 from gateway.domain.selling import Drift, KnownLine, KnownOrder, OrderState
@@ -101,7 +101,11 @@ async def listed_skus(connection: AsyncConnection, channels_named: Iterable[str]
 
 
 async def situation(
-    connection: AsyncConnection, skus: Iterable[str], now: datetime, sync_delay_seconds: float
+    connection: AsyncConnection,
+    skus: Iterable[str],
+    now: datetime,
+    sync_delay_seconds: float,
+    locks: Mapping[str, Lock],
 ) -> Situation:
     """All listings that sell these SKUs, or share a kit with one that does, and what bears on them."""
     wanted, known = set(skus), set[str]()
@@ -126,6 +130,7 @@ async def situation(
         open_channels,
         sync_delay_seconds,
         await _frozen(connection, wanted) if rows else frozenset(),
+        locks,
     )
 
 
