@@ -5,7 +5,10 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from uuid import uuid4
 
+from gateway.alerts.engine import Engine
+from gateway.alerts.tiers import Tiers
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
 from gateway.domain.changes import Limits
@@ -55,6 +58,8 @@ class Merchant:
         self.imports = Imports(database, self._writer)
         self.selling = Selling(database, self._writer, self.shops)
         self.hub = LevelHub(database)
+        self.tiers = Tiers(database)
+        self.engine = Engine(database, str(uuid4()))
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
         self._writing: asyncio.Task[None] | None = None
@@ -73,10 +78,12 @@ class Merchant:
             _keep_running(self.selling.allocator.run, f"allocator of {self.name}"),
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
+            _keep_running(self.engine.run, f"alert engine of {self.name}"),
         ]
 
     def wake_alerts(self) -> None:
         """The alert log has grown, or what its engine goes by has changed."""
+        self.engine.wake()
 
     async def stop(self) -> None:
         """Stop the loops; answer what was taken in, then stop the writer."""
@@ -141,6 +148,7 @@ class Merchants:
             if (merchant := self._merchants.get(merchant_of(schema))) is not None:
                 merchant.hub.wake()
                 merchant.selling.wake()
+                merchant.engine.wake()
 
         def heard_alerts(schema: str) -> None:
             if (merchant := self._merchants.get(merchant_of(schema))) is not None:

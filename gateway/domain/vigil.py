@@ -2,8 +2,8 @@
 
 A key is a SKU's whole stock, or the units that one live session has of it for itself. The engine feeds it every
 movement once, in order, and a tick every few seconds; equal input gives equal tier changes, whoever feeds it and
-however it is cut into batches. That is why all movements of one moment are taken before anybody looks: what a transfer takes away
-here and puts down there was never gone.
+however it is cut into batches. That is why all movements of one moment are taken before anybody looks: what a transfer
+takes away here and puts down there was never gone.
 
 An order is a RESERVE: paying, expiring and returning move units, but nobody has asked for any. Lines of one reservation
 are one order, though each location that serves it has its own movement. A session's own units are what it was given
@@ -122,7 +122,7 @@ def begin_watch(balances: dict[str, int], circumstances: Circumstances, now: flo
 
 
 def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Watched:
-    """The key after a movement of its SKU; of a session's own units, after one of its channels'."""
+    """The key after a movement of its SKU (its own units: of its channels too); itself if nothing has changed."""
     pace, reservation_id = watched.pace, watched.reservation_id
     if movement.kind is MovementKind.RESERVE:
         is_same_order = movement.reservation_id is not None and movement.reservation_id == reservation_id
@@ -137,6 +137,8 @@ def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Wa
         taken += movement.reserved_change
     elif movement.kind is MovementKind.RETURN:
         taken -= movement.on_hand_change
+    if pace is watched.pace and balances is watched.balances and taken == watched.taken:
+        return watched
     return Watched(pace, watched.standing, balances, taken, reservation_id, watched.told)
 
 

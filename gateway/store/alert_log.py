@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import any_, delete, func, insert, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -121,7 +121,8 @@ async def begin_append(connection: AsyncConnection, database: MerchantDatabase) 
 async def read_alert_head(connection: ReadConnection) -> AlertHead:
     """The log's head as it is now."""
     h = alert_head.c
-    row = (await connection.execute(select(h.revision, h.compact_revision, h.settings_version, head.c.epoch))).one()
+    query = select(h.revision, h.compact_revision, h.settings_version, head.c.epoch)
+    row = (await connection.execute(query.select_from(alert_head.join(head, true())))).one()
     return AlertHead(row.revision, row.compact_revision, row.settings_version, str(row.epoch))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, lateral, literal, or_, select, true, tuple_, update
+from sqlalchemy import any_, delete, lateral, literal, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -91,9 +91,15 @@ async def take_engine_lease(
     return None if row is None else Place(*row)
 
 
-async def keep_place(connection: AsyncConnection, engine: str, place: dict[str, Any]) -> bool:
-    """Write down how far the engine has come; False if it is not the engine any more. To be said in every append."""
-    kept = update(alert_head).where(alert_head.c.engine == engine).values(place or {"engine": engine})
+async def keep_place(connection: AsyncConnection, engine: str, place: Place, *, is_checkpoint: bool) -> bool:
+    """Write down how far the engine has come; False if it is not the engine any more. To be said in every append.
+
+    Where all standings are written as of the place it is a checkpoint: from there one may go on.
+    """
+    content: dict[str, Any] = {"watchdog_time": place.watchdog_time}
+    if is_checkpoint:
+        content |= {"journal_revision": place.journal_revision, "tick_time": place.tick_time}
+    kept = update(alert_head).where(alert_head.c.engine == engine).values(content)
     return (await connection.execute(kept)).rowcount > 0
 
 
@@ -226,6 +232,12 @@ async def write_stands(connection: AsyncConnection, stands: Sequence[Stand], awa
     is_next = _s.state_version == given.excluded.state_version - 1
     written = given.on_conflict_do_update(index_elements=["sku", "session_id"], set_=changed, where=is_next)
     return len((await connection.execute(written.returning(_s.sku))).all()) == len(rows)
+
+
+async def remove_stands(connection: AsyncConnection, keys: Collection[Key]) -> None:
+    """Remove the rows of keys that are no more: a session that is over has no units of its own."""
+    if keys:
+        await connection.execute(delete(standings).where(tuple_(_s.sku, _s.session_id).in_([tuple(k) for k in keys])))
 
 
 # ---- what bears on keys

@@ -1,0 +1,132 @@
+"""What time brings beside tiers: nobody has answered, an acknowledgement has run out, units are late.
+
+Each duty is an event and what is written with it, in the engine's own transaction.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from gateway.alerts.surroundings import Surroundings, moment
+from gateway.domain.alerts import EventKind, IncomingUnits, News
+from gateway.domain.attention import ack_end, escalation_due, rungs_told, silence_end
+from gateway.domain.tiers import Tier
+from gateway.domain.vigil import Key, Watched
+from gateway.store import desk as store
+from gateway.store.database import ReadConnection
+
+Write = Callable[[ReadConnection], Awaitable[None]]
+
+
+class Duty(NamedTuple):
+    """An event, what is written with it, and the key that has been escalated by it, with the rungs told since."""
+
+    news: News
+    write: Write | None = None
+    escalates: Key | None = None
+    rungs: int = 0
+
+
+def duties(
+    watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime, without: Collection[int] = ()
+) -> Iterator[Duty]:
+    """Everything that is due; of incoming units all but those of these numbers."""
+    yield from _acknowledgements(watched, surroundings, now)
+    yield from _escalations(watched, surroundings, now)
+    yield from _silences(watched, surroundings, now)
+    for each in surroundings.desk.incoming:
+        if each.arrive_time <= now and each.incoming_id not in without:
+            yield _arrival(each, each.quantity, "LATE", now)
+
+
+def arrivals(came: Mapping[str, int], surroundings: Surroundings, now: datetime) -> dict[int, Duty]:
+    """Units that have come, by SKU, are those that were announced first."""
+    left, found = dict(came), {}
+    for each in surroundings.desk.incoming:
+        taken = min(left.get(each.sku, 0), each.quantity)
+        if taken > 0:
+            left[each.sku] -= taken
+            found[each.incoming_id] = _arrival(each, each.quantity - taken, "ARRIVED", now)
+    return found
+
+
+def _arrival(each: IncomingUnits, quantity_left: int, reason: str, now: datetime) -> Duty:
+    """Announced units have arrived (in part, if any are left), or have not."""
+    ended = replace(each, quantity=quantity_left, end_reason=reason if reason == "LATE" or not quantity_left else "")
+
+    async def write(connection: ReadConnection) -> None:
+        await store.end_incoming(connection, each.incoming_id, quantity_left, ended.end_reason, now)
+
+    return Duty(News(kind=EventKind.INCOMING_ENDED, body=ended, sku=each.sku, observe_time=now), write)
+
+
+def _acknowledgements(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
+    for held in surroundings.desk.acknowledgements:
+        if held.drill_id:
+            continue
+        found = watched.get(Key(held.sku, held.session_id))
+        tier = found.standing.tier if found else Tier.NORMAL
+        is_same = found is not None and found.standing.episode == held.episode and tier is not Tier.NORMAL
+        reason = ack_end(held.acknowledgement, is_same_episode=is_same, tier=tier, now=now)
+        if not reason:
+            continue
+        ended = replace(held.acknowledgement, end_time=now, end_reason=reason)
+
+        async def write(
+            connection: ReadConnection, number: int = ended.acknowledgement_id, reason: str = reason
+        ) -> None:
+            await store.end_acknowledgement(connection, number, now, reason)
+
+        about = _about(surroundings, Key(held.sku, held.session_id), held.episode, tier, now)
+        yield Duty(replace(about, kind=EventKind.ACKNOWLEDGEMENT_ENDED, body=ended), write)
+
+
+def _escalations(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
+    held = {(ack.sku, ack.session_id) for ack in surroundings.desk.acknowledgements if not ack.drill_id}
+    for key, one in watched.items():
+        if one.standing.tier is not Tier.URGENT:
+            continue
+        due = escalation_due(
+            tier=one.standing.tier,
+            since=moment(one.standing.since),
+            told=one.told,
+            is_acknowledged=key in held,
+            now=now,
+        )
+        if due is not None:
+            about = _about(surroundings, key, one.standing.episode, one.standing.tier, now)
+            yield Duty(replace(about, kind=EventKind.ESCALATED, body=due), None, key, rungs_told(due))
+
+
+def _silences(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
+    warned = {key.sku for key, one in watched.items() if one.standing.tier is not Tier.NORMAL}
+    for silence in surroundings.desk.silences:
+        matches = any(
+            silence.silence_id in surroundings.silences_of(sku, Tier.NORMAL, now)
+            for sku in warned
+            if surroundings.knows(sku)
+        )
+        if not silence_end(silence, matches_any_warning=matches, now=now):
+            continue
+        ended = replace(silence, ended_time=now)
+
+        async def write(connection: ReadConnection, number: int = silence.silence_id) -> None:
+            await store.end_silence(connection, number, now)
+
+        yield Duty(News(kind=EventKind.SILENCE_ENDED, body=ended, observe_time=now), write)
+
+
+def _about(surroundings: Surroundings, key: Key, episode: int, tier: Tier, now: datetime) -> News:
+    is_known = surroundings.knows(key.sku)
+    return News(
+        kind=EventKind.ESCALATED,
+        sku=key.sku,
+        session_id=key.session_id,
+        episode=episode,
+        channels=surroundings.channels_of(key.sku) if is_known else (),
+        session_ids=surroundings.sessions_of(key.sku),
+        silenced_by=surroundings.silences_of(key.sku, tier, now) if is_known else (),
+        observe_time=now,
+    )

@@ -1,0 +1,284 @@
+"""The engine: tails the journal, asks where every key stands, and appends what there is to tell to the alert log.
+
+One at a time for each merchant, under a lease; and each of its writes is fenced twice, by the lease in the log's head
+and by the version of each key's row. So an engine that has lost its lease without noticing changes nothing. What it
+knows of a key is in that key's row, as of a movement and a moment. Whoever takes over goes on from the engine's place
+in the journal, which is never ahead of any row; of each key it leaves out what the row has already seen. So no movement
+is missed and none counts twice.
+
+A tick is played when everything recorded before it can be seen. The same journal therefore gives the same tier changes,
+however fast it was read, and by whom.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from msgspec.structs import replace
+
+from gateway.alerts.duties import Duty, arrivals, duties
+from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
+from gateway.alerts.surroundings import Surroundings, moment, read_surroundings
+from gateway.domain.alerts import EventKind, News, TierTold
+from gateway.domain.errors import GatewayError
+from gateway.domain.vigil import Key
+from gateway.store import standings as store
+from gateway.store.alert_log import begin_append, read_alert_head
+from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
+from gateway.store.standings import Place
+
+log = logging.getLogger(__name__)
+
+# A group is seen so long after its time at the latest.
+TICK_DELAY_SECONDS = 0.5
+LEASE_SECONDS = 6.0
+RENEW_SECONDS = 2.0
+# Changes gather for so long before they are read. Half of what a subscriber waits is this.
+GATHER_SECONDS = 0.1
+CHECKPOINT_SECONDS = 5.0
+WATCHDOG_SECONDS = 30.0
+MOVEMENTS_MAX = 1_000
+ROWS_AT_ONCE = 1_000
+# An engine that has never been begins so long before now.
+HISTORY = timedelta(hours=2)
+# What a tier change says is not to be spoken after so long.
+SPOKEN_FOR = timedelta(seconds=30)
+
+
+class LeaseLostError(Exception):
+    """Another gateway is the engine now."""
+
+
+class Engine:
+    """The engine of one merchant, while `run` runs and the lease is ours. `name` tells this gateway from all others."""
+
+    def __init__(self, database: MerchantDatabase, name: str) -> None:
+        """Know nothing yet."""
+        self._database = database
+        self._name = name
+        self._woken = asyncio.Event()
+        self._forget()
+
+    def wake(self) -> None:
+        """The journal has grown, or what we go by has changed."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled; then let another gateway be the engine at once."""
+        try:
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(TICK_DELAY_SECONDS):
+                        await self._woken.wait()
+                self._woken.clear()
+                try:
+                    await self.look()
+                except LeaseLostError:
+                    log.info("another gateway watches the stock of merchant %s", self._database.merchant)
+                    self._forget()
+                except GatewayError as error:
+                    log.warning("the alert engine pauses: %s", error)
+                    self._forget()
+                await asyncio.sleep(GATHER_SECONDS)
+        finally:
+            with suppress(GatewayError, TimeoutError):
+                await self._leave()
+
+    async def look(self) -> None:
+        """Look once at everything that is new or due, and tell what follows."""
+        is_whole = False
+        while not is_whole:
+            lookout = await self._lease()
+            if lookout is None:
+                return
+            is_whole = await self._look(lookout)
+
+    async def _look(self, lookout: Lookout) -> bool:
+        async with self._database.transaction() as connection:
+            await take_snapshot(connection)
+            now = await read_time(connection, self._database.now)
+            batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX)
+            surroundings = await self._meet(connection, lookout, {movement.sku for movement in batch}, now)
+        is_whole = len(batch) < MOVEMENTS_MAX
+        told = await lookout.take(batch, surroundings, now.timestamp())
+        if is_whole:
+            told += await lookout.tick(now.timestamp() - TICK_DELAY_SECONDS, surroundings, now.timestamp())
+        await self._tell(lookout, surroundings, told, now, is_whole=is_whole)
+        return is_whole
+
+    # ---- the lease
+
+    def _forget(self) -> None:
+        """Know nothing: what has happened since the last checkpoint is read again from the database."""
+        self._lookout: Lookout | None = None
+        self._surroundings: Surroundings | None = None
+        self._settings_version = -1
+        self._renewal = self._checkpoint = 0.0
+        self._looked_for_duties = 0.0
+        self._watchdog = 0.0
+
+    async def _lease(self) -> Lookout | None:
+        """What we watch; None if another gateway is the engine."""
+        if self._lookout is not None and time.monotonic() < self._renewal:
+            return self._lookout
+        async with self._database.transaction() as connection:
+            now = await read_time(connection, self._database.now)
+            place = await store.take_engine_lease(connection, self._name, now, LEASE_SECONDS)
+            if place is None and self._lookout is not None:
+                raise LeaseLostError
+            if place is not None and self._lookout is None:
+                self._lookout = await self._take_over(connection, place, now)
+        self._renewal = time.monotonic() + RENEW_SECONDS
+        return self._lookout
+
+    async def _take_over(self, connection: ReadConnection, place: Place, now: datetime) -> Lookout:
+        """Go on from where the engine before us has written down that it was."""
+        revision, ticked = place.journal_revision, place.tick_time
+        if revision < 0 or ticked is None:
+            ticked = now - HISTORY
+            revision = await store.first_movement_since(connection, ticked)
+        lookout = Lookout(revision, ticked.timestamp())
+        lookout.keep(await store.read_awake(connection))
+        self._watchdog = place.watchdog_time.timestamp() if place.watchdog_time else 0.0
+        return lookout
+
+    async def _leave(self) -> None:
+        if self._lookout is not None:
+            async with self._database.transaction() as connection:
+                await store.leave_engine_lease(connection, self._name)
+
+    # ---- reading
+
+    async def _meet(
+        self, connection: ReadConnection, lookout: Lookout, skus: Collection[str], now: datetime
+    ) -> Surroundings:
+        """Know these SKUs' keys, and what bears on all keys."""
+        head = await read_alert_head(connection)
+        known, entries = self._surroundings, lookout.entries
+        strangers = {sku for sku in skus if Key(sku) not in entries}
+        is_new = known is None or head.settings_version != self._settings_version
+        is_tick = now.timestamp() - TICK_DELAY_SECONDS >= lookout.ticked + TICK_SECONDS
+        if known is not None and not (is_new or is_tick or strangers):
+            return known
+        if strangers:
+            lookout.keep(await store.read_stands(connection, strangers))
+        everybody = {*skus, *(key.sku for key in entries)}
+        self._surroundings = known = await read_surroundings(connection, everybody, now, known)
+        if is_new:
+            self._looked_for_duties = 0.0
+        self._settings_version = head.settings_version
+        new = [key for sku in everybody if known.knows(sku) for key in known.keys_of(sku) if key not in entries]
+        balances = await store.read_balances(connection, {key.sku for key in new}, lookout.revision) if new else {}
+        for key in new:
+            lookout.begin(key, {} if key.session_id else balances.get(key.sku, {}), known, now.timestamp())
+        return known
+
+    # ---- telling
+
+    async def _tell(
+        self, lookout: Lookout, surroundings: Surroundings, told: Sequence[Told], now: datetime, *, is_whole: bool
+    ) -> None:
+        due = self._duties(lookout, surroundings, now) if is_whole else []
+        others = [duty.news for duty in due]
+        if is_whole and now.timestamp() - self._watchdog >= WATCHDOG_SECONDS:
+            self._watchdog = now.timestamp()
+            others.append(News(kind=EventKind.WATCHDOG, observe_time=now))
+        is_checkpoint = is_whole and time.monotonic() >= self._checkpoint
+        if not told and not others and not is_checkpoint:
+            return
+        keys = dict.fromkeys([key for key, _ in told] + [duty.escalates for duty in due if duty.escalates])
+        keys |= dict.fromkeys(Key(movement.sku) for movement in lookout.arrived)
+        if is_checkpoint:
+            keys |= dict.fromkeys(
+                key
+                for key, entry in lookout.entries.items()
+                if not entry.is_saved or not lookout.is_awake(key, surroundings)
+            )
+        news = [_news(lookout, surroundings, one) for one in told]
+        await self._save(lookout, surroundings, list(keys), news, others, due, is_checkpoint=is_checkpoint)
+        lookout.arrived.clear()
+
+    async def _save(
+        self,
+        lookout: Lookout,
+        surroundings: Surroundings,
+        keys: list[Key],
+        news: list[News],
+        others: list[News],
+        due: Sequence[Duty],
+        *,
+        is_checkpoint: bool,
+    ) -> None:
+        """Write all of it in one transaction, if we are the engine still."""
+        awake = {key for key in keys if lookout.is_awake(key, surroundings)}
+        gone = [key for key in keys if not surroundings.is_current(key)]
+        place = Place(lookout.revision, moment(lookout.ticked), moment(self._watchdog))
+        async with self._database.transaction() as connection:
+            appending = await begin_append(connection, self._database)
+            for number, one in enumerate(news, start=appending.next_revision):
+                lookout.entries[Key(one.sku, one.session_id)].event_revision = number
+            if not await store.keep_place(connection, self._name, place, is_checkpoint=is_checkpoint):
+                raise LeaseLostError
+            for start in range(0, len(keys), ROWS_AT_ONCE):
+                rows = [lookout.stand(key) for key in keys[start : start + ROWS_AT_ONCE]]
+                if not await store.write_stands(connection, rows, awake):
+                    raise LeaseLostError
+            await store.remove_stands(connection, gone)
+            for duty in due:
+                if duty.write is not None:
+                    await duty.write(connection)
+            await appending.append(news + others, changes_settings=any(duty.write for duty in due))
+        lookout.saved(keys)
+        if is_checkpoint:
+            self._checkpoint = time.monotonic() + CHECKPOINT_SECONDS
+            for key in set(keys) - awake:
+                del lookout.entries[key]
+
+    def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime) -> list[Duty]:
+        came = Counter[str]()
+        for movement in lookout.arrived:
+            came[movement.sku] += movement.on_hand_change
+        arrived = arrivals(came, surroundings, now)
+        found = list(arrived.values())
+        if self._looked_for_duties == lookout.ticked:
+            return found
+        self._looked_for_duties = lookout.ticked
+        watched = {key: entry.watched for key, entry in lookout.entries.items()}
+        found += duties(watched, surroundings, now, without=arrived.keys())
+        for duty in found:
+            if duty.escalates is not None:
+                entry = lookout.entries[duty.escalates]
+                entry.watched, entry.is_saved = replace(entry.watched, told=duty.rungs), False
+        return found
+
+
+def _news(lookout: Lookout, surroundings: Surroundings, told: Told) -> News:
+    key, change = told
+    at = moment(change.time)
+    return News(
+        kind=EventKind.TIER_CHANGE,
+        sku=key.sku,
+        session_id=key.session_id,
+        episode=change.episode,
+        channels=surroundings.channels_of(key.sku),
+        session_ids=surroundings.sessions_of(key.sku),
+        silenced_by=surroundings.silences_of(key.sku, max(change.before, change.after), at),
+        observe_time=at,
+        expire_time=at + SPOKEN_FOR,
+        body=TierTold(
+            change.before,
+            change.after,
+            change.evidence,
+            change.stock_out,
+            change.is_stale,
+            change.is_flapping,
+            change.reopened,
+            change.pages,
+            surroundings.runbook(change.after),
+            lookout.entries[key].journal_revision,
+        ),
+    )

@@ -1,0 +1,204 @@
+"""What bears on keys beside the journal: lead times, policies, incoming units, sessions, how old our knowledge is."""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+from msgspec import Struct
+
+from gateway.domain.alerts import AlertPolicy, Runbook, Session
+from gateway.domain.attention import filled, silenced_by
+from gateway.domain.chances import LeadTime
+from gateway.domain.curves import DAY_SECONDS, FLAT, HourCurve
+from gateway.domain.profiles import Profile
+from gateway.domain.tiers import Incoming, Tier, TierRule
+from gateway.domain.vigil import UNKNOWN, Circumstances, Key, Moved
+from gateway.store.database import ReadConnection
+from gateway.store.desk import DeskState, read_desk
+from gateway.store.live import open_sessions
+from gateway.store.standings import ChannelLife, SkuFacts, read_channel_lives, read_facts
+
+# A connector that has not been heard for three of its heartbeats is away; they come every five seconds.
+STALE_SECONDS = 15.0
+
+
+class Known(Struct, frozen=True):
+    """A SKU, as much of it as is the same for all its keys."""
+
+    facts: SkuFacts
+    policy: AlertPolicy
+    lead_time: LeadTime
+    sessions: tuple[Session, ...]
+    incoming: tuple[Incoming, ...]
+
+
+class Surroundings:
+    """What was read of all that bears on some SKUs' keys, at one moment."""
+
+    def __init__(
+        self,
+        desk: DeskState,
+        sessions: Iterable[Session],
+        facts: dict[str, SkuFacts],
+        lives: Iterable[ChannelLife],
+        now: datetime,
+        before: "Surroundings | None" = None,
+    ) -> None:
+        """Made by `read_surroundings`; what history has taught is large, and taken over from `before` if it still holds."""
+        self.desk = desk
+        self.now = now
+        self._silent = frozenset(
+            life.channel
+            for life in lives
+            if life.heartbeat_time is not None and (now - life.heartbeat_time).total_seconds() > STALE_SECONDS
+        )
+        self.profile: Profile | None = None
+        self.curve: HourCurve = FLAT
+        if desk.profile:
+            self.profile = msgspec.json.decode(desk.profile, type=Profile)
+            self.curve = self.profile.curve()
+        elif before is not None and desk.profile_time is not None:
+            self.profile, self.curve = before.profile, before.curve
+        self._sessions: dict[str, list[Session]] = {}
+        for session in sessions:
+            for sold in session.skus:
+                self._sessions.setdefault(sold.sku, []).append(session)
+        self._incoming: dict[str, list[Incoming]] = {}
+        for each in desk.incoming:
+            self._incoming.setdefault(each.sku, []).append(Incoming(each.quantity, each.arrive_time.timestamp()))
+        self._known = {sku: self._know(found) for sku, found in facts.items()}
+        self._circumstances: dict[Key, Circumstances] = {}
+
+    def knows(self, sku: str) -> bool:
+        """True if the SKU was asked for when this was read, and there is one."""
+        return sku in self._known
+
+    def keys_of(self, sku: str) -> list[Key]:
+        """The SKU's whole stock, and each session that has units of its own of it."""
+        keys = [Key(sku)]
+        keys += [Key(sku, s.session_id) for s in self._sessions.get(sku, ()) if _exclusive(s, sku)]
+        return keys
+
+    def is_current(self, key: Key) -> bool:
+        """False for the key of a session that is closed, or has no units of its own any more."""
+        return not key.session_id or key in self.keys_of(key.sku)
+
+    def concerns(self, key: Key, movement: Moved) -> bool:
+        """True if the movement is one of the key's."""
+        if not key.session_id:
+            return True
+        session = self._session(key)
+        return (
+            session is not None and movement.revision > session.open_revision and movement.channel in session.channels
+        )
+
+    def circumstances(self, key: Key) -> Circumstances:
+        """What bears on a key; the SKU must be known."""
+        found = self._circumstances.get(key)
+        if found is None:
+            found = self._circumstances[key] = self._judge(key)
+        return found
+
+    def policy(self, sku: str) -> AlertPolicy:
+        """What a person wants to be warned of, with everything filled in."""
+        return self._known[sku].policy
+
+    def lead_time(self, sku: str) -> LeadTime:
+        """How long more takes to come."""
+        return self._known[sku].lead_time
+
+    def channels_of(self, sku: str) -> tuple[str, ...]:
+        """The channels that sell the SKU."""
+        return self._known[sku].facts.channels
+
+    def title_of(self, sku: str) -> str:
+        """What people call the SKU."""
+        return self._known[sku].facts.title
+
+    def sessions_of(self, sku: str) -> tuple[int, ...]:
+        """The open sessions that sell the SKU."""
+        return tuple(session.session_id for session in self._sessions.get(sku, ()))
+
+    def silences_of(self, sku: str, tier: Tier, now: datetime) -> tuple[int, ...]:
+        """The silences under which nobody is to be notified of this tier of the SKU."""
+        return silenced_by(
+            self.desk.silences,
+            sku=sku,
+            channels=self.channels_of(sku),
+            session_ids=self.sessions_of(sku),
+            tier=tier,
+            now=now,
+        )
+
+    def runbook(self, tier: Tier) -> Runbook | None:
+        """What to do in a tier."""
+        return self.desk.runbooks.get(tier)
+
+    def _session(self, key: Key) -> Session | None:
+        return next((s for s in self._sessions.get(key.sku, ()) if s.session_id == key.session_id), None)
+
+    def _know(self, facts: SkuFacts) -> Known:
+        policy = filled(self.desk.policies.get(facts.sku), self.desk.policies.get(""))
+        return Known(
+            facts,
+            policy,
+            _lead_time(facts, policy),
+            tuple(self._sessions.get(facts.sku, ())),
+            tuple(self._incoming.get(facts.sku, ())),
+        )
+
+    def _judge(self, key: Key) -> Circumstances:
+        known = self._known[key.sku]
+        policy, session = known.policy, self._session(key) if key.session_id else None
+        sessions = known.sessions if session is None else (session,)
+        ends = [each.planned_end_time.timestamp() for each in sessions]
+        is_known = self.profile is not None and key.sku in self.profile.skus
+        assert policy.service_level is not None
+        assert policy.false_raise_seconds is not None
+        return Circumstances(
+            known.lead_time,
+            TierRule(policy.service_level, policy.fixed_line or 0, policy.hard_floor or 0),
+            None if policy.fastest_lead_seconds is None else LeadTime(policy.fastest_lead_seconds),
+            not policy.no_supply,
+            () if session is not None else known.incoming,
+            max(ends, default=None),
+            not self._silent.isdisjoint(known.facts.channels),
+            bool(sessions),
+            None if session is None else _exclusive(session, key.sku),
+            self.profile.prior(key.sku) if self.profile else UNKNOWN,
+            is_known,
+            self.curve,
+            policy.false_raise_seconds,
+        )
+
+
+async def read_surroundings(
+    connection: ReadConnection, codes: Collection[str], now: datetime, before: Surroundings | None = None
+) -> Surroundings:
+    """All that bears on these SKUs' keys; `before` is what was read before, of any SKUs."""
+    known_profile_time = before.desk.profile_time if before is not None else None
+    return Surroundings(
+        await read_desk(connection, codes, known_profile_time=known_profile_time),
+        await open_sessions(connection),
+        await read_facts(connection, codes),
+        await read_channel_lives(connection),
+        now,
+        before,
+    )
+
+
+def moment(seconds: float) -> datetime:
+    """The time of so many seconds after the Unix epoch."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _exclusive(session: Session, sku: str) -> int:
+    return sum(sold.exclusive_units for sold in session.skus if sold.sku == sku)
+
+
+def _lead_time(facts: SkuFacts, policy: AlertPolicy) -> LeadTime:
+    """The catalog's, for goods that are ordered; the policy's where the catalog has none."""
+    if facts.lead_time_mean_days is not None:
+        return LeadTime(facts.lead_time_mean_days * DAY_SECONDS, (facts.lead_time_deviation_days or 0) * DAY_SECONDS)
+    assert policy.lead_seconds is not None
+    return LeadTime(policy.lead_seconds)

@@ -1,0 +1,176 @@
+"""Where keys stand, and why: read from their rows, with the numbers as they are now."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.alerts.surroundings import Surroundings, read_surroundings
+from gateway.domain.alerts import Acknowledgement, AlertPolicy, Event, IncomingUnits
+from gateway.domain.chances import LeadTime
+from gateway.domain.demand import StockOutTimes
+from gateway.domain.errors import SessionUnknown, SkuUnknown
+from gateway.domain.tiers import Evidence, Tier
+from gateway.domain.vigil import Circumstances, Key, Watched, begin_watch, evidence, stock_out
+from gateway.store import standings as store
+from gateway.store.alert_log import read_alert_head, read_event
+from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
+from gateway.store.levels import read_head
+from gateway.store.live import open_sessions
+from gateway.store.standings import Stand
+
+SKUS_MAX = 100_000
+
+
+class KeyState(Struct, frozen=True):
+    """Where one key stands. `revision`: the event that told of it last, 0 if none has."""
+
+    key: Key
+    title: str
+    watched: Watched
+    circumstances: Circumstances
+    evidence: Evidence
+    stock_out: StockOutTimes
+    revision: int
+    observe_time: datetime
+    acknowledgement: Acknowledgement | None
+    silenced_by: tuple[int, ...]
+    channels: tuple[str, ...]
+    session_ids: tuple[int, ...]
+
+    @property
+    def tier(self) -> Tier:
+        """The tier it stands in."""
+        return self.watched.standing.tier
+
+
+class Why(Struct, frozen=True):
+    """A key's state with all that it rests on; `last_change` is the event that told of it last, if it is kept."""
+
+    state: KeyState
+    policy: AlertPolicy
+    lead_time: LeadTime
+    incoming: tuple[IncomingUnits, ...]
+    last_change: Event | None
+
+
+class Tiers:
+    """Reads where one merchant's keys stand."""
+
+    def __init__(self, database: MerchantDatabase) -> None:
+        """Read through the database; any gateway can."""
+        self._database = database
+        self._before: Surroundings | None = None
+
+    async def get(self, sku: str, session_id: int = 0) -> KeyState:
+        """Where a key stands; raises `SkuUnknown`, `SessionUnknown`."""
+        return (await self.explain(sku, session_id)).state
+
+    async def explain(self, sku: str, session_id: int = 0) -> Why:
+        """Where a key stands, and why; raises `SkuUnknown`, `SessionUnknown`."""
+        key = Key(sku, session_id)
+        async with self._database.transaction() as connection:
+            await take_snapshot(connection)
+            now = await read_time(connection, self._database.now)
+            surroundings = await self._surroundings(connection, [sku], now)
+            if not surroundings.knows(sku):
+                raise SkuUnknown(f"no SKU has the code {sku!r}", field="sku", sku=sku)
+            if not surroundings.is_current(key):
+                raise SessionUnknown(
+                    f"session {session_id} is not on, or has no units of its own of {sku!r}", field="session_id"
+                )
+            stand = await store.read_stand(connection, key)
+            (state,) = await _states(connection, [stand or _new(key, surroundings, now)], surroundings, now)
+            last = await read_event(connection, state.revision) if state.revision else None
+        incoming = tuple(each for each in surroundings.desk.incoming if each.sku == sku)
+        return Why(state, surroundings.policy(sku), surroundings.lead_time(sku), incoming, last)
+
+    async def pressing(
+        self,
+        *,
+        min_tier: Tier = Tier.NORMAL,
+        session_id: int = 0,
+        skus: Collection[str] | None = None,
+        after: tuple[int, str, int] | None = None,
+        count_max: int,
+    ) -> list[KeyState]:
+        """Up to `count_max` keys, most pressing first, then by code and session, after (tier, code, session).
+
+        Of a session: what it sells; its own units where it has any. Raises `SessionUnknown`.
+        """
+        async with self._database.transaction() as connection:
+            await take_snapshot(connection)
+            now = await read_time(connection, self._database.now)
+            if session_id:
+                skus = await _sold_in(connection, session_id)
+            stands = await store.list_stands(
+                connection, min_tier=min_tier, codes=skus, after=after, count_max=count_max
+            )
+            surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
+            current = [stand for stand in stands if surroundings.is_current(stand.key)]
+            return await _states(connection, current, surroundings, now)
+
+    async def snapshot(self, skus: Collection[str] | None) -> tuple[list[KeyState], int]:
+        """Where all keys that were ever watched stand, of these SKUs or of all, and the log's revision then."""
+        async with self._database.transaction() as connection:
+            await take_snapshot(connection)
+            now = await read_time(connection, self._database.now)
+            head = await read_alert_head(connection)
+            stands = await store.list_stands(
+                connection, min_tier=Tier.NORMAL, codes=skus, after=None, count_max=SKUS_MAX
+            )
+            surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
+            current = [stand for stand in stands if surroundings.is_current(stand.key)]
+            return await _states(connection, current, surroundings, now), head.revision
+
+    async def _surroundings(self, connection: ReadConnection, skus: Collection[str], now: datetime) -> Surroundings:
+        self._before = await read_surroundings(connection, skus, now, self._before)
+        return self._before
+
+
+async def _sold_in(connection: ReadConnection, session_id: int) -> list[str]:
+    for session in await open_sessions(connection):
+        if session.session_id == session_id:
+            return [sold.sku for sold in session.skus]
+    raise SessionUnknown(f"no open session has the number {session_id}", field="session_id")
+
+
+def _new(key: Key, surroundings: Surroundings, now: datetime) -> Stand:
+    """The row of a key nobody has watched yet."""
+    watched = begin_watch({}, surroundings.circumstances(key), now.timestamp())
+    return Stand(key, watched, 0, 0, 0, now)
+
+
+async def _states(
+    connection: ReadConnection, stands: Collection[Stand], surroundings: Surroundings, now: datetime
+) -> list[KeyState]:
+    """With the stock as it is now: a row may be some seconds old."""
+    revision = (await read_head(connection)).revision
+    balances = await store.read_balances(connection, {stand.key.sku for stand in stands}, revision)
+    held = {
+        (ack.sku, ack.session_id): ack.acknowledgement for ack in surroundings.desk.acknowledgements if not ack.drill_id
+    }
+    found = []
+    for stand in stands:
+        key, watched = stand.key, stand.watched
+        if not key.session_id:
+            watched = replace(watched, balances=balances.get(key.sku, {}))
+        circumstances = surroundings.circumstances(key)
+        found.append(
+            KeyState(
+                key,
+                surroundings.title_of(key.sku),
+                watched,
+                circumstances,
+                evidence(watched, now.timestamp(), circumstances),
+                stock_out(watched, now.timestamp(), circumstances),
+                stand.event_revision,
+                now,
+                held.get((key.sku, key.session_id)),
+                surroundings.silences_of(key.sku, watched.standing.tier, now),
+                surroundings.channels_of(key.sku),
+                surroundings.sessions_of(key.sku),
+            )
+        )
+    return found
