@@ -44,7 +44,7 @@ class Surroundings:
         now: datetime,
         before: "Surroundings | None" = None,
     ) -> None:
-        """Made by `read_surroundings`; what history has taught is large, and taken over from `before` if it still holds."""
+        """Made by `read_surroundings`; what history teaches is large, and taken over from `before` if it still holds."""
         self.desk = desk
         self.now = now
         self._silent = frozenset(

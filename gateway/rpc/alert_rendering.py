@@ -1,4 +1,4 @@
-"""From the alert log to messages. The domain's values have the names of the proto's fields, so one function fills all."""
+"""From the alert log to messages. Values have the names of the proto's fields, so one function fills all."""
 
 from collections.abc import Sequence
 from datetime import datetime
