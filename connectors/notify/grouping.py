@@ -22,19 +22,20 @@ def in_order(notices: Sequence[Notice]) -> list[Notice]:
     return sorted(notices, key=lambda notice: (-notice.rank, notice.revision))
 
 
-def grouped(notices: Sequence[Notice], bytes_max: int, dropped: int = 0) -> Grouped:
-    """As many of the notices as go into `bytes_max` bytes, at least one; `dropped` others are never told, and counted.
+def grouped(notices: Sequence[Notice], bytes_max: int, dropped: int = 0, left: int = 0) -> Grouped:
+    """As many of the notices as go into `bytes_max` bytes, at least one.
 
+    `dropped` others are never told, `left` others in another message; both are counted in the text.
     Rehearsed and true ones never share a message: the caller sees to that.
     """
     ordered = in_order(notices)
     assert ordered, "a message tells something"
     assert len({notice.is_drill for notice in ordered}) == 1, "true and rehearsed notices in one message"
     for count in range(len(ordered), 1, -1):
-        text = _text(ordered[:count], len(ordered) - count, dropped)
+        text = _text(ordered[:count], len(ordered) - count + left, dropped)
         if len(text.encode()) <= bytes_max:
             return Grouped(text, tuple(ordered[:count]), tuple(ordered[count:]))
-    return Grouped(_text(ordered[:1], len(ordered) - 1, dropped), tuple(ordered[:1]), tuple(ordered[1:]))
+    return Grouped(_text(ordered[:1], len(ordered) - 1 + left, dropped), tuple(ordered[:1]), tuple(ordered[1:]))
 
 
 def _text(notices: Sequence[Notice], left: int, dropped: int) -> str:

@@ -94,6 +94,11 @@ class Notice:
     may_be_told: bool = False
 
     @property
+    def key(self) -> tuple[int, Kind]:
+        """Which notice it is, whatever has become of it since."""
+        return self.revision, self.kind
+
+    @property
     def about(self) -> tuple[str, int]:
         """What it is about; what is rehearsed is never about what is true."""
         return self.thread, self.drill_id

@@ -13,7 +13,7 @@ counted. An escalation is dropped never.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -26,10 +26,14 @@ KEPT_SHARE, SPREAD_SHARE = 2, 4
 
 @dataclass(frozen=True)
 class Tempo:
-    """How one robot's messages are spaced; `merges_rooms`: rooms may share a message."""
+    """How one robot's messages are spaced; `merges_rooms`: rooms may share a message.
+
+    `gap_seconds` is kept between any two messages of a room, urgent ones too.
+    """
 
     wait_seconds: float = 2.0
     interval_seconds: float = 15.0
+    gap_seconds: float = 0.0
     pending_max: int = 500
     merges_rooms: bool = True
 
@@ -138,16 +142,18 @@ class Outbox:
             notice = replace(each.notice, may_be_told=each.notice.may_be_told or may_be_told)
             self._take(replace(each, notice=notice, not_before=not_before, tries=each.tries + 1))
 
-    def taken(self, notices: Collection[Notice]) -> tuple[Pending, ...]:
+    def taken(self, notices: Iterable[Notice]) -> tuple[Pending, ...]:
         """Take these out: they are on their way."""
-        gone = tuple(pending for pending in self._waiting if pending.notice in notices)
-        self._waiting = [pending for pending in self._waiting if pending.notice not in notices]
+        keys = {notice.key for notice in notices}
+        gone = tuple(pending for pending in self._waiting if pending.notice.key in keys)
+        self._waiting = [pending for pending in self._waiting if pending.notice.key not in keys]
         return gone
 
-    def delay(self, notices: Collection[Notice], not_before: float) -> None:
+    def delay(self, notices: Iterable[Notice], not_before: float) -> None:
         """These wait until then: another notifier has them in hand."""
+        keys = {notice.key for notice in notices}
         self._waiting = [
-            replace(pending, not_before=not_before) if pending.notice in notices else pending
+            replace(pending, not_before=not_before) if pending.notice.key in keys else pending
             for pending in self._waiting
         ]
         self._line_up()
@@ -164,7 +170,7 @@ class Outbox:
         """What is to be sent at `now`; None if nothing may be, or nothing is to be."""
         if now < self.quiet_until:
             return None
-        ready = [pending for pending in self._waiting if pending.not_before <= now]
+        ready = [pending for pending in self._waiting if self._ready_at(pending) <= now]
         urgent = [pending for pending in ready if pending.notice.is_urgent]
         if urgent and self.window.allows(now, urgent=True):
             first = min(urgent, key=lambda each: (-each.notice.rank, each.notice.revision))
@@ -181,7 +187,7 @@ class Outbox:
         """When `due` is to be asked next if nothing comes; None: when something comes."""
         if not self._waiting:
             return None
-        urgent = [max(each.not_before, 0.0) for each in self._waiting if each.notice.is_urgent]
+        urgent = [self._ready_at(each) for each in self._waiting if each.notice.is_urgent]
         times = [max(min(urgent), self.window.opens_at(urgent=True))] if urgent else []
         rest = [each for each in self._waiting if not each.notice.is_urgent]
         if rest:
@@ -226,6 +232,11 @@ class Outbox:
         gone = {id(each) for each in idle[:excess]}
         self._waiting = [each for each in self._waiting if id(each) not in gone]
         self.dropped += len(gone)
+
+    def _ready_at(self, pending: Pending) -> float:
+        """When it may be told if it is urgent."""
+        last = self._last_sent.get(pending.room)
+        return pending.not_before if last is None else max(pending.not_before, last + self.tempo.gap_seconds)
 
     def _company(self, first: Pending, ready: list[Pending], urgent: list[Pending], now: float) -> tuple[Pending, ...]:
         """All that waits of its room goes along; where calls are few, the other rooms with urgent ones as well."""

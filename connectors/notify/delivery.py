@@ -1,0 +1,186 @@
+"""From an outbox to a robot: claimed at the gateway, posted, and what came of it settled.
+
+Two notifiers may serve one robot. Each notice is claimed before it is posted, so that one of them posts it; who finds
+the gateway away posts all the same and says that it may be a repeat, for a warning twice is better than none.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol
+
+from connectors.errors import ConnectorError
+from connectors.notify.grouping import grouped
+from connectors.notify.notices import Notice
+from connectors.notify.robot import Message, Robot
+from connectors.notify.schedule import Group, Outbox, Pending, Tempo, Window
+from connectors.notify.verdicts import Verdict, verdict
+
+log = logging.getLogger(__name__)
+# What another notifier has in hand is looked at again after so long.
+HELD_SECONDS = 5.0
+# A robot is asked anew at least so often whether there is something to do.
+IDLE_SECONDS_MAX = 60.0
+
+
+class Claim(NamedTuple):
+    """Whether a notice is ours to post; `sent`: it has been. `possible_duplicate`: nobody knows whether it has been."""
+
+    granted: bool
+    sent: bool = False
+    possible_duplicate: bool = False
+
+
+class Claims(Protocol):
+    """Who posts what, between notifiers. Never raises: where nobody can be asked, a claim is granted."""
+
+    async def claim(self, revision: int, receiver: str) -> Claim:
+        """Ask for a notice."""
+
+    async def settle(self, revision: int, receiver: str, *, sent: bool) -> None:
+        """Say what became of one that was granted."""
+
+
+class Delivery:
+    """One robot's outbox, and how what is in it gets out. `receiver` is who reads, as claims name it."""
+
+    def __init__(
+        self,
+        robot: Robot,
+        claims: Claims,
+        outbox: Outbox,
+        receiver: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Nothing waits yet."""
+        self.robot, self.outbox, self.receiver = robot, outbox, receiver
+        self.told = 0
+        self.failures = 0
+        self.given_up = 0
+        self._claims, self._clock = claims, clock
+        self._on_way: tuple[Pending, ...] = ()
+        self._changed = asyncio.Event()
+
+    @property
+    def oldest_revision(self) -> int | None:
+        """The lowest number of what waits or is on its way; None: everything has been seen to."""
+        waiting = [pending.notice.revision for pending in self._on_way]
+        oldest = self.outbox.oldest_revision
+        return min([*waiting, *([] if oldest is None else [oldest])], default=None)
+
+    def tell(self, notice: Notice) -> None:
+        """Take a notice in."""
+        self.outbox.add(notice, self._clock())
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Send what is due, until cancelled."""
+        while True:
+            self._changed.clear()
+            if not await self.send_due():
+                await self._until_something_is_due()
+
+    async def send_due(self) -> bool:
+        """Send one message if one is due; True if there was something to do."""
+        group = self.outbox.due(self._clock())
+        if group is None:
+            return False
+        await self._send(group)
+        return True
+
+    async def _send(self, group: Group) -> None:
+        limit = self.robot.limits.text_bytes_max
+        ours = await self._claimed(grouped(group.notices, limit, self.outbox.dropped).told)
+        if not ours:
+            return
+        rest = [notice for notice in group.notices if notice.key not in {each.key for each in ours}]
+        dropped = self.outbox.dropped
+        made = grouped(ours, limit, dropped, left=len(rest))
+        message = Message(
+            made.text,
+            is_drill=ours[0].is_drill,
+            is_urgent=group.is_urgent,
+            mentions_all=any(notice.mentions_all for notice in made.told),
+        )
+        await self._post(message, made.told, dropped)
+
+    async def _post(self, message: Message, told: Sequence[Notice], dropped: int) -> None:
+        self._on_way = self.outbox.taken(told)
+        try:
+            await self.robot.post(message)
+        except ConnectorError as error:
+            await self._failed(error)
+        else:
+            await self._succeeded(dropped)
+        finally:
+            # However it ended, the platform may have counted it.
+            self.outbox.window.ended(self._clock())
+        # Who is cancelled before leaves behind what was on its way.
+        self._on_way = ()
+
+    async def _succeeded(self, dropped: int) -> None:
+        self.failures = 0
+        self.told += len(self._on_way)
+        self.outbox.sent(self._on_way, self._clock(), dropped)
+        revisions = [pending.notice.revision for pending in self._on_way]
+        log.info("notices told", extra={"robot": self.robot.name, "revisions": revisions})
+        await self._settle(self._on_way, sent=True)
+
+    async def _failed(self, error: ConnectorError) -> None:
+        now, on_way = self._clock(), self._on_way
+        rulings = [
+            verdict(error, each.tries, self.failures, is_escalation=each.notice.is_escalation) for each in on_way
+        ]
+        self.failures += 1
+        fields = {"robot": self.robot.name, "kind": type(error).__name__, "code": error.code, "said": error.message}
+        log.warning("robot failed", extra={**fields, "revisions": [each.notice.revision for each in on_way]})
+        self.outbox.quiet_until = max(self.outbox.quiet_until, now + max(each.quiet_seconds for each in rulings))
+        for pending, ruling in zip(on_way, rulings, strict=True):
+            self._rule(pending, ruling, now)
+        # What may show is not free for others: their post would be the second without a word of it.
+        await self._settle([each for each, one in zip(on_way, rulings, strict=True) if not one.may_be_told], sent=False)
+
+    def _rule(self, pending: Pending, ruling: Verdict, now: float) -> None:
+        if ruling.gives_up:
+            self.given_up += 1
+            log.error("notice given up", extra={"robot": self.robot.name, "revision": pending.notice.revision})
+            return
+        self.outbox.put_back([pending], now + ruling.wait_seconds, may_be_told=ruling.may_be_told)
+
+    async def _claimed(self, notices: Sequence[Notice]) -> list[Notice]:
+        """Those that are ours to post.
+
+        What others have posted is gone; what they have in hand waits, and what is newer of its thread with it.
+        """
+        claims = await asyncio.gather(*(self._claims.claim(each.revision, self.receiver) for each in notices))
+        ours: list[Notice] = []
+        held: list[Notice] = []
+        for notice, claim in zip(notices, claims, strict=True):
+            if claim.sent:
+                self.outbox.taken([notice])
+            elif not claim.granted or any(notice.about == each.about for each in held):
+                held.append(notice)
+            else:
+                ours.append(replace(notice, may_be_told=notice.may_be_told or claim.possible_duplicate))
+        self.outbox.delay(held, self._clock() + HELD_SECONDS)
+        return ours
+
+    async def _settle(self, pending: Sequence[Pending], *, sent: bool) -> None:
+        revisions = [each.notice.revision for each in pending]
+        await asyncio.gather(*(self._claims.settle(each, self.receiver, sent=sent) for each in revisions))
+
+    async def _until_something_is_due(self) -> None:
+        now = self._clock()
+        at = self.outbox.wakes_at(now)
+        seconds = IDLE_SECONDS_MAX if at is None else min(at - now, IDLE_SECONDS_MAX)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._changed.wait()
+
+
+def courier(robot: Robot, claims: Claims, tempo: Tempo | None = None) -> Delivery:
+    """A delivery to a group, at the group's own pace."""
+    return Delivery(robot, claims, Outbox(tempo or Tempo(), Window(robot.limits.rates)), robot.name)

@@ -1,0 +1,241 @@
+"""From notices to what a group reads, through every fault: nothing lost, and twice only under the same number."""
+
+import asyncio
+import contextlib
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Throttled, Transient
+from connectors.notify import delivery
+from connectors.notify.delivery import Delivery, courier
+from connectors.notify.notices import Tier
+from connectors.notify.schedule import Tempo
+from connectors.notify.verdicts import Verdict, verdict
+from connectors.sandbox.robots import Fault
+from tests.connectors.contract.storefront import until
+from tests.connectors.notify.book import ClaimBook
+from tests.connectors.notify.rig import Rig
+from tests.connectors.notify.test_schedule import told
+
+QUICK = Tempo(wait_seconds=0.02, interval_seconds=0.05)
+
+
+@pytest.fixture
+def book() -> ClaimBook:
+    return ClaimBook()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def group(dingtalk: Rig) -> Rig:
+    """A group robot with little patience; what is true of one is true of all."""
+    dingtalk.lose_patience()
+    return dingtalk
+
+
+@contextlib.asynccontextmanager
+async def running(*deliveries: Delivery) -> AsyncIterator[None]:
+    """They work while this is entered."""
+    tasks = [asyncio.create_task(each.run()) for each in deliveries]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def numbers(rig: Rig) -> list[int]:
+    """Every number that the group has read, in order."""
+    return [int(number) for text in rig.desk.texts for number in re.findall(r"#(\d+)", text)]
+
+
+def quick(rig: Rig, book: ClaimBook, name: str = "one") -> Delivery:
+    return courier(rig.robot, book.notifier(name), QUICK)
+
+
+async def test_notices_reach_the_group_once_and_in_order(group: Rig, book: ClaimBook) -> None:
+    """Each is told and settled, and then nothing is left to do."""
+    one = quick(group, book)
+    async with running(one):
+        for revision in range(1, 6):
+            one.tell(told(revision))
+        one.tell(told(6, Tier.URGENT))
+        await until(lambda: len(numbers(group)) == 6)
+        await until(lambda: one.oldest_revision is None)
+    assert sorted(numbers(group)) == [1, 2, 3, 4, 5, 6]
+    assert book.sent == {(revision, group.robot.name) for revision in range(1, 7)}
+
+
+FAULTS = [fault for fault in Fault if fault not in {Fault.REFUSE, Fault.THROTTLE}]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_after_a_fault_it_is_told_again(
+    group: Rig, book: ClaimBook, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Busy, hanging, lost after it was accepted, 502 before and after: told in the end, twice only if it was accepted
+    before, then with the word that it may be a repeat, and under the same number."""
+    hurry(monkeypatch)
+    one = quick(group, book)
+    group.desk.go_wrong(fault, calls=1)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: one.oldest_revision is None)
+    was_accepted = fault in {Fault.LOSE_ANSWER, Fault.ERROR_AFTER}
+    assert numbers(group) == [7] * (1 + was_accepted)
+    assert ("可能重复" in group.desk.texts[-1]) == (fault is not Fault.BUSY)
+
+
+async def test_a_ban_is_waited_out_and_the_most_pressing_goes_first(group: Rig, book: ClaimBook) -> None:
+    """DingTalk's punishment is ten minutes in which no call is made; claims are free for who may not be banned."""
+    one = quick(group, book)
+    group.desk.go_wrong(Fault.THROTTLE, calls=1)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: one.failures == 1)
+        one.tell(told(8, Tier.SOLD_OUT))
+        await until(lambda: not book.held)
+    assert group.desk.calls == 1
+    ban = one.outbox.quiet_until - asyncio.get_running_loop().time()
+    assert 590 < ban <= 600
+    assert 590 < group.robot.banned_seconds <= 600
+    one.outbox.quiet_until = group.transport.limiter._banned_until = 0.0
+    async with running(one):
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(group) == [8, 7]
+
+
+async def test_a_refusal_parks_the_robot_and_keeps_escalations(
+    group: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong token is not tried again and again; when somebody has mended it, what still matters is told."""
+    hurry(monkeypatch)
+    one = quick(group, book)
+    group.desk.go_wrong(Fault.REFUSE)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        one.tell(replace(told(8, Tier.NORMAL), tier_before=Tier.URGENT))
+        await until(lambda: one.failures >= 5)
+        await until(lambda: one.given_up == 1)
+        group.desk.go_wrong(None)
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(group) == [7]
+
+
+async def test_a_message_that_no_robot_would_take_is_given_up(group: Rig, book: ClaimBook) -> None:
+    """A drill at a robot without drills gets no further than the guard, and holds nothing up."""
+    one = quick(group, book)
+    async with running(one):
+        one.tell(replace(told(7, Tier.URGENT), drill_id=3))
+        one.tell(told(8))
+        await until(lambda: one.oldest_revision is None)
+    assert (numbers(group), one.given_up) == ([8], 1)
+
+
+# ---- two notifiers, and one that dies
+
+
+async def test_two_notifiers_tell_once(group: Rig, book: ClaimBook) -> None:
+    """Whatever both have heard is told by one of them."""
+    both = [quick(group, book, name) for name in ("one", "two")]
+    async with running(*both):
+        for revision in range(1, 9):
+            for each in both:
+                each.tell(told(revision, Tier.URGENT if revision % 3 == 0 else Tier.THRESHOLD))
+            await asyncio.sleep(0)
+        await until(lambda: len(book.sent) == 8)
+    assert Counter(numbers(group)) == Counter(range(1, 9))
+
+
+async def test_what_another_notifier_holds_waits_for_it(
+    group: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not told, nor is what is newer of its SKU; when the other is gone it is, with a word of doubt."""
+    monkeypatch.setattr(delivery, "HELD_SECONDS", 0.02)
+    other = book.notifier("other")
+    assert (await other.claim(7, group.robot.name)).granted
+    one = quick(group, book)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT, sku="MUG"))
+        one.tell(told(8, Tier.NORMAL, sku="MUG"))
+        one.tell(told(9, Tier.URGENT, sku="BOWL"))
+        await until(lambda: numbers(group) == [9])
+        assert one.oldest_revision == 7
+        book.forget("other")
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(group) == [9, 7, 8]
+    assert "可能重复" in group.desk.texts[1]
+
+
+async def test_without_the_gateway_it_is_told_with_a_word_of_doubt(group: Rig, book: ClaimBook) -> None:
+    """Who cannot claim posts all the same."""
+    mine = book.notifier("one")
+    mine.is_gateway_away = True
+    one = courier(group.robot, mine, QUICK)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(group) == [7]
+    assert "可能重复" in group.desk.texts[0]
+
+
+async def test_killed_in_the_middle_of_a_post_it_is_not_forgotten(group: Rig, book: ClaimBook) -> None:
+    """What was on its way still counts as not told; the next process tells it again, with a word of doubt."""
+    one = quick(group, book)
+    group.desk.go_wrong(Fault.LOSE_ANSWER, calls=1)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: numbers(group) == [7])
+    assert one.oldest_revision == 7
+    book.forget("one")
+    two = quick(group, book, "two")
+    async with running(two):
+        two.tell(told(7, Tier.URGENT))
+        await until(lambda: two.oldest_revision is None)
+    assert numbers(group) == [7, 7]
+    assert ["可能重复" in text for text in group.desk.texts] == [False, True]
+
+
+# ---- the table
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "failures", "expected"),
+    [
+        (Throttled("", retry_after_seconds=600.0), 0, 0, Verdict(quiet_seconds=600.0)),
+        (Throttled(""), 0, 3, Verdict(quiet_seconds=16.0)),
+        (Throttled(""), 0, 99, Verdict(quiet_seconds=60.0)),
+        (Transient(""), 0, 0, Verdict(1.0)),
+        (Transient(""), 99, 99, Verdict(30.0)),
+        (OutcomeUnknown(""), 0, 0, Verdict(2.0, may_be_told=True)),
+        (Misunderstood(""), 1, 0, Verdict(4.0, may_be_told=True)),
+        (OutcomeUnknown(""), 3, 0, Verdict(16.0, may_be_told=True, gives_up=True)),
+        (Rejected("", code="93000"), 0, 0, Verdict(quiet_seconds=60.0)),
+        (Rejected("", code="93000"), 9, 9, Verdict(quiet_seconds=900.0)),
+        (Rejected("", code="40058"), 0, 0, Verdict(gives_up=True)),
+    ],
+)
+async def test_verdicts_on_escalations(error: ConnectorError, tries: int, failures: int, expected: Verdict) -> None:
+    """How long it waits, how long its robot is left alone, whether it may show, whether that was it."""
+    assert verdict(error, tries, failures, is_escalation=True) == expected
+
+
+async def test_what_is_no_escalation_is_given_up_after_three_refusals() -> None:
+    """It would be old by the time somebody has mended the robot."""
+    refused = [verdict(Rejected("", code="1"), tries, 0, is_escalation=False).gives_up for tries in range(4)]
+    assert refused == [False, False, True, True]
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verdicts of seconds become as many milliseconds."""
+
+    def hurried(error: ConnectorError, tries: int, failures: int, *, is_escalation: bool) -> Verdict:
+        ruled = verdict(error, tries, failures, is_escalation=is_escalation)
+        return ruled._replace(wait_seconds=ruled.wait_seconds / 1000, quiet_seconds=ruled.quiet_seconds / 10_000)
+
+    monkeypatch.setattr(delivery, "verdict", hurried)
