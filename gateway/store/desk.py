@@ -343,10 +343,11 @@ async def read_places(connection: ReadConnection, sku: str) -> Places:
     )
 
 
-async def known_sessions(connection: ReadConnection, session_ids: Sequence[int]) -> set[int]:
-    """Those of the numbers that are sessions, open or closed."""
-    query = select(sessions.c.session_id).where(sessions.c.session_id.in_(session_ids))
-    return set(await connection.scalars(query))
+async def read_sessions(connection: ReadConnection, session_ids: Sequence[int]) -> dict[int, bool]:
+    """Those of the numbers that are sessions, and whether they are open."""
+    c = sessions.c
+    rows = await connection.execute(select(c.session_id, c.close_time).where(c.session_id.in_(session_ids)))
+    return {row.session_id: row.close_time is None for row in rows}
 
 
 async def is_running_drill(connection: ReadConnection, drill_id: int) -> bool:
