@@ -42,8 +42,11 @@ from gateway.domain.tiers import (
     weigh,
 )
 
-# What is expected of a SKU of which nothing is known: an order a minute, worth four orders of evidence.
-UNKNOWN = Prior(1 / 60)
+# What is expected of a SKU of which nothing is known: an order an hour, which six minutes of sales outweigh. Before the
+# third order nothing is forecast at all: a catalog's long tail is not to be warned of because nobody knows it.
+UNKNOWN = Prior(1 / 3_600, strength=0.1)
+FORECAST_ORDERS_MIN = 3
+_NOTHING = Prior(1e-12)
 # A key that has not moved for so long, and of which nothing is to be told, is put to sleep until it moves again.
 AWAKE_SECONDS = 7_200.0
 # A session that goes on beyond its planned end is expected to last so much longer.
@@ -146,7 +149,7 @@ def looked(watched: Watched, now: float, circumstances: Circumstances) -> tuple[
     """The key after a look at it, and what there is to tell."""
     standing, change = decide(
         watched.standing,
-        watched.pace,
+        _judged(watched.pace, circumstances),
         _shelf(watched, circumstances, now),
         _supply(circumstances, now),
         now,
@@ -162,12 +165,14 @@ def looked(watched: Watched, now: float, circumstances: Circumstances) -> tuple[
 def evidence(watched: Watched, now: float, circumstances: Circumstances) -> Evidence:
     """The numbers as they are now."""
     shelf, supply = _shelf(watched, circumstances, now), _supply(circumstances, now)
-    return weigh(watched.standing.tier, watched.pace, shelf, supply, now, circumstances.curve)
+    pace = _judged(watched.pace, circumstances)
+    return weigh(watched.standing.tier, pace, shelf, supply, now, circumstances.curve)
 
 
 def stock_out(watched: Watched, now: float, circumstances: Circumstances) -> StockOutTimes:
     """How long until nothing is left, as things are now."""
-    return stock_out_times(watched.pace, now, watched.available(circumstances), circumstances.curve)
+    pace = _judged(watched.pace, circumstances)
+    return stock_out_times(pace, now, watched.available(circumstances), circumstances.curve)
 
 
 def is_awake(watched: Watched, now: float, circumstances: Circumstances) -> bool:
@@ -187,6 +192,13 @@ def _ordered(pace: Pace, movement: Moved, circumstances: Circumstances) -> Pace:
         return after
     # Faster than a guess is no acceleration: what is compared with is what has been seen.
     return replace(after, trend=Trend(after.slow, after.slow))
+
+
+def _judged(pace: Pace, circumstances: Circumstances) -> Pace:
+    """The pace as far as it may be believed."""
+    if circumstances.is_known or pace.evidence_orders >= FORECAST_ORDERS_MIN:
+        return pace
+    return begin(_NOTHING, pace.time, circumstances.curve)
 
 
 def _shelf(watched: Watched, circumstances: Circumstances, now: float) -> Shelf:

@@ -16,9 +16,9 @@ PAUSE_SECONDS = 1.0
 
 
 async def listen(database: Database, heard: Callable[[str], None], heard_alerts: Callable[[str], None]) -> None:
-    """Call `heard` with a schema's name whenever something was saved in it, until cancelled; of the alert log the other.
+    """Call `heard` with a schema's name whenever something was saved in it, `heard_alerts` if it was the alert log.
 
-    While the connection is lost nothing is heard; who depends on it looks anyway now and then.
+    Until cancelled. While the connection is lost nothing is heard; who depends on it looks anyway now and then.
     """
 
     def tell(_connection: object, _pid: int, channel: str, schema: object) -> None:
