@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
+from gateway.alerts.desk import Desk
 from gateway.alerts.engine import Engine
 from gateway.alerts.tiers import Tiers
 from gateway.auditor import Auditor
@@ -15,6 +16,7 @@ from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.imports import Imports
 from gateway.ledger import Ledger
+from gateway.live.live import Live
 from gateway.selling import Selling
 from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
@@ -59,6 +61,8 @@ class Merchant:
         self.selling = Selling(database, self._writer, self.shops)
         self.hub = LevelHub(database)
         self.tiers = Tiers(database)
+        self.live = Live(database)
+        self.desk = Desk(database)
         self.engine = Engine(database, str(uuid4()))
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)

@@ -12,6 +12,7 @@ from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from gateway.v1.channel_service_pb2_grpc import ChannelServiceStub
+from gateway.v1.live_service_pb2_grpc import LiveServiceStub
 from gateway.v1.operations_service_pb2_grpc import OperationsServiceStub
 from gateway.v1.stock_pb2 import Reservation, StockLevel
 from gateway.v1.stock_service_pb2_grpc import StockServiceStub
@@ -46,6 +47,7 @@ class Client:
         self.stock = StockServiceStub(channel)
         self.catalog = CatalogServiceStub(channel)
         self.selling = ChannelServiceStub(channel)
+        self.live = LiveServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
 
     async def ask(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:

@@ -1,12 +1,13 @@
 """Which services the gateway serves."""
 
-from gateway.rpc import alert_tiers, catalog, channel, imports, operations, shops, stock
+from gateway.rpc import alert_desk, alert_tiers, catalog, channel, imports, live, operations, shops, stock
 from gateway.rpc.auth import Callers
 from gateway.rpc.server import Server
 from gateway.v1 import (
     alert_service_pb2,
     catalog_service_pb2,
     channel_service_pb2,
+    live_service_pb2,
     operations_service_pb2,
     stock_service_pb2,
 )
@@ -18,7 +19,8 @@ _SERVICES = (
         {**catalog.METHODS, **shops.CATALOG_METHODS, **imports.METHODS},
     ),
     (channel_service_pb2.DESCRIPTOR.services_by_name["ChannelService"], {**channel.METHODS, **shops.CHANNEL_METHODS}),
-    (alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"], {**alert_tiers.METHODS}),
+    (alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"], {**alert_desk.METHODS, **alert_tiers.METHODS}),
+    (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], live.METHODS),
     (operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"], operations.METHODS),
 )
 

@@ -15,7 +15,7 @@ from gateway.domain.division import Lock
 from gateway.store.alert_tables import sessions
 from gateway.store.database import ReadConnection
 from gateway.store.shops import begin_change
-from gateway.store.tables import CODE, head, levels, listings, locations, movements
+from gateway.store.tables import CODE, channels, head, levels, listings, locations, movements
 
 _decode = msgspec.json.Decoder(Session).decode
 _s = sessions.c
@@ -104,10 +104,12 @@ async def units_at(connection: ReadConnection, codes: Collection[str]) -> dict[t
     return {(sku, at): units for sku, at, units in rows}
 
 
-async def all_locations(connection: ReadConnection) -> tuple[str, ...]:
-    """Every location, in the order in which they serve."""
+async def serving_locations(connection: ReadConnection, codes: Collection[str]) -> tuple[str, ...]:
+    """The locations that serve some of these channels, in order."""
+    named = await connection.scalars(select(channels.c.locations).where(channels.c.channel == any_(_codes(codes))))
+    served = [set(each) for each in named]
     rows = select(locations.c.location).order_by(locations.c.position, locations.c.location)
-    return tuple(await connection.scalars(rows))
+    return tuple(at for at in await connection.scalars(rows) if any(not each or at in each for each in served))
 
 
 # ---- own units
