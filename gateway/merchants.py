@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from gateway.alerts.desk import Desk
-from gateway.alerts.desk import Desk
 from gateway.alerts.engine import Engine
 from gateway.alerts.tiers import Tiers
 from gateway.auditor import Auditor
@@ -63,7 +62,6 @@ class Merchant:
         self.hub = LevelHub(database)
         self.tiers = Tiers(database)
         self.live = Live(database)
-        self.desk = Desk(database)
         self.desk = Desk(database)
         self.engine = Engine(database, str(uuid4()))
         self.sweeper = Sweeper(SweepStore(database), self._writer)
