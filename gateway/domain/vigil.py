@@ -102,7 +102,8 @@ class Circumstances(Struct, frozen=True, gc=False):
 class Watched(Struct, frozen=True, gc=False):
     """All that is remembered of a key. `balances`: units available, by location; may be negative.
 
-    `taken`: units a session's channels have taken of its own; `told`: escalations since the tier was entered.
+    `taken`: units a session's channels have taken of its own; `told`: escalations since the tier was entered;
+    `was_stocked`: there was something to sell once. What never was is not sold out.
     """
 
     pace: Pace
@@ -111,6 +112,7 @@ class Watched(Struct, frozen=True, gc=False):
     taken: int = 0
     reservation_id: int = 0
     told: int = 0
+    was_stocked: bool = False
 
     def available(self, circumstances: Circumstances) -> int:
         """Units that can be sold."""
@@ -121,7 +123,8 @@ class Watched(Struct, frozen=True, gc=False):
 
 def begin_watch(balances: dict[str, int], circumstances: Circumstances, now: float) -> Watched:
     """A key nobody has watched before."""
-    return Watched(begin(circumstances.prior, now, circumstances.curve), balances=balances)
+    pace = begin(circumstances.prior, now, circumstances.curve)
+    return Watched(pace, balances=balances, was_stocked=any(units > 0 for units in balances.values()))
 
 
 def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Watched:
@@ -142,11 +145,14 @@ def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Wa
         taken -= movement.on_hand_change
     if pace is watched.pace and balances is watched.balances and taken == watched.taken:
         return watched
-    return Watched(pace, watched.standing, balances, taken, reservation_id, watched.told)
+    was_stocked = watched.was_stocked or movement.balance > 0
+    return Watched(pace, watched.standing, balances, taken, reservation_id, watched.told, was_stocked)
 
 
 def looked(watched: Watched, now: float, circumstances: Circumstances) -> tuple[Watched, TierChange | None]:
     """The key after a look at it, and what there is to tell."""
+    if not watched.was_stocked and circumstances.exclusive_units is None:
+        return watched, None
     standing, change = decide(
         watched.standing,
         _judged(watched.pace, circumstances),

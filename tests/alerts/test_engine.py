@@ -1,0 +1,277 @@
+"""The engine on a real journal: nothing missed, nothing twice, whoever is the engine; and what time brings."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.alerts.engine import Engine, LeaseLostError
+from gateway.catalog import Catalog
+from gateway.domain.alerts import Event, EventKind, TierTold
+from gateway.domain.changes import Limits
+from gateway.domain.commands import ReceiveStock, ReserveLine, ReserveStock
+from gateway.domain.errors import GatewayError
+from gateway.domain.tiers import Tier
+from gateway.domain.vigil import Key
+from gateway.settings import Settings
+from gateway.store import alert_log
+from gateway.store.catalog import Sku
+from gateway.store.database import Clock, Database, MerchantDatabase, read_time
+from gateway.store.groups import GroupStore
+from gateway.store.standings import read_stand
+from gateway.v1 import alert_service_pb2 as pb
+from gateway.v1.alert_service_pb2_grpc import AlertServiceStub
+from gateway.writer import Writer
+from tests.client import Client, new_id
+from tests.merchants import schema_of_token
+
+WAIT_SECONDS_MAX = 20.0
+SKU = "tea"
+
+
+@pytest.fixture
+async def merchant(settings: Settings, token: str, clock: Clock) -> AsyncIterator[MerchantDatabase]:
+    """The merchant's part of the database, with a ledger's clock to be moved by hand."""
+    assert settings.database_url
+    database = Database(settings.database_url, clock)
+    yield database.of(token.partition(".")[0])
+    await database.close()
+
+
+@pytest.fixture
+async def alerts(client: Client) -> AlertServiceStub:
+    """The alert service, beside the client's others."""
+    return AlertServiceStub(client.channel)
+
+
+@pytest.fixture
+async def tea(client: Client) -> Client:
+    """A client whose merchant has 100 teas, and is warned at 40."""
+    await client.add_sku(SKU, 100)
+    return client
+
+
+async def sell(client: Client, count: int) -> None:
+    """Orders of one unit, one after the other."""
+    for _ in range(count):
+        await client.reserve(SKU, 1)
+
+
+async def warn_at(alerts: AlertServiceStub, client: Client, line: int, **policy: Any) -> None:
+    """Set the fixed line of all SKUs."""
+    request = pb.SetAlertPolicyRequest(request_id=new_id(), actor="li", policy={"fixed_line": line, **policy})
+    await alerts.SetAlertPolicy(request, **client.options)
+
+
+async def events(merchant: MerchantDatabase) -> list[Event]:
+    """The whole log."""
+    async with merchant.transaction() as connection:
+        return await alert_log.read_events(connection, 0, 10_000)
+
+
+async def changes(merchant: MerchantDatabase) -> list[TierTold]:
+    """The tier changes of the log."""
+    return [event.body for event in await events(merchant) if isinstance(event.body, TierTold)]
+
+
+async def told(merchant: MerchantDatabase, kind: EventKind, count: int = 1) -> Event:
+    """The `count`-th event of this kind, when it has come."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while True:
+            found = [event for event in await events(merchant) if event.kind is kind]
+            if len(found) >= count:
+                return found[count - 1]
+            await asyncio.sleep(0.05)
+
+
+async def reached(merchant: MerchantDatabase, tier: Tier) -> TierTold:
+    """The change to this tier, when it has come."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while True:
+            for change in await changes(merchant):
+                if change.after is tier:
+                    return change
+            await asyncio.sleep(0.05)
+
+
+async def test_sales_are_told_as_numbered_tier_changes(
+    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
+) -> None:
+    """From the first line crossed to the last unit: every change once, with its numbers and what to do."""
+    await warn_at(alerts, tea, 40)
+    await sell(tea, 100)
+    last = await reached(merchant, Tier.SOLD_OUT)
+    assert last.evidence.available == 0
+    assert last.runbook is not None
+    assert last.runbook.steps
+    found = await events(merchant)
+    assert [event.revision for event in found] == list(range(1, len(found) + 1))
+    steps = [(change.before, change.after) for change in await changes(merchant) if change.before is not change.after]
+    assert all(before == after for (_, before), (after, _) in itertools.pairwise(steps))
+
+
+async def test_where_a_sku_stands_is_read_with_its_numbers_and_why(
+    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
+) -> None:
+    """The state of now, the event that told of it, and one sentence in each language."""
+    await warn_at(alerts, tea, 40)
+    await sell(tea, 100)
+    await reached(merchant, Tier.SOLD_OUT)
+    found = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    assert found.state.tier == Tier.SOLD_OUT
+    assert found.last_change.tier_change.to == Tier.SOLD_OUT
+    assert found.state.evidence.available == 0
+    assert "售罄" in found.why
+    assert "nothing is left" in found.why_en
+    listed = await alerts.ListTiers(pb.ListTiersRequest(min_tier=Tier.URGENT), **tea.options)
+    assert [state.sku for state in listed.states] == [SKU]
+
+
+async def test_units_on_their_way_are_counted_until_they_are_late(
+    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase, clock: Clock
+) -> None:
+    """Announced units enter the forecast; when their time has passed they are told to be late, and count no more."""
+    arrive = (await alerts_time(merchant)) + timedelta(minutes=10)
+    announced = pb.AnnounceIncomingRequest(request_id=new_id(), sku=SKU, quantity=50, actor="li", arrive_time=arrive)
+    await alerts.AnnounceIncoming(announced, **tea.options)
+    await sell(tea, 5)
+    before = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    assert before.state.evidence.is_booked
+    clock.offset += timedelta(minutes=11)
+    late = await told(merchant, EventKind.INCOMING_ENDED)
+    assert late.body is not None
+    assert getattr(late.body, "end_reason", "") == "LATE"
+    after = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    assert not after.state.evidence.is_booked
+
+
+async def test_units_that_have_come_are_no_longer_on_their_way(
+    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
+) -> None:
+    """A receipt of fewer than were announced leaves the rest on its way."""
+    arrive = (await alerts_time(merchant)) + timedelta(minutes=10)
+    announced = pb.AnnounceIncomingRequest(request_id=new_id(), sku=SKU, quantity=50, actor="li", arrive_time=arrive)
+    await alerts.AnnounceIncoming(announced, **tea.options)
+    await tea.receive(SKU, 20)
+    await told(merchant, EventKind.INCOMING_ENDED)
+    listed = await alerts.ListIncoming(pb.ListIncomingRequest(sku=SKU), **tea.options)
+    assert [each.quantity for each in listed.incoming] == [30]
+
+
+async def test_an_urgent_warning_nobody_answers_is_told_to_more_people(
+    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase, clock: Clock
+) -> None:
+    """After a minute the shift lead, after three everybody; who takes it on ends that."""
+    await warn_at(alerts, tea, 0, hard_floor=90)
+    await sell(tea, 10)
+    await reached(merchant, Tier.URGENT)
+    clock.offset += timedelta(seconds=61)
+    second = await told(merchant, EventKind.ESCALATED)
+    assert getattr(second.body, "level", 0) == 2
+    state = (await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)).state
+    taken = pb.AcknowledgeRequest(
+        request_id=new_id(), sku=SKU, episode=state.episode, tier=state.tier, actor="li", action="ACK_ACTION_WATCH"
+    )
+    await alerts.Acknowledge(taken, **tea.options)
+    clock.offset += timedelta(seconds=200)
+    await asyncio.sleep(1.5)
+    assert [event.kind for event in await events(merchant)].count(EventKind.ESCALATED) == 1
+    clock.offset += timedelta(seconds=200)
+    ended = await told(merchant, EventKind.ACKNOWLEDGEMENT_ENDED)
+    assert getattr(ended.body, "end_reason", "") == "TIMED_OUT"
+
+
+async def test_a_watchdog_is_told_every_half_minute(merchant: MerchantDatabase, client: Client, clock: Clock) -> None:
+    """Proof that engine and log live, though nothing is sold."""
+    assert client
+    await told(merchant, EventKind.WATCHDOG)
+    clock.offset += timedelta(seconds=31)
+    await told(merchant, EventKind.WATCHDOG, count=2)
+
+
+@pytest.fixture
+async def shelf(merchant: MerchantDatabase) -> AsyncIterator[Writer]:
+    """The merchant's ledger without a gateway around it, and so without an engine; with 100 teas."""
+    writer = Writer(GroupStore(merchant, Limits()), 1_000)
+    running = asyncio.create_task(writer.run())
+    await Catalog(merchant, writer).create_sku(Sku(SKU))
+    await writer.apply([ReceiveStock(new_id(), SKU, "", 100)])
+    yield writer
+    writer.close()
+    await running
+
+
+async def take(shelf: Writer, count: int) -> None:
+    """Orders of one unit, each a group of its own."""
+    for _ in range(count):
+        (outcome,) = await shelf.apply([ReserveStock(new_id(), (ReserveLine(SKU, 1),))])
+        assert not isinstance(outcome, GatewayError)
+
+
+async def free_lease(owner: asyncpg.Connection, token: str) -> None:
+    """The engine has been silent for too long."""
+    await owner.execute(f"""UPDATE "{schema_of_token(token)}".alert_head SET engine_until = now() - interval '1 s'""")
+
+
+async def test_an_engine_that_has_lost_its_lease_unnoticed_changes_nothing(
+    shelf: Writer, token: str, merchant: MerchantDatabase, owner: asyncpg.Connection
+) -> None:
+    """It was frozen, and another went on: what it wants to say is refused, whole."""
+    frozen, other = Engine(merchant, "frozen"), Engine(merchant, "other")
+    await frozen.look()
+    await free_lease(owner, token)
+    await other.look()
+    await take(shelf, 100)
+    with pytest.raises(LeaseLostError):
+        await frozen.look()
+    assert await changes(merchant) == []
+    await other.look()
+    assert (await changes(merchant))[-1].after is Tier.SOLD_OUT
+
+
+async def test_an_engine_that_died_between_two_checkpoints_is_followed_without_a_gap(
+    shelf: Writer, token: str, merchant: MerchantDatabase, owner: asyncpg.Connection
+) -> None:
+    """What was told stays told, what was not is told by the next, and each order counts once."""
+    for number in range(20):
+        engine = Engine(merchant, f"engine {number}")
+        await engine.look()
+        await take(shelf, 5)
+        if number % 3:
+            await engine.look()
+        await free_lease(owner, token)
+    last = Engine(merchant, "last")
+    await last.look()
+    found = [change for change in await changes(merchant) if change.before is not change.after]
+    assert found[0].before is Tier.NORMAL
+    assert found[-1].after is Tier.SOLD_OUT
+    assert all(before.after is after.before for before, after in itertools.pairwise(found))
+    async with merchant.transaction() as connection:
+        row = await read_stand(connection, Key(SKU))
+    assert row is not None
+    assert row.watched.pace.evidence_orders == 100
+
+
+async def test_two_engines_that_race_tell_what_one_would_have_told(shelf: Writer, merchant: MerchantDatabase) -> None:
+    """Both look all the time; the log is as if there were one."""
+    engines = [asyncio.create_task(Engine(merchant, name).run()) for name in ("one", "two")]
+    await take(shelf, 100)
+    await reached(merchant, Tier.SOLD_OUT)
+    for engine in engines:
+        engine.cancel()
+    await asyncio.gather(*engines, return_exceptions=True)
+    found = [change for change in await changes(merchant) if change.before is not change.after]
+    assert found[0].before is Tier.NORMAL
+    assert all(before.after is after.before for before, after in itertools.pairwise(found))
+    numbers = [event.revision for event in await events(merchant)]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def alerts_time(merchant: MerchantDatabase) -> datetime:
+    """The ledger's time."""
+    async with merchant.transaction() as connection:
+        return await read_time(connection, merchant.now)
