@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import stock_service_pb2 as pb
+from gateway.v1.alert_service_pb2_grpc import AlertServiceStub
 from gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from gateway.v1.channel_service_pb2_grpc import ChannelServiceStub
 from gateway.v1.live_service_pb2_grpc import LiveServiceStub
@@ -47,6 +48,7 @@ class Client:
         self.stock = StockServiceStub(channel)
         self.catalog = CatalogServiceStub(channel)
         self.selling = ChannelServiceStub(channel)
+        self.alerts = AlertServiceStub(channel)
         self.live = LiveServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
 

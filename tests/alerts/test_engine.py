@@ -11,7 +11,7 @@ import pytest
 
 from gateway.alerts.engine import Engine, LeaseLostError
 from gateway.catalog import Catalog
-from gateway.domain.alerts import Event, EventKind, TierTold
+from gateway.domain.alerts import AckAction, Event, EventKind, TierTold
 from gateway.domain.changes import Limits
 from gateway.domain.commands import ReceiveStock, ReserveLine, ReserveStock
 from gateway.domain.errors import GatewayError
@@ -24,7 +24,6 @@ from gateway.store.database import Clock, Database, MerchantDatabase, read_time
 from gateway.store.groups import GroupStore
 from gateway.store.standings import read_stand
 from gateway.v1 import alert_service_pb2 as pb
-from gateway.v1.alert_service_pb2_grpc import AlertServiceStub
 from gateway.writer import Writer
 from tests.client import Client, new_id
 from tests.merchants import schema_of_token
@@ -43,12 +42,6 @@ async def merchant(settings: Settings, token: str, clock: Clock) -> AsyncIterato
 
 
 @pytest.fixture
-async def alerts(client: Client) -> AlertServiceStub:
-    """The alert service, beside the client's others."""
-    return AlertServiceStub(client.channel)
-
-
-@pytest.fixture
 async def tea(client: Client) -> Client:
     """A client whose merchant has 100 teas, and is warned at 40."""
     await client.add_sku(SKU, 100)
@@ -61,10 +54,10 @@ async def sell(client: Client, count: int) -> None:
         await client.reserve(SKU, 1)
 
 
-async def warn_at(alerts: AlertServiceStub, client: Client, line: int, **policy: Any) -> None:
+async def warn_at(client: Client, line: int, **policy: Any) -> None:
     """Set the fixed line of all SKUs."""
-    request = pb.SetAlertPolicyRequest(request_id=new_id(), actor="li", policy={"fixed_line": line, **policy})
-    await alerts.SetAlertPolicy(request, **client.options)
+    policy = {"fixed_line": line, **policy}
+    await client.tell(client.alerts.SetAlertPolicy, pb.SetAlertPolicyRequest, actor="li", policy=policy)
 
 
 async def events(merchant: MerchantDatabase) -> list[Event]:
@@ -98,11 +91,9 @@ async def reached(merchant: MerchantDatabase, tier: Tier) -> TierTold:
             await asyncio.sleep(0.05)
 
 
-async def test_sales_are_told_as_numbered_tier_changes(
-    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
-) -> None:
+async def test_sales_are_told_as_numbered_tier_changes(tea: Client, merchant: MerchantDatabase) -> None:
     """From the first line crossed to the last unit: every change once, with its numbers and what to do."""
-    await warn_at(alerts, tea, 40)
+    await warn_at(tea, 40)
     await sell(tea, 100)
     last = await reached(merchant, Tier.SOLD_OUT)
     assert last.evidence.available == 0
@@ -114,69 +105,63 @@ async def test_sales_are_told_as_numbered_tier_changes(
     assert all(before == after for (_, before), (after, _) in itertools.pairwise(steps))
 
 
-async def test_where_a_sku_stands_is_read_with_its_numbers_and_why(
-    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
-) -> None:
+async def test_where_a_sku_stands_is_read_with_its_numbers_and_why(tea: Client, merchant: MerchantDatabase) -> None:
     """The state of now, the event that told of it, and one sentence in each language."""
-    await warn_at(alerts, tea, 40)
+    await warn_at(tea, 40)
     await sell(tea, 100)
     await reached(merchant, Tier.SOLD_OUT)
-    found = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    found = await tea.ask(tea.alerts.GetTier, pb.GetTierRequest, sku=SKU)
     assert found.state.tier == Tier.SOLD_OUT
     assert found.last_change.tier_change.to == Tier.SOLD_OUT
     assert found.state.evidence.available == 0
     assert "售罄" in found.why
     assert "nothing is left" in found.why_en
-    listed = await alerts.ListTiers(pb.ListTiersRequest(min_tier=Tier.URGENT), **tea.options)
+    listed = await tea.ask(tea.alerts.ListTiers, pb.ListTiersRequest, min_tier=Tier.URGENT)
     assert [state.sku for state in listed.states] == [SKU]
 
 
 async def test_units_on_their_way_are_counted_until_they_are_late(
-    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase, clock: Clock
+    tea: Client, merchant: MerchantDatabase, clock: Clock
 ) -> None:
     """Announced units enter the forecast; when their time has passed they are told to be late, and count no more."""
     arrive = (await alerts_time(merchant)) + timedelta(minutes=10)
-    announced = pb.AnnounceIncomingRequest(request_id=new_id(), sku=SKU, quantity=50, actor="li", arrive_time=arrive)
-    await alerts.AnnounceIncoming(announced, **tea.options)
+    announced = {"sku": SKU, "quantity": 50, "actor": "li", "arrive_time": arrive}
+    await tea.tell(tea.alerts.AnnounceIncoming, pb.AnnounceIncomingRequest, **announced)
     await sell(tea, 5)
-    before = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    before = await tea.ask(tea.alerts.GetTier, pb.GetTierRequest, sku=SKU)
     assert before.state.evidence.is_booked
     clock.offset += timedelta(minutes=11)
     late = await told(merchant, EventKind.INCOMING_ENDED)
     assert late.body is not None
     assert getattr(late.body, "end_reason", "") == "LATE"
-    after = await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)
+    after = await tea.ask(tea.alerts.GetTier, pb.GetTierRequest, sku=SKU)
     assert not after.state.evidence.is_booked
 
 
-async def test_units_that_have_come_are_no_longer_on_their_way(
-    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase
-) -> None:
+async def test_units_that_have_come_are_no_longer_on_their_way(tea: Client, merchant: MerchantDatabase) -> None:
     """A receipt of fewer than were announced leaves the rest on its way."""
     arrive = (await alerts_time(merchant)) + timedelta(minutes=10)
-    announced = pb.AnnounceIncomingRequest(request_id=new_id(), sku=SKU, quantity=50, actor="li", arrive_time=arrive)
-    await alerts.AnnounceIncoming(announced, **tea.options)
+    announced = {"sku": SKU, "quantity": 50, "actor": "li", "arrive_time": arrive}
+    await tea.tell(tea.alerts.AnnounceIncoming, pb.AnnounceIncomingRequest, **announced)
     await tea.receive(SKU, 20)
     await told(merchant, EventKind.INCOMING_ENDED)
-    listed = await alerts.ListIncoming(pb.ListIncomingRequest(sku=SKU), **tea.options)
+    listed = await tea.ask(tea.alerts.ListIncoming, pb.ListIncomingRequest, sku=SKU)
     assert [each.quantity for each in listed.incoming] == [30]
 
 
 async def test_an_urgent_warning_nobody_answers_is_told_to_more_people(
-    tea: Client, alerts: AlertServiceStub, merchant: MerchantDatabase, clock: Clock
+    tea: Client, merchant: MerchantDatabase, clock: Clock
 ) -> None:
     """After a minute the shift lead, after three everybody; who takes it on ends that."""
-    await warn_at(alerts, tea, 0, hard_floor=90)
+    await warn_at(tea, 0, hard_floor=90)
     await sell(tea, 10)
     await reached(merchant, Tier.URGENT)
     clock.offset += timedelta(seconds=61)
     second = await told(merchant, EventKind.ESCALATED)
     assert getattr(second.body, "level", 0) == 2
-    state = (await alerts.GetTier(pb.GetTierRequest(sku=SKU), **tea.options)).state
-    taken = pb.AcknowledgeRequest(
-        request_id=new_id(), sku=SKU, episode=state.episode, tier=state.tier, actor="li", action="ACK_ACTION_WATCH"
-    )
-    await alerts.Acknowledge(taken, **tea.options)
+    state = (await tea.ask(tea.alerts.GetTier, pb.GetTierRequest, sku=SKU)).state
+    taken = {"sku": SKU, "episode": state.episode, "tier": state.tier, "actor": "li", "action": AckAction.WATCH}
+    await tea.tell(tea.alerts.Acknowledge, pb.AcknowledgeRequest, **taken)
     clock.offset += timedelta(seconds=200)
     await asyncio.sleep(1.5)
     assert [event.kind for event in await events(merchant)].count(EventKind.ESCALATED) == 1
@@ -187,7 +172,7 @@ async def test_an_urgent_warning_nobody_answers_is_told_to_more_people(
 
 async def test_a_watchdog_is_told_every_half_minute(merchant: MerchantDatabase, client: Client, clock: Clock) -> None:
     """Proof that engine and log live, though nothing is sold."""
-    assert client
+    assert client.alerts
     await told(merchant, EventKind.WATCHDOG)
     clock.offset += timedelta(seconds=31)
     await told(merchant, EventKind.WATCHDOG, count=2)
