@@ -12,12 +12,14 @@ import typer
 from connectors.sandbox.city import PLATFORMS, SKUS_MAX, WEATHERS, City, CitySettings, Stall, open_city
 from connectors.sandbox.control import control_app
 from connectors.sandbox.crowd import Crowd, CrowdSettings
+from connectors.sandbox.robots import Hall
+from connectors.sandbox.robots.control import robot_routes, robots_document
 from connectors.sandbox.serving import serving
 
 PORT_MAX = 65_535
 EXIT_FAILED = 1
-# Three platforms, and the door to steer them.
-PORTS = len(PLATFORMS) + 1
+# Three platforms, the door to steer them, and the robots.
+PORTS = len(PLATFORMS) + 2
 DEFAULT_PORT = 7101
 DEFAULT_INBOX = "127.0.0.1:8088"
 
@@ -53,7 +55,7 @@ def sandbox(
     ] = DEFAULT_INBOX,
     as_json: Annotated[bool, typer.Option("--json", help="Print what there is as one JSON line.")] = False,
 ) -> None:
-    """Play Taobao, Douyin and Kuaishou on this machine, with a shop each and buyers. Ctrl-C ends.
+    """Play Taobao, Douyin, Kuaishou and group robots on this machine, shops and buyers included. Ctrl-C ends.
 
     The shops, keys and tokens are for play; nothing here reaches a real platform.
     """
@@ -66,17 +68,19 @@ def sandbox(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # A caller whose answer the weather has lost is still waiting when its server ends.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    control_port = ports + len(PLATFORMS) if ports else 0
+    control_port, robots_port = (ports + len(PLATFORMS) + place if ports else 0 for place in range(2))
+    doors = (control_port, robots_port)
     try:
-        asyncio.run(_run(settings, CrowdSettings(seed, speed), rate / 60, control_port, inbox, as_json=as_json))
+        asyncio.run(_run(settings, CrowdSettings(seed, speed), rate / 60, doors, inbox, as_json=as_json))
     except OSError as error:
         typer.echo(f"cannot serve: {error.strerror}. Another sandbox? --ports 0 takes any free ones.", err=True)
         raise typer.Exit(EXIT_FAILED) from error
 
 
 async def _run(
-    settings: CitySettings, crowd: CrowdSettings, rate: float, port: int, inbox: str, *, as_json: bool
+    settings: CitySettings, crowd: CrowdSettings, rate: float, ports: tuple[int, int], inbox: str, *, as_json: bool
 ) -> None:
+    """`ports` are those of the control door and of the robots."""
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -85,8 +89,12 @@ async def _run(
         for name, stall in city.stalls.items():
             stall.push_url = f"http://{inbox}/inbox/{name}"
         buyers = Crowd(city.shops, city.likings(), dict.fromkeys(PLATFORMS, rate), crowd)
-        control = await stack.enter_async_context(serving(control_app(city, buyers), port=port))
-        typer.echo(json.dumps(_document(city, control)) if as_json else _told(city, control))
+        hall = Hall()
+        robots = await stack.enter_async_context(serving(hall.app, port=ports[1]))
+        door = control_app(city, buyers, robot_routes(hall, robots))
+        control = await stack.enter_async_context(serving(door, port=ports[0]))
+        document = {**_document(city, control), "robots": robots_document(hall, robots)}
+        typer.echo(json.dumps(document) if as_json else _told(city, control, robots))
         buying = asyncio.create_task(buyers.run(), name="crowd")
         ended = asyncio.create_task(stopping.wait())
         await asyncio.wait((buying, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -125,7 +133,7 @@ def _secrets(stall: Stall) -> dict[str, str]:
     }
 
 
-def _told(city: City, control: str) -> str:
+def _told(city: City, control: str, robots: str) -> str:
     """What a person needs to point a connector at the city, to be typed as it stands."""
     lines = ["Three platforms are open. They and their keys are for play only.", ""]
     for name, stall in city.stalls.items():
@@ -143,10 +151,13 @@ def _told(city: City, control: str) -> str:
         ]
     lines += [
         "A gateway that keeps their numbers needs the SKUs first: " + _skus_told(city),
+        f"DingTalk, Feishu and WeCom robots and Agora rooms at http://{robots}; --json prints their keys",
+        "",
         f"To steer them: http://{control} (GET /shops shows everything there is)",
         f"""  curl -s http://{control}/weather -d '{{"weather": "harsh"}}'""",
         f"""  curl -s http://{control}/shops/douyin/away -d '{{"seconds": 20}}'""",
         f"""  curl -s http://{control}/shops/taobao/rate -d '{{"orders_per_minute": 60}}'""",
+        f"""  curl -s http://{control}/robots/dingtalk/fault -d '{{"fault": "throttle", "calls": 3}}'""",
         "Ctrl-C ends.",
     ]
     return "\n".join(lines)

@@ -12,10 +12,12 @@
     POST /shops/{shop}/orders/{order}/pay     and cancel, ship
     POST /shops/{shop}/orders/{order}/refund  {"line_id": "3", "quantity": 1}
 
+The robots beside the shops have routes of their own (`robots/control.py`).
+
 A refusal is {"error": "..."}: 400 what was asked makes no sense, 404 no such thing, 409 sold out, 413 too much.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -76,14 +78,17 @@ class _Refund(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """What was asked is not done."""
+
     def __init__(self, status: int, message: str) -> None:
+        """Say why, under this HTTP status."""
         super().__init__(message)
         self.status = status
 
 
-def control_app(city: City, crowd: Crowd | None = None) -> Starlette:
-    """The app that steers this city; without a crowd there are no rates."""
+def control_app(city: City, crowd: Crowd | None = None, more: Sequence[Route] = ()) -> Starlette:
+    """The app that steers this city, and by `more` what stands beside it; without a crowd there are no rates."""
     control = _Control(city, crowd)
     routes = {
         "/weather": control.weather,
@@ -100,19 +105,22 @@ def control_app(city: City, crowd: Crowd | None = None) -> Starlette:
     }
     return Starlette(
         routes=[
-            Route("/shops", _answering(control.shops), methods=["GET"]),
-            Route("/shops/{shop}/orders/{order}", _answering(control.order), methods=["GET"]),
-            *(Route(path, _answering(handle), methods=["POST"]) for path, handle in routes.items()),
+            Route("/shops", answering(control.shops), methods=["GET"]),
+            Route("/shops/{shop}/orders/{order}", answering(control.order), methods=["GET"]),
+            *(Route(path, answering(handle), methods=["POST"]) for path, handle in routes.items()),
+            *more,
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_HOSTS)],
     )
 
 
-def _answering(handle: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+def answering(handle: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint that answers with what `handle` returns, or with why it refused."""
+
     async def endpoint(request: Request) -> Response:
         try:
             status, answer = 200, await handle(request)
-        except _Refused as refused:
+        except Refused as refused:
             status, answer = refused.status, {"error": str(refused)}
         except SoldOut as sold_out:
             status, answer = 409, {"error": str(sold_out)}
@@ -129,42 +137,42 @@ class _Control:
         return {name: self._stall_json(stall) for name, stall in self._city.stalls.items()}
 
     async def weather(self, request: Request) -> object:
-        self._city.set_weather((await _body(request, _Weather)).weather)
+        self._city.set_weather((await body_of(request, _Weather)).weather)
         return await self.shops(request)
 
     async def weather_of_one(self, request: Request) -> object:
         stall = self._stall(request)
-        stall.set_weather((await _body(request, _Weather)).weather)
+        stall.set_weather((await body_of(request, _Weather)).weather)
         return self._stall_json(stall)
 
     async def away(self, request: Request) -> object:
         stall = self._stall(request)
-        stall.go_away((await _body(request, _Away)).seconds)
+        stall.go_away((await body_of(request, _Away)).seconds)
         return self._stall_json(stall)
 
     async def rate(self, request: Request) -> object:
         stall = self._stall(request)
-        body = await _body(request, _Rate)
+        body = await body_of(request, _Rate)
         if self._crowd is None:
-            raise _Refused(404, "this city has no crowd")
+            raise Refused(404, "this city has no crowd")
         self._crowd.visitors[stall.name].rate = body.orders_per_minute / 60
         return self._stall_json(stall)
 
     async def push_url(self, request: Request) -> object:
         stall = self._stall(request)
-        stall.push_url = (await _body(request, _PushUrl)).url
+        stall.push_url = (await body_of(request, _PushUrl)).url
         return self._stall_json(stall)
 
     async def hand_edit(self, request: Request) -> object:
         stall = self._stall(request)
-        body = await _body(request, _HandEdit)
+        body = await body_of(request, _HandEdit)
         display = _display(stall, body.item_id, body.platform_sku_id)
         stall.shop.edit_by_hand(display.key, body.shown)
         return _display_json(display)
 
     async def place(self, request: Request) -> object:
         stall = self._stall(request)
-        body = await _body(request, _Wanted)
+        body = await body_of(request, _Wanted)
         display = _display(stall, body.item_id, body.platform_sku_id)
         return _order_json(stall.shop.place({display.key: body.quantity}))
 
@@ -186,15 +194,15 @@ class _Control:
     async def refund(self, request: Request) -> object:
         stall = self._stall(request)
         order = _order(stall, request)
-        body = await _body(request, _Refund)
+        body = await body_of(request, _Refund)
         if body.line_id not in {line.line_id for line in order.lines}:
-            raise _Refused(404, "the order has no such line")
+            raise Refused(404, "the order has no such line")
         return _order_json(stall.shop.refund(order.order_id, body.line_id, body.quantity))
 
     def _stall(self, request: Request) -> Stall:
         name = request.path_params["shop"]
         if name not in self._city.stalls:
-            raise _Refused(404, f"the shops are {', '.join(self._city.stalls)}")
+            raise Refused(404, f"the shops are {', '.join(self._city.stalls)}")
         return self._city.stalls[name]
 
     def _stall_json(self, stall: Stall) -> dict[str, Any]:
@@ -214,29 +222,30 @@ class _Control:
         }
 
 
-async def _body(request: Request, kind: type[Body]) -> Body:
+async def body_of(request: Request, kind: type[Body]) -> Body:
+    """The body as `kind`; raises `Refused` for anything else, and for too much."""
     raw = b""
     async for part in request.stream():
         raw += part
         if len(raw) > _BODY_BYTES_MAX:
-            raise _Refused(413, f"a body has at most {_BODY_BYTES_MAX} bytes")
+            raise Refused(413, f"a body has at most {_BODY_BYTES_MAX} bytes")
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _Refused(400, f"not as it should be: {error}") from error
+        raise Refused(400, f"not as it should be: {error}") from error
 
 
 def _display(stall: Stall, item_id: str, platform_sku_id: str) -> Display:
     display = stall.shop.displays.get(ListingKey(item_id, platform_sku_id))
     if display is None:
-        raise _Refused(404, f"{stall.name} has no such listing; GET /shops shows them")
+        raise Refused(404, f"{stall.name} has no such listing; GET /shops shows them")
     return display
 
 
 def _order(stall: Stall, request: Request) -> ShopOrder:
     order = stall.shop.orders.get(request.path_params["order"])
     if order is None:
-        raise _Refused(404, f"{stall.name} has no such order")
+        raise Refused(404, f"{stall.name} has no such order")
     return order
 
 

@@ -60,5 +60,5 @@ class Hall:
                 return {"token": self.settings.wecom.key}
             case "agora":
                 known = self.settings.agora
-                return {"token": known.customer_key, "secret": known.customer_secret}
+                return {"app_id": known.app_id, "token": known.customer_key, "secret": known.customer_secret}
         raise KeyError(name)

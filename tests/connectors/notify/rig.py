@@ -49,7 +49,7 @@ class Rig:
     ) -> Robot:
         """A robot of the same platform, some of its keys replaced."""
         known = {**self.hall.credentials(self.name), **(keys or {})}
-        dialect = dialect_of(self.name, self.hall, self.stage.address, known)
+        dialect = dialect_of(self.name, self.stage.address, known)
         return Robot(self.name, dialect, self.transport, include_drills=include_drills, is_guarded=is_guarded)
 
     def lose_patience(self) -> None:
@@ -85,7 +85,7 @@ def rigged(name: str, stage: Stage, client: httpx.AsyncClient, settings: HallSet
     return Rig(name, hall, clock, stage, client, Transport(client, LIMITS))
 
 
-def dialect_of(name: str, hall: Hall, address: str, known: dict[str, str]) -> Dialect:
+def dialect_of(name: str, address: str, known: Mapping[str, str]) -> Dialect:
     """The platform's words, with the stand-in's keys."""
     url = f"http://{address}"
     match name:
@@ -96,5 +96,4 @@ def dialect_of(name: str, hall: Hall, address: str, known: dict[str, str]) -> Di
         case "wecom":
             return WeCom(known["token"], base_url=url)
         case _:
-            app_id = known.get("app_id", hall.settings.agora.app_id)
-            return Agora(app_id, known["token"], known["secret"], base_url=url)
+            return Agora(known["app_id"], known["token"], known["secret"], base_url=url)
