@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from gateway.alerts.desk import Desk
 from gateway.alerts.engine import Engine
+from gateway.alerts.hub import AlertHub
+from gateway.alerts.subscribers import Subscribers
 from gateway.alerts.tiers import Tiers
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
@@ -60,6 +62,8 @@ class Merchant:
         self.imports = Imports(database, self._writer)
         self.selling = Selling(database, self._writer, self.shops)
         self.hub = LevelHub(database)
+        self.alert_hub = AlertHub(database)
+        self.subscribers = Subscribers(database, self.alert_hub)
         self.tiers = Tiers(database)
         self.live = Live(database)
         self.desk = Desk(database)
@@ -79,6 +83,8 @@ class Merchant:
         self._writing = _keep_running(self._writer.run, f"writer of {self.name}")
         self._loops = [
             _keep_running(self.hub.run, f"streams of {self.name}"),
+            _keep_running(self.alert_hub.run, f"alert streams of {self.name}"),
+            _keep_running(self.alert_hub.tend, f"tending of alert streams of {self.name}"),
             _keep_running(self.selling.allocator.run, f"allocator of {self.name}"),
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
@@ -87,6 +93,7 @@ class Merchant:
 
     def wake_alerts(self) -> None:
         """The alert log has grown, or what its engine goes by has changed."""
+        self.alert_hub.wake()
         self.engine.wake()
 
     async def stop(self) -> None:
@@ -137,6 +144,7 @@ class Merchants:
         """Tell every stream that the gateway stops."""
         for merchant in self._merchants.values():
             merchant.hub.close()
+            merchant.alert_hub.close()
             merchant.selling.close()
 
     async def stop(self) -> None:

@@ -9,7 +9,8 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NamedTuple
 
 import grpc
@@ -43,6 +44,10 @@ OPTIONS = (
     ("grpc.server.max_pending_requests", PENDING_CALLS_MAX),
     ("grpc.server.max_pending_requests_hard_limit", PENDING_CALLS_MAX),
     ("grpc.so_reuseport", 1),
+    # grpc spreads the age by 10 % either way. Our streams end before, with a word (GoAway), and unary calls have the
+    # grace to finish; what is left is cut.
+    ("grpc.max_connection_age_ms", 1_800_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
 )
 # grpc.aio takes one new call from a server's line per turn of the loop, and a crowd on one connection fills that line.
 # So we are several servers at one address; the kernel deals connections out, and most have no crowd before them.
@@ -56,15 +61,24 @@ class Tls(NamedTuple):
     certificate: bytes
 
 
+def _stay(_error: GatewayError) -> None:
+    """A call that is not a stream ends by itself."""
+
+
 class Call(NamedTuple):
-    """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock."""
+    """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock.
+
+    `end` ends a stream with an error, from outside and though a write of it is blocked.
+    """
 
     merchant: Merchant
     deadline: float | None
+    end: Callable[[GatewayError], None] = _stay
 
 
 Unary = Callable[[Call, Any], Awaitable[Message]]
-Streaming = Callable[[Call, Any], AsyncIterator[Message]]
+# Messages that go to many are serialised once, by who makes them.
+Streaming = Callable[[Call, Any], AsyncIterator[Message | bytes]]
 
 
 class Server:
@@ -136,13 +150,26 @@ class Server:
 
         return handle
 
-    def _streaming(self, method: Streaming, request_class: type[Message]) -> Callable[..., AsyncIterator[Message]]:
-        async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Message]:
+    def _streaming(self, method: Streaming, request_class: type[Message]) -> Callable[..., Awaitable[None]]:
+        async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+            ending = _Ending()
             try:
-                async for message in method(await self._call(context), _parse(request_class, raw)):
-                    yield message
+                call = (await self._call(context))._replace(end=ending.end)
+                # Written here and not yielded to grpc: however the call ends, the method is left at once.
+                async with aclosing(_generator(method(call, _parse(request_class, raw)))) as messages:
+                    async for message in messages:
+                        await context.write(message)
+            except asyncio.CancelledError:
+                # Whoever swallows the cancellation of a call whose client has gone leaks its memory.
+                if ending.error is None:
+                    raise
+                ending.survive()
+                _refuse(context, refusal_of(ending.error))
             except GatewayError as error:
                 _refuse(context, refusal_of(error))
+            except grpc.aio.InternalError:
+                # The client has gone while we were writing; grpc knows.
+                raise
             # The top of a call, as above.
             except Exception:
                 log.exception("a stream has failed")
@@ -155,6 +182,33 @@ class Server:
         merchant = self._callers.trusted(metadata) or await self._callers.look_up(metadata)
         remaining: float | None = context.time_remaining()
         return Call(merchant, None if remaining is None else time.monotonic() + remaining)
+
+
+def _generator(messages: AsyncIterator[Message | bytes]) -> AsyncGenerator[Message | bytes, None]:
+    assert isinstance(messages, AsyncGenerator), "a stream is written as an async function that yields"
+    return messages
+
+
+class _Ending:
+    """The end of a stream from outside: its task is cancelled, and told why."""
+
+    __slots__ = ("_task", "error")
+
+    def __init__(self) -> None:
+        """To be made in the stream's task."""
+        self._task = asyncio.current_task()
+        self.error: GatewayError | None = None
+
+    def end(self, error: GatewayError) -> None:
+        """End it, once."""
+        if self.error is None and self._task is not None and not self._task.done():
+            self.error = error
+            self._task.cancel()
+
+    def survive(self) -> None:
+        """The cancellation was ours, and the task goes on to say why it ends."""
+        if self._task is not None:
+            self._task.uncancel()
 
 
 def _require_free(listen: str) -> None:
@@ -177,8 +231,8 @@ def _open(door: grpc.aio.Server, listen: str, credentials: grpc.ServerCredential
     return f"{listen.rpartition(':')[0]}:{port}"
 
 
-def _serialize(message: Message) -> bytes:
-    return message.SerializeToString()
+def _serialize(message: Message | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
 
 
 def _refuse(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:

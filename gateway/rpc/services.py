@@ -1,6 +1,6 @@
 """Which services the gateway serves."""
 
-from gateway.rpc import alert_desk, alert_tiers, catalog, channel, imports, live, operations, shops, stock
+from gateway.rpc import alert_desk, alert_tiers, alert_watch, catalog, channel, imports, live, operations, shops, stock
 from gateway.rpc.auth import Callers
 from gateway.rpc.server import Server
 from gateway.v1 import (
@@ -19,7 +19,10 @@ _SERVICES = (
         {**catalog.METHODS, **shops.CATALOG_METHODS, **imports.METHODS},
     ),
     (channel_service_pb2.DESCRIPTOR.services_by_name["ChannelService"], {**channel.METHODS, **shops.CHANNEL_METHODS}),
-    (alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"], {**alert_desk.METHODS, **alert_tiers.METHODS}),
+    (
+        alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
+        {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS},
+    ),
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], live.METHODS),
     (operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"], operations.METHODS),
 )

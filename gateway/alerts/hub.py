@@ -1,0 +1,363 @@
+"""The alert log, fanned out: every reader gets what he asked for, in order, and nobody waits for anybody.
+
+The hub holds no truth. Woken by whoever has appended, and every second anyway, it reads the log from where it has been,
+judges each event once for all who ask for the same, and puts it into their boxes (`subscriber.py`). Who is not in step
+reads the log himself until he meets the hub. Between a look at what a reader lacks and his being in step nothing is
+awaited, and all of it is one thread: that is the lock under which he joins (G3).
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from gateway.alerts.coalescing import Remnant
+from gateway.alerts.lagging import COALESCED, CUT_OFF, LagBook
+from gateway.alerts.resuming import compacted
+from gateway.alerts.subscriber import QUIET_REVISIONS_MAX, Entry, Sending, State, Subscriber, Wanted
+from gateway.domain.alerts import Event
+from gateway.domain.errors import EpochMismatch, GatewayError, TooManyStreams
+from gateway.store.alert_log import AlertHead, read_alert_head, read_events
+from gateway.store.database import MerchantDatabase, fence, read_time
+
+log = logging.getLogger(__name__)
+
+STREAMS_PER_NAME_MAX = 8
+STREAMS_MAX = 5_000
+BATCH = 200
+# What the hub still has in memory: who was away for a moment, or opens again after a restart, needs no database.
+RECENT_MAX = 1_024
+LOOK_ANYWAY_SECONDS = 1.0
+# The first event is looked up at once; in a burst they gather for so long.
+GATHER_SECONDS = 0.02
+OPEN_SECONDS_MAX = 5.0
+WRITE_SECONDS_MAX = 10.0
+TEND_SECONDS = 0.25
+# Streams end before the earliest age at which grpc may cut their connection (30 minutes less 10 %), not all at once.
+AGE_SECONDS_MIN, AGE_SECONDS_MAX = 24 * 60.0, 26.5 * 60.0
+# So many streams are woken per turn of the loop, so that other calls are heard in between.
+WOKEN_PER_TURN = 64
+TOLD_SECONDS_MAX = 5.0
+
+
+class _Readers:
+    """Who asks for the same; `matched`: the last revision that was for them, or of which they were told."""
+
+    __slots__ = ("matched", "subscribers")
+
+    def __init__(self, matched: int) -> None:
+        self.subscribers: dict[Subscriber, None] = {}
+        self.matched = matched
+
+
+class AlertHub:
+    """Fans one merchant's alert log out while `run` and `tend` run."""
+
+    def __init__(self, database: MerchantDatabase, chance: Callable[[], float] = random.random) -> None:
+        """Have no subscribers yet; `chance` is a number from 0 to 1, to spread the ends of streams."""
+        self._database = database
+        self._chance = chance
+        self._groups: dict[Wanted, _Readers] = {}
+        self._subscribers: dict[Subscriber, None] = {}
+        self._names: Counter[str] = Counter()
+        self._recent: list[Entry] = []
+        self._epoch = ""
+        self._clock = (datetime.now(UTC), time.monotonic())
+        self._woken = asyncio.Event()
+        self._reading = asyncio.Lock()
+        self._next_head: asyncio.Future[AlertHead] | None = None
+        self._closing = False
+        # How far the hub is; -1 before anybody has listened.
+        self.revision = -1
+        self.lagging = LagBook()
+
+    # ---- for the gateway
+
+    def wake(self) -> None:
+        """Something was appended."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Tell every stream that the gateway stops, those too that are just being opened."""
+        self._closing = True
+        for subscriber in self._subscribers:
+            subscriber.leave("SHUTDOWN")
+
+    def streams(self) -> int:
+        """How many are open."""
+        return len(self._subscribers)
+
+    async def run(self) -> None:
+        """Fan out until cancelled: when woken, and now and then in case a wake-up was lost."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_ANYWAY_SECONDS):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                found = await self._look()
+            except GatewayError as error:
+                log.warning("alert streams pause: %s", error)
+                found = 1
+            if found:
+                await asyncio.sleep(GATHER_SECONDS)
+
+    async def tend(self) -> None:
+        """Speak to who has heard nothing for long, end what is old or stuck; until cancelled."""
+        while True:
+            now = time.monotonic()
+            for subscriber in list(self._subscribers):
+                self._tend(subscriber, now)
+            await asyncio.sleep(TEND_SECONDS)
+
+    # ---- for streams
+
+    async def open(self, subscriber: Subscriber) -> AlertHead:
+        """Let a reader in, who is to be dropped in the end; returns the log's head now. Raises `TooManyStreams`."""
+        self._require_room(subscriber.name)
+        with fence():
+            async with asyncio.timeout(OPEN_SECONDS_MAX):
+                head = await self._head_now()
+        self._require_room(subscriber.name)
+        self._subscribers[subscriber] = None
+        self._names[subscriber.name] += 1
+        self._groups.setdefault(subscriber.wanted, _Readers(self.revision)).subscribers[subscriber] = None
+        age = AGE_SECONDS_MIN + self._chance() * (AGE_SECONDS_MAX - AGE_SECONDS_MIN)
+        subscriber.ends = time.monotonic() + age
+        if self._closing:
+            subscriber.leave("SHUTDOWN")
+        return head
+
+    def drop(self, subscriber: Subscriber) -> None:
+        """Forget a reader; to be said of everyone who was let in, and harmless when said twice."""
+        if subscriber not in self._subscribers:
+            return
+        del self._subscribers[subscriber]
+        self._names[subscriber.name] -= 1
+        if not self._names[subscriber.name]:
+            del self._names[subscriber.name]
+        group = self._groups[subscriber.wanted]
+        del group.subscribers[subscriber]
+        if not group.subscribers:
+            del self._groups[subscriber.wanted]
+
+    async def next(self, subscriber: Subscriber) -> Sending:
+        """What the reader is sent next, as soon as there is something.
+
+        Raises `SlowConsumer`, or `RevisionCompacted` if what he is reading was removed meanwhile.
+        """
+        while True:
+            ready = subscriber.ready(self.revision)
+            if ready is not None:
+                return ready
+            if subscriber.state is State.SYNCED:
+                await subscriber.wait()
+            elif subscriber.lags(self.revision):
+                await self._pass_over(subscriber)
+            else:
+                await self._read_on(subscriber)
+
+    def now(self) -> datetime:
+        """The ledger's time, as far as we know it."""
+        then, clock = self._clock
+        return then + timedelta(seconds=time.monotonic() - clock)
+
+    # ---- for who keeps the books
+
+    def open_streams(self) -> dict[str, list[Subscriber]]:
+        """The streams by their subscribers' names."""
+        found: dict[str, list[Subscriber]] = {}
+        for subscriber in self._subscribers:
+            found.setdefault(subscriber.name, []).append(subscriber)
+        return found
+
+    async def tell_before_compaction(self, revision: int) -> None:
+        """Let every reader in step know that he has had all up to this revision; nobody is waited for for ever."""
+        waiting = [one for one in self._subscribers if one.told < revision and one.state is State.SYNCED]
+        for subscriber in waiting:
+            subscriber.want_progress()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_SECONDS_MAX):
+                while any(one.told < revision for one in waiting if one in self._subscribers):  # noqa: ASYNC110 - many
+                    await asyncio.sleep(GATHER_SECONDS)
+
+    # ---- reading the log
+
+    async def _head_now(self) -> AlertHead:
+        """The log's head, read after this was called; who asks while a reading runs shares the next one."""
+        if self._next_head is None:
+            self._next_head = asyncio.ensure_future(self._read_head())
+            # Whoever asked may be gone by then.
+            self._next_head.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(self._next_head)
+
+    async def _read_head(self) -> AlertHead:
+        async with self._reading:
+            self._next_head = None
+            async with self._database.transaction() as connection:
+                head = await read_alert_head(connection)
+                self._clock = (await read_time(connection, self._database.now), time.monotonic())
+            self._follow(head)
+            return head
+
+    async def _look(self) -> int:
+        """Fan out what was appended; returns how many events that were."""
+        if self.revision < 0:
+            return 0
+        found = 0
+        while True:
+            async with self._reading:
+                async with self._database.transaction() as connection:
+                    events = await read_events(connection, self.revision, BATCH)
+                    head = None if events else await read_alert_head(connection)
+                    if head is not None:
+                        self._clock = (await read_time(connection, self._database.now), time.monotonic())
+                woken = self._take(events)
+                if head is not None:
+                    self._follow(head)
+            await _wake(woken)
+            found += len(events)
+            if len(events) < BATCH:
+                return found
+
+    def _take(self, events: Sequence[Event]) -> list[Subscriber]:
+        """Put these into the boxes; returns whose streams are to be woken."""
+        if not events:
+            return []
+        if events[0].revision != self.revision + 1:
+            # We have been away for longer than the log is kept: let everybody find out for himself.
+            self._start_over(events[0].revision - 1)
+        heard, now = time.monotonic(), self.now()
+        entries = [Entry(event, heard) for event in events]
+        woken: list[Subscriber] = []
+        for wanted, group in self._groups.items():
+            chosen = [entry for entry in entries if wanted.takes(entry.event, now)]
+            for subscriber in group.subscribers if chosen else ():
+                if subscriber.put(chosen):
+                    woken.append(subscriber)  # noqa: PERF401 - a put is no question
+            if chosen:
+                group.matched = chosen[-1].revision
+        self._recent += entries
+        if len(self._recent) > 2 * RECENT_MAX:
+            del self._recent[:-RECENT_MAX]
+        self.revision = entries[-1].revision
+        self._tell_the_quiet()
+        return woken
+
+    def _tell_the_quiet(self) -> None:
+        for group in self._groups.values():
+            if self.revision - group.matched >= QUIET_REVISIONS_MAX:
+                group.matched = self.revision
+                for subscriber in group.subscribers:
+                    subscriber.want_progress()
+
+    def _follow(self, head: AlertHead) -> None:
+        """Begin at the head, or again if it is the head of another lineage."""
+        if self.revision >= 0 and (head.epoch != self._epoch or head.revision < self.revision):
+            log.warning("the alert log is of another lineage now; its streams end")
+            error = EpochMismatch("the database was restored; start with a snapshot", epoch=head.epoch)
+            for subscriber in list(self._subscribers):
+                self.drop(subscriber)
+                subscriber.end(error)
+            self.revision = -1
+        self._epoch = head.epoch
+        if self.revision < 0:
+            self._start_over(head.revision)
+
+    def _start_over(self, revision: int) -> None:
+        self._recent = []
+        self.revision = revision
+        for subscriber in self._subscribers:
+            if subscriber.state is State.SYNCED:
+                subscriber.fall_behind()
+                subscriber.wake()
+
+    def _recent_after(self, revision: int) -> list[Entry] | None:
+        """What the hub has had after a revision; None if it does not remember that far back."""
+        if revision >= self.revision:
+            return []
+        if not self._recent or self._recent[0].revision > revision + 1:
+            return None
+        return self._recent[revision + 1 - self._recent[0].revision :]
+
+    async def _batch_after(self, revision: int) -> list[Entry]:
+        """The next events after a revision, at least one; raises `RevisionCompacted`."""
+        recent = self._recent_after(revision)
+        if recent:
+            await asyncio.sleep(0)
+            return recent[:BATCH]
+        async with self._database.transaction() as connection:
+            events = await read_events(connection, revision, BATCH)
+            if not events or events[0].revision != revision + 1:
+                raise compacted(await read_alert_head(connection), revision)
+        heard, now = time.monotonic(), self.now()
+        return [Entry(event, heard - (now - event.record_time).total_seconds()) for event in events]
+
+    async def _read_on(self, subscriber: Subscriber) -> None:
+        """Bring a reader in step, or at least a batch further."""
+        recent = self._recent_after(subscriber.covered)
+        if recent is not None and subscriber.meet(recent, self.revision, self.now()):
+            self.lagging.in_step(subscriber)
+            return
+        batch = await self._batch_after(subscriber.covered)
+        now = self.now()
+        subscriber.read([one for one in batch if subscriber.wanted.takes(one.event, now)], batch[-1].revision)
+
+    # ---- who cannot keep up
+
+    async def _pass_over(self, subscriber: Subscriber) -> None:
+        """Let a reader pass over what is old, if he has asked for that; else raise `SlowConsumer`."""
+        error = subscriber.too_slow()
+        if not subscriber.coalesces:
+            self._cut_off(subscriber)
+            raise error
+        remnant, upto, revision = Remnant(), self.revision, subscriber.covered
+        while revision < upto:
+            batch = [one for one in await self._batch_after(revision) if one.revision <= upto]
+            now = self.now()
+            for entry in batch:
+                if subscriber.wanted.takes(entry.event, now):
+                    remnant.add(entry)
+            revision = batch[-1].revision
+        if not subscriber.pass_over(remnant.entries(), upto):
+            self._cut_off(subscriber)
+            raise error
+        self._note(subscriber, COALESCED)
+
+    def _tend(self, subscriber: Subscriber, now: float) -> None:
+        if subscriber.is_stuck(now, WRITE_SECONDS_MAX):
+            error = subscriber.too_slow()
+            self._cut_off(subscriber)
+            subscriber.end(error)
+        elif now >= subscriber.ends:
+            subscriber.leave("MAX_AGE")
+        elif now >= subscriber.due and subscriber.write_began is None:
+            subscriber.want_progress()
+
+    def _cut_off(self, subscriber: Subscriber) -> None:
+        self._note(subscriber, CUT_OFF)
+        self.drop(subscriber)
+
+    def _note(self, subscriber: Subscriber, trouble: str) -> None:
+        self.lagging.note(subscriber, trouble, head=self.revision, streams=self._names[subscriber.name])
+
+    def _require_room(self, name: str) -> None:
+        if name and self._names[name] >= STREAMS_PER_NAME_MAX:
+            raise TooManyStreams(
+                f"{name!r} has {STREAMS_PER_NAME_MAX} streams open, and may have no more",
+                field="subscriber_id",
+                streams_max=STREAMS_PER_NAME_MAX,
+            )
+        if len(self._subscribers) >= STREAMS_MAX:
+            raise TooManyStreams(f"{STREAMS_MAX} streams are open; there may be no more", streams_max=STREAMS_MAX)
+
+
+async def _wake(woken: list[Subscriber]) -> None:
+    for start in range(0, len(woken), WOKEN_PER_TURN):
+        for subscriber in woken[start : start + WOKEN_PER_TURN]:
+            subscriber.wake()
+        await asyncio.sleep(0)
