@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
+from gateway.domain.vigil import Tempo
 from gateway.merchants import MerchantLimits, Merchants, require_name
 from gateway.rpc.auth import DEFAULT_MERCHANT, Callers
 from gateway.rpc.server import Tls
@@ -19,12 +20,14 @@ from gateway.settings import Settings
 from gateway.store import consistency, schema
 from gateway.store.database import Clock, Database
 from gateway.store.embedded import EmbeddedPostgres
+from gateway.store.lineage import renew_epoch
 from gateway.store.schema import Migrated
 from gateway.store.tokens import keep_token
 from gateway.vault import Vault
 
 CHECK_TIMEOUT_SECONDS = 600.0
-# Open calls get so long to end, and streams to take their GoAway.
+# Streams get so long to take their GoAway, and open calls to end.
+STREAMS_SECONDS = 2.0
 GRACE_SECONDS = 5.0
 # A group makes thousands of objects, none of them in cycles: look for those seldom.
 GC_ALLOCATIONS = 50_000
@@ -75,6 +78,7 @@ async def running_gateway(settings: Settings, clock: Clock | None = None) -> Asy
             finally:
                 await server.announce_stop()
                 merchants.close_streams()
+                await merchants.streams_ended(STREAMS_SECONDS)
                 await server.stop(GRACE_SECONDS)
         finally:
             await merchants.stop()
@@ -110,6 +114,22 @@ async def list_merchants(settings: Settings) -> list[str]:
     """The merchants, by name."""
     async with _database_url(settings) as url, _open(url) as database:
         return await _merchant_names(database)
+
+
+async def new_epoch(settings: Settings, name: str | None = None) -> dict[str, str]:
+    """Begin a new lineage of this merchant's data, or of every merchant's; returns its id by merchant.
+
+    To be done after a backup was restored: old resume points are refused from then on. Raises `InvalidArgument`.
+    """
+    async with _database_url(settings) as url, _open(url) as database:
+        names = await _merchant_names(database)
+        if name is not None and name not in names:
+            raise InvalidArgument(f"there is no merchant {name[:50]!r}", field="name")
+        found = {}
+        for merchant in names if name is None else [name]:
+            async with database.of(merchant).transaction() as connection:
+                found[merchant] = await renew_epoch(connection, database.of(merchant))
+        return found
 
 
 async def doctor(settings: Settings) -> list[Diagnosis]:
@@ -148,7 +168,7 @@ def _diagnose_ledger(name: str, verdict: consistency.Verdict) -> Diagnosis:
 
 def _limits(settings: Settings) -> MerchantLimits:
     reservations = Limits(settings.reservation_ttl_default_ms, settings.reservation_ttl_max_ms)
-    return MerchantLimits(reservations, settings.queue_commands_max)
+    return MerchantLimits(reservations, settings.queue_commands_max, Tempo(settings.rehearsal_speed))
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -11,11 +12,13 @@ from gateway.alerts.desk import Desk
 from gateway.alerts.engine import Engine
 from gateway.alerts.hub import AlertHub
 from gateway.alerts.subscribers import Subscribers
+from gateway.alerts.tending import Tending
 from gateway.alerts.tiers import Tiers
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
+from gateway.domain.vigil import Tempo
 from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.live.live import Live
@@ -45,6 +48,7 @@ class MerchantLimits:
 
     reservations: Limits
     queue_commands_max: int
+    tempo: Tempo
 
 
 class Merchant:
@@ -64,10 +68,11 @@ class Merchant:
         self.hub = LevelHub(database)
         self.alert_hub = AlertHub(database)
         self.subscribers = Subscribers(database, self.alert_hub)
-        self.tiers = Tiers(database)
+        self._tending = Tending(database, self.alert_hub)
+        self.tiers = Tiers(database, limits.tempo)
         self.live = Live(database)
         self.desk = Desk(database)
-        self.engine = Engine(database, str(uuid4()))
+        self.engine = Engine(database, str(uuid4()), limits.tempo)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
         self._writing: asyncio.Task[None] | None = None
@@ -84,7 +89,8 @@ class Merchant:
         self._loops = [
             _keep_running(self.hub.run, f"streams of {self.name}"),
             _keep_running(self.alert_hub.run, f"alert streams of {self.name}"),
-            _keep_running(self.alert_hub.tend, f"tending of alert streams of {self.name}"),
+            _keep_running(self.alert_hub.tend, f"watch over alert streams of {self.name}"),
+            _keep_running(self._tending.run, f"tending of alerts of {self.name}"),
             _keep_running(self.selling.allocator.run, f"allocator of {self.name}"),
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
@@ -146,6 +152,13 @@ class Merchants:
             merchant.hub.close()
             merchant.alert_hub.close()
             merchant.selling.close()
+
+    async def streams_ended(self, timeout_seconds: float) -> None:
+        """Wait until the streams of alerts have taken their goodbye, but no longer than that."""
+        hubs = [merchant.alert_hub for merchant in self._merchants.values()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                await asyncio.gather(*(hub.emptied() for hub in hubs))
 
     async def stop(self) -> None:
         """Answer what was taken in, and stop everything."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 import pytest
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
@@ -24,6 +24,7 @@ class Refusal:
     facts: Mapping[str, str]
     fields: tuple[str, ...]
     retry_ms: int | None
+    quotas: tuple[str, ...] = ()
 
     @property
     def field(self) -> str:
@@ -48,10 +49,10 @@ def refusal_of_error(error: grpc.aio.AioRpcError) -> Refusal:
 
 def refusal_of(status: Status) -> Refusal:
     """The refusal in a status, from a call or from an item of a batch."""
-    info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    info, bad, retry, quota = ErrorInfo(), BadRequest(), RetryInfo(), QuotaFailure()
     has_retry = False
     for detail in status.details:
-        known = detail.Unpack(info) or detail.Unpack(bad)
+        known = detail.Unpack(info) or detail.Unpack(bad) or detail.Unpack(quota)
         has_retry = detail.Unpack(retry) or has_retry
         assert known or has_retry, f"a detail of an unknown kind: {detail.type_url}"
     return Refusal(
@@ -62,4 +63,5 @@ def refusal_of(status: Status) -> Refusal:
         dict(info.metadata),
         tuple(violation.field for violation in bad.field_violations),
         retry.retry_delay.ToMilliseconds() if has_retry else None,
+        tuple(violation.subject for violation in quota.violations),
     )

@@ -71,6 +71,8 @@ class AlertHub:
         self._reading = asyncio.Lock()
         self._next_head: asyncio.Future[AlertHead] | None = None
         self._closing = False
+        self._empty = asyncio.Event()
+        self._empty.set()
         # How far the hub is; -1 before anybody has listened.
         self.revision = -1
         self.lagging = LagBook()
@@ -86,6 +88,10 @@ class AlertHub:
         self._closing = True
         for subscriber in self._subscribers:
             subscriber.leave("SHUTDOWN")
+
+    async def emptied(self) -> None:
+        """Until no stream is left."""
+        await self._empty.wait()
 
     def streams(self) -> int:
         """How many are open."""
@@ -124,6 +130,7 @@ class AlertHub:
                 head = await self._head_now()
         self._require_room(subscriber.name)
         self._subscribers[subscriber] = None
+        self._empty.clear()
         self._names[subscriber.name] += 1
         self._groups.setdefault(subscriber.wanted, _Readers(self.revision)).subscribers[subscriber] = None
         age = AGE_SECONDS_MIN + self._chance() * (AGE_SECONDS_MAX - AGE_SECONDS_MIN)
@@ -137,6 +144,8 @@ class AlertHub:
         if subscriber not in self._subscribers:
             return
         del self._subscribers[subscriber]
+        if not self._subscribers:
+            self._empty.set()
         self._names[subscriber.name] -= 1
         if not self._names[subscriber.name]:
             del self._names[subscriber.name]

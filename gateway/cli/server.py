@@ -81,6 +81,30 @@ def migrate(data_dir: DataDirectory = None, as_json: JsonOption = False) -> None
     print_table(columns, rows, "No merchants.")
 
 
+@app.command("new-epoch")
+def new_epoch(
+    merchant: Annotated[
+        str | None,
+        typer.Option("--merchant", metavar="NAME", help="Of this one only; else of all.", show_default=False),
+    ] = None,
+    data_dir: DataDirectory = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a new lineage of the data, after a backup was restored and before gateways start on it.
+
+    What was numbered after the backup is lost, and its numbers will be given to other things. So a reader who resumes
+    a stream after such a number would miss something and never know. With a new lineage he is refused
+    (EPOCH_MISMATCH), and begins with a snapshot.
+    """
+    from gateway import app as gateway_app
+
+    epochs = _run(gateway_app.new_epoch(settings_for(None, data_dir), merchant))
+    if as_json:
+        print_document({"epochs": epochs})
+        return
+    print_table((Column("merchant"), Column("epoch")), list(epochs.items()), "No merchants.")
+
+
 @app.command()
 def doctor(data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
     """Check that every merchant's ledger adds up. Exit code 1 if one does not."""

@@ -77,6 +77,9 @@ RETRY_AFTER_MS: dict[type[GatewayError], int] = {
     errors.DrillRunning: 10_000,
 }
 
+# What is exhausted, of what is refused because there are too many of it.
+QUOTA_OF: dict[type[GatewayError], str] = {errors.TooManyStreams: "streams"}
+
 
 class Refusal(NamedTuple):
     """An error as it goes over the wire, ready to be sent; shared between equal errors, so never to be changed."""
@@ -89,8 +92,8 @@ class Refusal(NamedTuple):
 def refusal_of(error: GatewayError) -> Refusal:
     """The error as it goes over the wire."""
     code, reason = STATUS_OF[type(error)]
-    wait_ms = RETRY_AFTER_MS.get(type(error))
-    return _refusal(code, reason, error.message, error.field, tuple(error.facts.items()), wait_ms)
+    wait_ms, quota = RETRY_AFTER_MS.get(type(error)), QUOTA_OF.get(type(error), "")
+    return _refusal(code, reason, error.message, error.field, tuple(error.facts.items()), wait_ms, quota)
 
 
 # A sold-out SKU is refused a thousand times with the same words.
@@ -102,6 +105,7 @@ def _refusal(
     field: str,
     facts: tuple[tuple[str, int | str], ...],
     wait_ms: int | None,
+    quota: str = "",
 ) -> Refusal:
     status = Status(code=code.value[0], message=message)
     metadata = {name: str(fact) for name, fact in facts}
@@ -109,6 +113,9 @@ def _refusal(
     if field:
         violation = details.BadRequest.FieldViolation(field=field, description=message, reason=reason)
         status.details.add().Pack(details.BadRequest(field_violations=[violation]))
+    if quota:
+        exceeded = details.QuotaFailure.Violation(subject=quota, description=message)
+        status.details.add().Pack(details.QuotaFailure(violations=[exceeded]))
     if wait_ms is not None:
         delay = Duration()
         delay.FromMilliseconds(wait_ms)
