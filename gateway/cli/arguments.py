@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.v1 import catalog_service_pb2, channel_pb2, stock_pb2, stock_service_pb2
+from gateway.v1 import alert_pb2, catalog_service_pb2, channel_pb2, stock_pb2, stock_service_pb2
 
 INT64_DIGITS = len(str(2**63))
 SPEED_MAX = 1_000_000  # a month in three seconds; beyond that only `max` makes sense
@@ -102,6 +102,42 @@ def policy_kind(text: str) -> channel_pb2.PolicyKind.ValueType:
     """`by-demand`, `weighted` ...: a kind of policy by its bare name."""
     known = {_bare(name, "POLICY_KIND_"): number for name, number in channel_pb2.PolicyKind.items() if number}
     return known[_one_of(text, known)]
+
+
+def tier(text: str) -> alert_pb2.Tier.ValueType:
+    """`normal`, `trend`, `threshold`, `urgent` or `sold-out`."""
+    known = {_bare(name, "TIER_"): number for name, number in alert_pb2.Tier.items() if number}
+    return known[_one_of(text, known)]
+
+
+def alert_kind(text: str) -> alert_pb2.AlertEventKind.ValueType:
+    """`tier-change`, `acknowledged` ...: a kind of event by its bare name."""
+    known = {_bare(name, "ALERT_EVENT_KIND_"): number for name, number in alert_pb2.AlertEventKind.items() if number}
+    return known[_one_of(text, known)]
+
+
+def ack_action(text: str) -> alert_pb2.AckAction.ValueType:
+    """`replenish`, `transfer`, `cap-sales`, `delist`, `watch` or `false-alarm`."""
+    known = {_bare(name, "ACK_ACTION_"): number for name, number in alert_pb2.AckAction.items() if number}
+    return known[_one_of(text, known)]
+
+
+def proposal_state(text: str) -> alert_pb2.ProposalState.ValueType:
+    """`open`, `approved` ...: where a proposal stands."""
+    known = {_bare(name, "PROPOSAL_STATE_"): number for name, number in alert_pb2.ProposalState.items() if number}
+    return known[_one_of(text, known)]
+
+
+def later(text: str) -> Timestamp:
+    """A time to come: ISO 8601 (this machine's zone if it names none), or in how long, as in `15m` or `2h`."""
+    if not _DURATION.fullmatch(text.strip()) or text.strip().isdigit():
+        return timestamp(text)
+    written = Timestamp()
+    try:
+        written.FromDatetime(datetime.now(UTC) + duration(text))
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(f"{text!r} is too long") from error
+    return written
 
 
 def catalog_table(text: str) -> catalog_service_pb2.CatalogTable.ValueType:

@@ -17,8 +17,10 @@ import typer
 from gateway.cli.errors import EXIT_USAGE, Failure, failure
 from gateway.cli.refusals import problem_of_call
 from gateway.v1 import (
+    alert_service_pb2_grpc,
     catalog_service_pb2_grpc,
     channel_service_pb2_grpc,
+    live_service_pb2_grpc,
     operations_service_pb2_grpc,
     stock_service_pb2_grpc,
 )
@@ -75,10 +77,15 @@ class ClientSettings:
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         """TLS with the given authority, or None for plain text. Raises Failure if the file cannot be read."""
+        certificate = self.certificate()
+        return None if certificate is None else grpc.ssl_channel_credentials(certificate)
+
+    def certificate(self) -> bytes | None:
+        """The given authority's, in PEM; None for plain text. Raises Failure if the file cannot be read."""
         if self.tls_ca_file is None:
             return None
         try:
-            return grpc.ssl_channel_credentials(self.tls_ca_file.read_bytes())
+            return self.tls_ca_file.read_bytes()
         except OSError as error:
             raise failure(
                 "TLS_CA_FILE",
@@ -105,6 +112,8 @@ class Caller:
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
         self.selling = channel_service_pb2_grpc.ChannelServiceStub(channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
+        self.alerts = alert_service_pb2_grpc.AlertServiceStub(channel)
+        self.live = live_service_pb2_grpc.LiveServiceStub(channel)
 
     def ask(
         self,
