@@ -18,6 +18,7 @@ DAY_MS = 24 * 3600 * 1000
 # Far beyond any order's patience, and near enough for every calendar.
 TTL_MS_MAX = 3650 * DAY_MS
 CREDENTIALS_KEY_BYTES = 32
+SPEED_MAX = 1_000
 
 
 class SettingsError(Exception):
@@ -36,6 +37,7 @@ class Settings:
     reservation_ttl_default_ms: int = 15 * 60 * 1000
     reservation_ttl_max_ms: int = 7 * DAY_MS
     queue_commands_max: int = 20_000
+    rehearsal_speed: float = 1.0
     credentials_key: str | None = field(default=None, repr=False)
 
     @property
@@ -64,6 +66,7 @@ class Settings:
                 "STOCKGATE_RESERVATION_TTL_MAX_MS", _milliseconds, cls.reservation_ttl_max_ms
             ),
             queue_commands_max=reader.read("STOCKGATE_QUEUE_COMMANDS_MAX", _positive, cls.queue_commands_max),
+            rehearsal_speed=reader.read("STOCKGATE_REHEARSAL_SPEED", _speed, cls.rehearsal_speed),
             credentials_key=reader.read("STOCKGATE_CREDENTIALS_KEY", _keys, None),
         )
         reader.finish(settings)
@@ -130,6 +133,13 @@ def _milliseconds(raw: str) -> int:
     if _positive(raw) > TTL_MS_MAX:
         raise ValueError(f"{raw!r} is more than ten years, {TTL_MS_MAX} ms")
     return int(raw)
+
+
+def _speed(raw: str) -> float:
+    speed = float(raw)
+    if not 1 <= speed <= SPEED_MAX:
+        raise ValueError(f"{raw!r} should be 1 to {SPEED_MAX}: seconds of sales in one second of the clock")
+    return speed
 
 
 def _positive(raw: str) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from gateway.alerts.surroundings import Surroundings, moment
+from gateway.alerts.surroundings import Surroundings
 from gateway.domain.alerts import EventKind, IncomingUnits, News
 from gateway.domain.attention import ack_end, escalation_due, rungs_told, silence_end
 from gateway.domain.tiers import Tier
@@ -90,7 +90,7 @@ def _escalations(watched: Mapping[Key, Watched], surroundings: Surroundings, now
             continue
         due = escalation_due(
             tier=one.standing.tier,
-            since=moment(one.standing.since),
+            since=surroundings.tempo.time(one.standing.since),
             told=one.told,
             is_acknowledged=key in held,
             now=now,

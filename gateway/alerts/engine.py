@@ -22,10 +22,10 @@ from msgspec.structs import replace
 
 from gateway.alerts.duties import Duty, arrivals, duties
 from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
-from gateway.alerts.surroundings import Surroundings, moment, read_surroundings
+from gateway.alerts.surroundings import Surroundings, read_surroundings
 from gateway.domain.alerts import EventKind, News, TierTold
 from gateway.domain.errors import GatewayError
-from gateway.domain.vigil import Key
+from gateway.domain.vigil import Key, Tempo
 from gateway.store import standings as store
 from gateway.store.alert_log import begin_append, read_alert_head
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
@@ -34,13 +34,13 @@ from gateway.store.standings import Place
 log = logging.getLogger(__name__)
 
 # A group is seen so long after its time at the latest.
-TICK_DELAY_SECONDS = 0.5
+TICK_DELAY = timedelta(seconds=0.5)
 LEASE_SECONDS = 6.0
 RENEW_SECONDS = 2.0
 # Changes gather for so long before they are read. Half of what a subscriber waits is this.
 GATHER_SECONDS = 0.1
 CHECKPOINT_SECONDS = 5.0
-WATCHDOG_SECONDS = 30.0
+WATCHDOG = timedelta(seconds=30)
 MOVEMENTS_MAX = 1_000
 ROWS_AT_ONCE = 1_000
 # An engine that has never been begins so long before now.
@@ -56,10 +56,16 @@ class LeaseLostError(Exception):
 class Engine:
     """The engine of one merchant, while `run` runs and the lease is ours. `name` tells this gateway from all others."""
 
-    def __init__(self, database: MerchantDatabase, name: str) -> None:
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        name: str,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+    ) -> None:
         """Know nothing yet."""
         self._database = database
         self._name = name
+        self._tempo = tempo
         self._woken = asyncio.Event()
         self._forget()
 
@@ -72,7 +78,7 @@ class Engine:
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_DELAY_SECONDS):
+                    async with asyncio.timeout(TICK_DELAY.total_seconds()):
                         await self._woken.wait()
                 self._woken.clear()
                 try:
@@ -101,12 +107,13 @@ class Engine:
         async with self._database.transaction() as connection:
             await take_snapshot(connection)
             now = await read_time(connection, self._database.now)
-            batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX)
+            batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
             surroundings = await self._meet(connection, lookout, {movement.sku for movement in batch}, now)
         is_whole = len(batch) < MOVEMENTS_MAX
-        told = await lookout.take(batch, surroundings, now.timestamp())
+        seconds = self._tempo.seconds(now)
+        told = await lookout.take(batch, surroundings, seconds)
         if is_whole:
-            told += await lookout.tick(now.timestamp() - TICK_DELAY_SECONDS, surroundings, now.timestamp())
+            told += await lookout.tick(self._tick_until(now), surroundings, seconds)
         await self._tell(lookout, surroundings, told, now, is_whole=is_whole)
         return is_whole
 
@@ -119,7 +126,7 @@ class Engine:
         self._settings_version = -1
         self._renewal = self._checkpoint = 0.0
         self._looked_for_duties = 0.0
-        self._watchdog = 0.0
+        self._watchdog: datetime | None = None
 
     async def _lease(self) -> Lookout | None:
         """What we watch; None if another gateway is the engine."""
@@ -141,9 +148,9 @@ class Engine:
         if revision < 0 or ticked is None:
             ticked = now - HISTORY
             revision = await store.first_movement_since(connection, ticked)
-        lookout = Lookout(revision, ticked.timestamp())
+        lookout = Lookout(revision, self._tempo.seconds(ticked), self._tempo)
         lookout.keep(await store.read_awake(connection))
-        self._watchdog = place.watchdog_time.timestamp() if place.watchdog_time else 0.0
+        self._watchdog = place.watchdog_time
         return lookout
 
     async def _leave(self) -> None:
@@ -161,21 +168,24 @@ class Engine:
         known, entries = self._surroundings, lookout.entries
         strangers = {sku for sku in skus if Key(sku) not in entries}
         is_new = known is None or head.settings_version != self._settings_version
-        is_tick = now.timestamp() - TICK_DELAY_SECONDS >= lookout.ticked + TICK_SECONDS
+        is_tick = self._tick_until(now) >= lookout.ticked + TICK_SECONDS
         if known is not None and not (is_new or is_tick or strangers):
             return known
         if strangers:
             lookout.keep(await store.read_stands(connection, strangers))
         everybody = {*skus, *(key.sku for key in entries)}
-        self._surroundings = known = await read_surroundings(connection, everybody, now, known)
+        self._surroundings = known = await read_surroundings(connection, everybody, now, known, self._tempo)
         if is_new:
             self._looked_for_duties = 0.0
         self._settings_version = head.settings_version
         new = [key for sku in everybody if known.knows(sku) for key in known.keys_of(sku) if key not in entries]
         balances = await store.read_balances(connection, {key.sku for key in new}, lookout.revision) if new else {}
         for key in new:
-            lookout.begin(key, {} if key.session_id else balances.get(key.sku, {}), known, now.timestamp())
+            lookout.begin(key, {} if key.session_id else balances.get(key.sku, {}), known, self._tempo.seconds(now))
         return known
+
+    def _tick_until(self, now: datetime) -> float:
+        return self._tempo.seconds(now - TICK_DELAY)
 
     # ---- telling
 
@@ -184,8 +194,8 @@ class Engine:
     ) -> None:
         due = self._duties(lookout, surroundings, now) if is_whole else []
         others = [duty.news for duty in due]
-        if is_whole and now.timestamp() - self._watchdog >= WATCHDOG_SECONDS:
-            self._watchdog = now.timestamp()
+        if is_whole and (self._watchdog is None or now - self._watchdog >= WATCHDOG):
+            self._watchdog = now
             others.append(News(kind=EventKind.WATCHDOG, observe_time=now))
         is_checkpoint = is_whole and time.monotonic() >= self._checkpoint
         if not told and not others and not is_checkpoint:
@@ -216,7 +226,7 @@ class Engine:
         """Write all of it in one transaction, if we are the engine still."""
         awake = {key for key in keys if lookout.is_awake(key, surroundings)}
         gone = [key for key in keys if not surroundings.is_current(key)]
-        place = Place(lookout.revision, moment(lookout.ticked), moment(self._watchdog))
+        place = Place(lookout.revision, self._tempo.time(lookout.ticked), self._watchdog)
         async with self._database.transaction() as connection:
             appending = await begin_append(connection, self._database)
             for number, one in enumerate(news, start=appending.next_revision):
@@ -258,7 +268,8 @@ class Engine:
 
 def _news(lookout: Lookout, surroundings: Surroundings, told: Told) -> News:
     key, change = told
-    at = moment(change.time)
+    tempo = surroundings.tempo
+    at = tempo.time(change.time)
     return News(
         kind=EventKind.TIER_CHANGE,
         sku=key.sku,
@@ -272,7 +283,7 @@ def _news(lookout: Lookout, surroundings: Surroundings, told: Told) -> News:
         body=TierTold(
             change.before,
             change.after,
-            change.evidence,
+            replace(change.evidence, onset_time=tempo.time(change.evidence.onset_time).timestamp()),
             change.stock_out,
             change.is_stale,
             change.is_flapping,

@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from gateway.alerts.surroundings import Surroundings, moment
+from gateway.alerts.surroundings import Surroundings
 from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import TierChange
-from gateway.domain.vigil import Key, Moved, Watched, begin_watch, is_awake, looked, moved
+from gateway.domain.vigil import Key, Moved, Tempo, Watched, begin_watch, is_awake, looked, moved
 from gateway.store.standings import Stand
 
 TICK_SECONDS = 5.0
@@ -42,9 +42,16 @@ class Entry:
 class Lookout:
     """The keys that are awake. `revision` and `ticked` say how far the journal and the clock have been taken in."""
 
-    def __init__(self, revision: int, ticked: float) -> None:
+    def __init__(
+        self,
+        revision: int,
+        ticked: float,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+    ) -> None:
         """Begin after a movement and a tick, with no keys."""
         self.entries: dict[Key, Entry] = {}
+        self._tempo = tempo
+        self._looked_at_seconds = LOOKED_AT_SECONDS_MAX * tempo.speed
         self.revision = revision
         self.ticked = ticked // TICK_SECONDS * TICK_SECONDS
         self.arrived: list[Moved] = []
@@ -54,7 +61,7 @@ class Lookout:
         for s in stands:
             if s.key not in self.entries:
                 self.entries[s.key] = Entry(
-                    s.watched, s.journal_revision, s.seen_time.timestamp(), s.state_version, s.event_revision
+                    s.watched, s.journal_revision, self._tempo.seconds(s.seen_time), s.state_version, s.event_revision
                 )
 
     def begin(self, key: Key, balances: dict[str, int], surroundings: Surroundings, first_time: float) -> None:
@@ -72,7 +79,7 @@ class Lookout:
                 self.revision = movement.revision
                 if surroundings.knows(movement.sku):
                     self._take(movement, surroundings, touched)
-            if at >= now - LOOKED_AT_SECONDS_MAX:
+            if at >= now - self._looked_at_seconds:
                 told += self._look_at(touched.items(), at, surroundings)
         return told
 
@@ -81,7 +88,7 @@ class Lookout:
         told: list[Told] = []
         while self.ticked + TICK_SECONDS <= until:
             self.ticked += TICK_SECONDS
-            if self.ticked < now - LOOKED_AT_SECONDS_MAX:
+            if self.ticked < now - self._looked_at_seconds:
                 continue
             everybody = [(key, entry) for key, entry in self.entries.items() if entry.seen < self.ticked]
             for start in range(0, len(everybody), KEYS_AT_ONCE):
@@ -98,7 +105,7 @@ class Lookout:
     def stand(self, key: Key) -> Stand:
         """The key's next row."""
         entry = self.entries[key]
-        seen = moment(max(entry.seen, self.ticked))
+        seen = self._tempo.time(max(entry.seen, self.ticked))
         return Stand(key, entry.watched, entry.state_version + 1, entry.event_revision, entry.journal_revision, seen)
 
     def saved(self, keys: Iterable[Key]) -> None:

@@ -1,7 +1,7 @@
 """What bears on keys beside the journal: lead times, policies, incoming units, sessions, how old our knowledge is."""
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +12,7 @@ from gateway.domain.chances import LeadTime
 from gateway.domain.curves import DAY_SECONDS, FLAT, HourCurve
 from gateway.domain.profiles import Profile
 from gateway.domain.tiers import Incoming, Tier, TierRule
-from gateway.domain.vigil import UNKNOWN, Circumstances, Key, Moved
+from gateway.domain.vigil import UNKNOWN, Circumstances, Key, Moved, Tempo
 from gateway.store.database import ReadConnection
 from gateway.store.desk import DeskState, read_desk
 from gateway.store.live import open_sessions
@@ -43,10 +43,12 @@ class Surroundings:
         lives: Iterable[ChannelLife],
         now: datetime,
         before: "Surroundings | None" = None,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
     ) -> None:
-        """Made by `read_surroundings`; what history teaches is large, and taken over from `before` if it still holds."""
+        """Made by `read_surroundings`; what history teaches is large, and taken from `before` if it still holds."""
         self.desk = desk
         self.now = now
+        self.tempo = tempo
         self._silent = frozenset(
             life.channel
             for life in lives
@@ -65,7 +67,7 @@ class Surroundings:
                 self._sessions.setdefault(sold.sku, []).append(session)
         self._incoming: dict[str, list[Incoming]] = {}
         for each in desk.incoming:
-            self._incoming.setdefault(each.sku, []).append(Incoming(each.quantity, each.arrive_time.timestamp()))
+            self._incoming.setdefault(each.sku, []).append(Incoming(each.quantity, tempo.seconds(each.arrive_time)))
         self._known = {sku: self._know(found) for sku, found in facts.items()}
         self._circumstances: dict[Key, Circumstances] = {}
 
@@ -151,7 +153,7 @@ class Surroundings:
         known = self._known[key.sku]
         policy, session = known.policy, self._session(key) if key.session_id else None
         sessions = known.sessions if session is None else (session,)
-        ends = [each.planned_end_time.timestamp() for each in sessions]
+        ends = [self.tempo.seconds(each.planned_end_time) for each in sessions]
         is_known = self.profile is not None and key.sku in self.profile.skus
         assert policy.service_level is not None
         assert policy.false_raise_seconds is not None
@@ -173,7 +175,11 @@ class Surroundings:
 
 
 async def read_surroundings(
-    connection: ReadConnection, codes: Collection[str], now: datetime, before: Surroundings | None = None
+    connection: ReadConnection,
+    codes: Collection[str],
+    now: datetime,
+    before: Surroundings | None = None,
+    tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
 ) -> Surroundings:
     """All that bears on these SKUs' keys; `before` is what was read before, of any SKUs."""
     known_profile_time = before.desk.profile_time if before is not None else None
@@ -184,12 +190,8 @@ async def read_surroundings(
         await read_channel_lives(connection),
         now,
         before,
+        tempo,
     )
-
-
-def moment(seconds: float) -> datetime:
-    """The time of so many seconds after the Unix epoch."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _exclusive(session: Session, sku: str) -> int:

@@ -12,7 +12,7 @@ from gateway.domain.chances import LeadTime
 from gateway.domain.demand import StockOutTimes
 from gateway.domain.errors import SessionUnknown, SkuUnknown
 from gateway.domain.tiers import Evidence, Tier
-from gateway.domain.vigil import Circumstances, Key, Watched, begin_watch, evidence, stock_out
+from gateway.domain.vigil import Circumstances, Key, Tempo, Watched, begin_watch, evidence, stock_out
 from gateway.store import standings as store
 from gateway.store.alert_log import read_alert_head, read_event
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
@@ -34,6 +34,8 @@ class KeyState(Struct, frozen=True):
     stock_out: StockOutTimes
     revision: int
     observe_time: datetime
+    since_time: datetime
+    session_end_time: datetime | None
     acknowledgement: Acknowledgement | None
     silenced_by: tuple[int, ...]
     channels: tuple[str, ...]
@@ -58,9 +60,14 @@ class Why(Struct, frozen=True):
 class Tiers:
     """Reads where one merchant's keys stand."""
 
-    def __init__(self, database: MerchantDatabase) -> None:
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+    ) -> None:
         """Read through the database; any gateway can."""
         self._database = database
+        self._tempo = tempo
         self._before: Surroundings | None = None
 
     async def get(self, sku: str, session_id: int = 0) -> KeyState:
@@ -125,7 +132,7 @@ class Tiers:
             return await _states(connection, current, surroundings, now), head.revision
 
     async def _surroundings(self, connection: ReadConnection, skus: Collection[str], now: datetime) -> Surroundings:
-        self._before = await read_surroundings(connection, skus, now, self._before)
+        self._before = await read_surroundings(connection, skus, now, self._before, self._tempo)
         return self._before
 
 
@@ -138,7 +145,7 @@ async def _sold_in(connection: ReadConnection, session_id: int) -> list[str]:
 
 def _new(key: Key, surroundings: Surroundings, now: datetime) -> Stand:
     """The row of a key nobody has watched yet."""
-    watched = begin_watch({}, surroundings.circumstances(key), now.timestamp())
+    watched = begin_watch({}, surroundings.circumstances(key), surroundings.tempo.seconds(now))
     return Stand(key, watched, 0, 0, 0, now)
 
 
@@ -152,21 +159,27 @@ async def _states(
         (ack.sku, ack.session_id): ack.acknowledgement for ack in surroundings.desk.acknowledgements if not ack.drill_id
     }
     found = []
+    tempo = surroundings.tempo
+    seconds = tempo.seconds(now)
     for stand in stands:
         key, watched = stand.key, stand.watched
         if not key.session_id:
             watched = replace(watched, balances=balances.get(key.sku, {}))
         circumstances = surroundings.circumstances(key)
+        seen = evidence(watched, seconds, circumstances)
+        ends = circumstances.session_end
         found.append(
             KeyState(
                 key,
                 surroundings.title_of(key.sku),
                 watched,
                 circumstances,
-                evidence(watched, now.timestamp(), circumstances),
-                stock_out(watched, now.timestamp(), circumstances),
+                replace(seen, onset_time=tempo.time(seen.onset_time).timestamp()),
+                stock_out(watched, seconds, circumstances),
                 stand.event_revision,
                 now,
+                tempo.time(watched.standing.since),
+                None if ends is None else tempo.time(ends),
                 held.get((key.sku, key.session_id)),
                 surroundings.silences_of(key.sku, watched.standing.tier, now),
                 surroundings.channels_of(key.sku),

@@ -65,8 +65,7 @@ class Book:
         self.shortfalls: list[Shortfall] = []
         self.pushes: list[PushRecord] = []
         self.drifts: list[Drift] = []
-        # The channel whose order is being taken in: what moves meanwhile moves for it.
-        self.selling_channel: str | None = None
+        self.selling_channel: str | None = None  # whose order is being taken in: what moves meanwhile moves for it
         self._recent_orders = recent_orders or {}
         self._reservation_number = self._first_reservation_number = counters.reservation
         self._shortfall_number = counters.shortfall

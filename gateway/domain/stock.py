@@ -92,7 +92,7 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Movement(Struct, frozen=True, gc=False):
-    """One immutable row of the journal; quantities in units. `channel`: whose order moved them, if it was an order's."""
+    """One immutable row of the journal; quantities in units. `channel`: whose order moved them, if an order did."""
 
     revision: int
     record_time: datetime

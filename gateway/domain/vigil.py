@@ -10,6 +10,7 @@ are one order, though each location that serves it has its own movement. A sessi
 less what its channels have taken, net.
 """
 
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -53,6 +54,20 @@ AWAKE_SECONDS = 7_200.0
 OVERTIME_SECONDS = 900.0
 
 _PROMISES = {MovementKind.RESERVE, MovementKind.RELEASE, MovementKind.EXPIRE, MovementKind.RESIZE}
+
+
+class Tempo(Struct, frozen=True):
+    """How many seconds pass here while one passes on the ledger's clock: 1, but where a case is played faster."""
+
+    speed: float = 1.0
+
+    def seconds(self, time: datetime) -> float:
+        """The time, in seconds of ours since the Unix epoch."""
+        return time.timestamp() * self.speed
+
+    def time(self, seconds: float) -> datetime:
+        """The time on the ledger's clock."""
+        return datetime.fromtimestamp(seconds / self.speed, UTC)
 
 
 class Key(NamedTuple):

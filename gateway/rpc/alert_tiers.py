@@ -36,8 +36,8 @@ async def get_tier(call: Call, request: pb.GetTierRequest) -> pb.GetTierResponse
         alert_rendering.fill_event(response.last_change, found.last_change)
     alert_rendering.fill(response.policy, found.policy)
     response.policy.sku = state.key.sku
-    if state.circumstances.session_end is not None:
-        response.session_end_time.FromMicroseconds(round(state.circumstances.session_end * 1e6))
+    if state.session_end_time is not None:
+        response.session_end_time.CopyFrom(timestamp(state.session_end_time))
     for each in found.incoming:
         alert_rendering.fill(response.incoming.add(), each)
     response.why, response.why_en = why(
@@ -73,7 +73,7 @@ def fill_tier_state(m: pb.TierState, state: KeyState) -> None:
     standing = state.watched.standing
     m.sku, m.session_id = state.key.sku, state.key.session_id
     m.tier = alert_pb2.Tier.ValueType(standing.tier)
-    m.since_time.FromMicroseconds(round(standing.since * 1e6))
+    m.since_time.CopyFrom(timestamp(state.since_time))
     m.is_stale, m.is_flapping, m.episode = standing.is_stale, standing.is_flapping, standing.episode
     m.revision = state.revision
     alert_rendering.fill(m.evidence, state.evidence)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
-from gateway.domain.vigil import Key, Moved, Watched
+from gateway.domain.vigil import Key, Moved, Tempo, Watched
 from gateway.store.alert_tables import alert_head, standings
 from gateway.store.database import ReadConnection
 from gateway.store.tables import CODE, channels, head, levels, listings, movements, skus
@@ -112,14 +112,14 @@ async def leave_engine_lease(connection: AsyncConnection, engine: str) -> None:
 # ---- the journal
 
 
-async def read_moved(connection: ReadConnection, after: int, count_max: int) -> list[Moved]:
+async def read_moved(connection: ReadConnection, after: int, count_max: int, tempo: Tempo) -> list[Moved]:
     """Movements after a revision, in order; what was recorded in one moment is whole.
 
     Up to `count_max` of them, and more if one moment has more.
     """
     while True:
         query = select(*_MOVED).where(_m.revision > after).order_by(_m.revision).limit(count_max + 1)
-        rows = [_moved(row) for row in await connection.execute(query)]
+        rows = [_moved(row, tempo) for row in await connection.execute(query)]
         if len(rows) <= count_max:
             return rows
         last = rows[-1].time
@@ -280,9 +280,9 @@ def _stand(row: Any) -> Stand:
     )
 
 
-def _moved(row: Any) -> Moved:
+def _moved(row: Any, tempo: Tempo) -> Moved:
     revision, record_time, kind, *rest = row
-    return Moved(revision, record_time.timestamp(), MovementKind(kind), *rest)
+    return Moved(revision, tempo.seconds(record_time), MovementKind(kind), *rest)
 
 
 def _codes(codes: Iterable[str]) -> Any:

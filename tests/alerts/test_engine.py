@@ -111,8 +111,8 @@ async def test_where_a_sku_stands_is_read_with_its_numbers_and_why(tea: Client, 
     await sell(tea, 100)
     await reached(merchant, Tier.SOLD_OUT)
     found = await tea.ask(tea.alerts.GetTier, pb.GetTierRequest, sku=SKU)
-    assert found.state.tier == Tier.SOLD_OUT
-    assert found.last_change.tier_change.to == Tier.SOLD_OUT
+    assert found.state.tier == int(Tier.SOLD_OUT)
+    assert found.last_change.tier_change.to == int(Tier.SOLD_OUT)
     assert found.state.evidence.available == 0
     assert "售罄" in found.why
     assert "nothing is left" in found.why_en
@@ -172,7 +172,7 @@ async def test_an_urgent_warning_nobody_answers_is_told_to_more_people(
 
 async def test_a_watchdog_is_told_every_half_minute(merchant: MerchantDatabase, client: Client, clock: Clock) -> None:
     """Proof that engine and log live, though nothing is sold."""
-    assert client.alerts
+    await client.add_sku(SKU)
     await told(merchant, EventKind.WATCHDOG)
     clock.offset += timedelta(seconds=31)
     await told(merchant, EventKind.WATCHDOG, count=2)

@@ -3,18 +3,19 @@
 import asyncio
 import itertools
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.alerts.lookout import Lookout, Told
-from gateway.alerts.surroundings import Surroundings, moment
+from gateway.alerts.surroundings import Surroundings
 from gateway.domain.alerts import AlertPolicy, Session, SessionSku
 from gateway.domain.chances import LeadTime
 from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
-from gateway.domain.vigil import Circumstances, Key, Moved, Watched, begin_watch, looked, moved
+from gateway.domain.vigil import Circumstances, Key, Moved, Tempo, Watched, begin_watch, looked, moved
 from gateway.store.desk import DeskState
 from gateway.store.standings import SkuFacts
 
@@ -28,14 +29,15 @@ _numbers = itertools.count(1)
 def around(*sessions: Session, fixed_line: int | None = None) -> Surroundings:
     """What bears on the SKU `tea`: a policy, sessions, nothing else."""
     desk = DeskState({"": AlertPolicy(fixed_line=fixed_line)}, {}, (), (), (), "", None)
-    return Surroundings(desk, sessions, {"tea": SkuFacts("tea", "茶", None, None, ("dy",))}, (), moment(START))
+    return Surroundings(desk, sessions, {"tea": SkuFacts("tea", "茶", None, None, ("dy",))}, (), Tempo().time(START))
 
 
-def order(at: float, left: int, units: int = 1, **fields: object) -> Moved:
+def order(at: float, left: int, units: int = 1, **fields: Any) -> Moved:
     """An order after which so much is left."""
     number = next(_numbers)
-    content = {"reservation_id": number, "location": "main", "balance": left, "reserved_change": units} | fields
-    return Moved(number, at, MovementKind.RESERVE, "tea", quantity=units, on_hand_change=0, **content)  # type: ignore[arg-type]
+    content: dict[str, Any] = {"reservation_id": number, "location": "main", "balance": left, "reserved_change": units}
+    content |= fields
+    return Moved(number, at, MovementKind.RESERVE, "tea", quantity=units, on_hand_change=0, **content)
 
 
 def goods(kind: MovementKind, at: float, change: int, left: int, location: str = "main") -> Moved:
@@ -84,7 +86,7 @@ def test_a_session_has_what_it_was_given_less_what_its_channels_took() -> None:
 
 async def test_a_sessions_own_units_are_watched_beside_the_whole_stock() -> None:
     """Twenty of five hundred are the room's: when they are gone the room is sold out, and the shop is not."""
-    session = Session("room", ("dy",), (SessionSku("tea", 20, 20),), moment(START), moment(START + 7200), 7)
+    session = Session("room", ("dy",), (SessionSku("tea", 20, 20),), Tempo().time(START), Tempo().time(START + 7200), 7)
     surroundings = around(session)
     lookout = Lookout(0, START)
     for key in surroundings.keys_of("tea"):
