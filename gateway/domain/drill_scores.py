@@ -10,7 +10,7 @@ A rise is a change to a higher tier. Figures are seconds of the clock, medians o
 Steps are those of the runbooks that were told, once per SKU, episode and tier.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from statistics import median
 
@@ -73,28 +73,28 @@ class Drill(Struct, frozen=True):
 
 
 class _Rise(Struct, frozen=True):
-    """A rise, what people have done before the next one of its SKU, and who it is."""
+    """A rise, what it says, and what was told after it and before the next."""
 
     event: Event
     body: TierTold
     after: tuple[Event, ...]
 
 
-def score(drill: Drill, events: Sequence[Event], delivered: Mapping[int, float]) -> DrillScore:
+def score(drill: Drill, events: Iterable[Event], delivered: Mapping[int, float]) -> DrillScore:
     """Judge what the log has told of a drill; `delivered`: seconds from a rise to its last report, by revision."""
-    changes = [event for event in events if isinstance(event.body, TierTold)]
-    found = [_meeting(drill, one, changes) for one in drill.script.expectations]
-    rises = list(_rises(events))
-    done, missed = _steps(rises, events)
+    told: dict[str, list[Event]] = {}
+    for event in events:
+        told.setdefault(event.sku, []).append(event)
+    expected = drill.script.expectations
+    found = [_meeting(drill, one, told.get(one.sku, ())) for one in expected]
+    met = [(one, at) for one, at in zip(expected, found, strict=True) if at is not None]
+    rises = [rise for of_sku in told.values() for rise in _rises(of_sku)]
+    done, missed = _steps(rises, told)
     return DrillScore(
-        passed=all(each is not None for each in found),
-        met=tuple(each is not None for each in found),
-        detect_seconds=_median(
-            _detected(drill, one, at)
-            for one, at in zip(drill.script.expectations, found, strict=True)
-            if at is not None
-        ),
-        deliver_seconds=_median(delivered[rise.event.revision] for rise in rises if rise.event.revision in delivered),
+        passed=len(met) == len(expected),
+        met=tuple(at is not None for at in found),
+        detect_seconds=_median(_detected(drill, one, at) for one, at in met),
+        deliver_seconds=_median(delivered.get(rise.event.revision) for rise in rises),
         acknowledge_seconds=_median(_reaction(rise, EventKind.ACKNOWLEDGED) for rise in rises),
         act_seconds=_median(_reaction(rise, EventKind.STEP_DONE) for rise in rises),
         steps_done=done,
@@ -110,14 +110,13 @@ def is_rise(event: Event) -> bool:
 # ---- what was expected
 
 
-def _meeting(drill: Drill, expected: DrillExpectation, changes: Iterable[Event]) -> float | None:
-    """When an expectation was met, in the drill's time."""
-    for event in changes:
-        assert isinstance(event.body, TierTold)
-        assert event.observe_time is not None
-        at = drill.seconds_at(event.observe_time)
-        is_in_time = expected.after_seconds <= at <= expected.before_seconds
-        if event.sku == expected.sku and is_in_time and _reaches(event.body, expected.tier):
+def _meeting(drill: Drill, expected: DrillExpectation, told: Iterable[Event]) -> float | None:
+    """When an expectation was met, in the drill's time, by what was told of its SKU."""
+    for event in told:
+        if not isinstance(event.body, TierTold) or not _reaches(event.body, expected.tier):
+            continue
+        at = drill.seconds_at(event.observe_time or event.record_time)
+        if expected.after_seconds <= at <= expected.before_seconds:
             return at
     return None
 
@@ -142,21 +141,13 @@ def _detected(drill: Drill, expected: DrillExpectation, at: float) -> float:
 # ---- what people have done
 
 
-def _rises(events: Sequence[Event]) -> Iterable[_Rise]:
-    """Every rise, with what has been done of its SKU and episode before the next."""
-    for place, event in enumerate(events):
-        if not is_rise(event):
-            continue
+def _rises(told: Sequence[Event]) -> Iterator[_Rise]:
+    """Every rise of one SKU, with what was told of its episode before the next."""
+    places = [place for place, event in enumerate(told) if is_rise(event)]
+    for place, end in zip(places, [*places[1:], len(told)], strict=True):
+        event, later = told[place], told[place + 1 : end]
         assert isinstance(event.body, TierTold)
-        after = []
-        for later in events[place + 1 :]:
-            if later.sku != event.sku:
-                continue
-            if is_rise(later):
-                break
-            if later.episode == event.episode:
-                after.append(later)
-        yield _Rise(event, event.body, tuple(after))
+        yield _Rise(event, event.body, tuple(one for one in later if one.episode == event.episode))
 
 
 def _reaction(rise: _Rise, kind: EventKind) -> float | None:
@@ -172,7 +163,7 @@ def _reaction(rise: _Rise, kind: EventKind) -> float | None:
     return (end - rise.event.record_time).total_seconds()
 
 
-def _steps(rises: Iterable[_Rise], events: Iterable[Event]) -> tuple[int, int]:
+def _steps(rises: Iterable[_Rise], told: Mapping[str, Sequence[Event]]) -> tuple[int, int]:
     """Steps of the runbooks that were told: done, missed."""
     asked = {
         (rise.event.sku, rise.event.episode, rise.body.after, step)
@@ -181,7 +172,8 @@ def _steps(rises: Iterable[_Rise], events: Iterable[Event]) -> tuple[int, int]:
         for step in range(len(rise.body.runbook.steps))
     }
     ticked = {
-        (event.sku, event.episode, event.body.tier, event.body.step)
+        (sku, event.episode, event.body.tier, event.body.step)
+        for sku, events in told.items()
         for event in events
         if isinstance(event.body, StepDone)
     }

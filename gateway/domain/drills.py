@@ -33,6 +33,7 @@ from gateway.domain.vigil import UNKNOWN, Circumstances, Moved, Watched, begin_w
 # of the clock allow: a rehearsal is not to take the engine's time.
 TICK_SECONDS = 5.0
 LOOKS_PER_SECOND_MAX = 1_000.0
+SKUS_AT_ONCE = 25
 # A made-up shelf has one location.
 SHELF = "drill"
 
@@ -116,7 +117,10 @@ class Happening(NamedTuple):
 
 
 class _Tick(NamedTuple):
+    """A look at these SKUs."""
+
     at_seconds: float
+    skus: tuple[str, ...]
 
 
 _Moment = DrillOrder | DrillInject | _Tick
@@ -181,7 +185,7 @@ class Play:
                     touched |= self._inject(moment)
                     yield Happening(at, moment.sku, moment)
                 case _Tick():
-                    touched |= dict.fromkeys(self._shelves)
+                    touched |= dict.fromkeys(moment.skus)
         for sku in touched:
             shelf = self._shelves[sku]
             watched, change = looked(shelf.watched, at, shelf.circumstances)
@@ -277,11 +281,14 @@ def _time(moment: _Moment) -> float:
 
 
 def _ticks(script: DrillScript) -> Iterator[_Tick]:
-    every, count = tick_seconds(script), 0
+    """Looks at some SKUs after the others, so that no moment takes long; in the end at all."""
+    codes = tuple(sku.sku for sku in script.skus)
+    some = [codes[start : start + SKUS_AT_ONCE] for start in range(0, len(codes), SKUS_AT_ONCE)]
+    every, count = tick_seconds(script) / len(some), 0
     while count * every < script.seconds:
-        yield _Tick(count * every)
+        yield _Tick(count * every, some[count % len(some)])
         count += 1
-    yield _Tick(script.seconds)
+    yield _Tick(script.seconds, codes)
 
 
 def _made_up(script: DrillScript, place: int) -> Iterator[DrillOrder]:

@@ -159,6 +159,12 @@ async def read_event(connection: ReadConnection, revision: int) -> Event | None:
     return None if row is None else _event(row)
 
 
+async def read_drill_events(connection: ReadConnection, drill_id: int) -> list[Event]:
+    """All that is kept of a drill, oldest first. Its number is the revision of its first."""
+    rows = select(*_COLUMNS).where(_e.revision >= drill_id, _e.drill_id == drill_id).order_by(_e.revision)
+    return [_event(row) for row in await connection.execute(rows)]
+
+
 async def oldest_kept(connection: ReadConnection, since: datetime) -> int:
     """The newest revision recorded before a time; 0 if there is none."""
     query = select(func.max(_e.revision)).where(_e.record_time < since)
