@@ -18,7 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, selling
+from tests.bench import alerts, figures, selling
 from tests.bench.figures import Figure
 from tests.bench.history import fill
 from tests.bench.shop import Shop, new_id, running_echo, running_gateway, stockgate
@@ -58,12 +58,13 @@ def main() -> None:
 
 
 async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
-    """All figures: of stock, against one gateway on one database; then of selling."""
+    """All figures: of stock, against one gateway on one database; then of selling, then of warnings."""
     rounds = 1 if quick else ROUNDS
     found: list[Figure] = []
     if any(only in name for name in STOCK):
         found += await measure_stock(folder, rounds, quick=quick, only=only)
-    for name, step in selling.steps(folder, SKUS, rounds, console, quick=quick).items():
+    others = selling.steps(folder, SKUS, rounds, console, quick=quick) | alerts.steps(folder, rounds, quick=quick)
+    for name, step in others.items():
         if _is_wanted(name, only):
             found += await step()
     return found
