@@ -26,7 +26,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, array
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -216,7 +216,7 @@ async def count_silenced(connection: ReadConnection, matcher: SilenceMatcher, ma
         is_about.append(c.sku == _any(matcher.skus))
     if matcher.channels:
         sells = listings.c.channel == _any(matcher.channels)
-        is_about.append(exists().where(sells, listings.c.skus.contains(func.array([c.sku], type_=ARRAY(CODE)))))
+        is_about.append(exists().where(sells, listings.c.skus.contains(array([c.sku]))))
     if matcher.session_ids:
         is_named = sessions.c.session_id.in_(matcher.session_ids)
         is_about.append(or_(c.session_id.in_(matcher.session_ids), exists().where(is_named, _sold_in(c.sku))))

@@ -53,10 +53,12 @@ class Counter:
         self.desk = Desk(database, drill_standing)
         self.rules = self.desk.rules
 
-    async def stock(self, *codes: str) -> None:
-        """SKUs that channel "dy" sells."""
+    async def stock(self, *codes: str, is_sold: bool = True) -> None:
+        """SKUs that channel "dy" sells, if they are sold."""
         async with self.database.transaction() as connection:
             await catalog.create_skus(connection, [Sku(code) for code in codes])
+            if not is_sold:
+                return
             await shops.create_channel(connection, Channel("dy", Platform.DOUYIN))
             version = await shops.begin_change(connection, self.database.schema)
             listings = [Listing(0, "dy", code, "", (Component(code, 1),)) for code in codes]
