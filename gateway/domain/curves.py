@@ -31,6 +31,15 @@ class HourCurve(Struct, frozen=True, gc=False):
     day_seconds: float = DAY_SECONDS
     offset_seconds: float = CHINA_OFFSET_SECONDS
 
+    def day(self, time: float) -> int:
+        """Which local day it is: its number since the Unix epoch."""
+        return int((time + self.offset_seconds) // self.day_seconds)
+
+    def factor(self, time: float) -> float:
+        """How many shop seconds a second has at that time."""
+        step = min(int((time + self.offset_seconds) % self.day_seconds / self.day_seconds * _STEPS), _STEPS - 1)
+        return (self.sums[step + 1] - self.sums[step]) * _STEPS
+
     def shop_time(self, time: float) -> float:
         """Shop seconds from the Unix epoch until `time`; what counts is the difference of two of them."""
         day, rest = divmod(time + self.offset_seconds, self.day_seconds)

@@ -16,8 +16,9 @@ and each is trusted as far as it has foreseen the recent orders: its weight is t
     w <- 0.95 w + ln(a/b) - a ln(b/(b' e)),  b' before the order
 
 This is dynamic model averaging (Raftery, Karny, Ettler 2010) over discounted gamma-Poisson filters (West, Harrison
-1997; Smith, Miller 1986). A prior counts as `strength` orders; cold, it is all there is, and `evidence_orders` says
-so.
+1997; Smith, Miller 1986). A prior counts as `strength` orders; cold, it is all there is, and `evidence_orders` says so.
+What an order finds forgotten is filled up with half the prior (stabilised forgetting: Kulhavy, Zarrop 1993), so that a
+rate goes back to what history says and not to nothing; silence alone fills nothing up.
 
 **Trend.** Is the rate now 2.5 times what it was? The cumulated log-likelihood ratio in event time (Page 1954; Lucas
 1985), against a baseline with a half-life of 1,200 s that stands still while the score is above half its bar, so that
@@ -35,10 +36,14 @@ orders of evidence, whatever the method.
 mean of all r_i, D_L the shop seconds ahead:
 
     mean = D_L (r + (sum of w_i r_i - r) tau/L (1 - e^(-L/tau)))
-    1/shape = variance of the weighted posteriors over their squared mean + 0.17^2 for what no filter foresees
+    1/shape = variance of the weighted posteriors over their squared mean + 0.14^2 + 0.45^2 (1 - e^(-L/9,000 s))
+
+The last two are for what no filter foresees, at once and in the course of hours: it ends at what days of a shop differ
+by. An interval that is shown to people has the first of them only.
 
 In units: mean times q, variance times q2/q for the Poisson part, with q and q2 the running mean and mean square of the
-units per order. The demand is negative binomial (`chances.py`).
+units per order. The demand is negative binomial (`chances.py`). Beyond a day, the days before tell more than the hour:
+then `daily.py` has the word, if it knows the SKU.
 """
 
 from math import exp, log, sqrt
@@ -47,12 +52,16 @@ from msgspec import Struct
 
 from gateway.domain.chances import Demand, chance_of_reaching
 from gateway.domain.curves import FLAT, HourCurve
+from gateway.domain.daily import DAYS_REMEMBERED, DailySales, demand_of_days, seen_by, sold
 
 HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a quarter and a sixteenth of it
 TRUST_KEPT = 0.95
 PRIOR_ORDERS = 4.0
 FADE_SECONDS = 300.0
-UNFORESEEN_SHARE = 0.17
+FILLED_SHARE = 0.5  # of the prior, where all is forgotten
+UNFORESEEN_SHARE = 0.14
+UNFORESEEN_LATER_SHARE, LATER_SECONDS = 0.45, 9_000.0
+EXCESS_SECONDS = 4 * 3_600.0  # a live session's length: so long it may go on faster than the days before
 
 RATIO = 2.5
 RAISE_ORDERS_MIN = 6
@@ -71,12 +80,18 @@ _FORGOTTEN_SECONDS = 43_200.0  # after that there is nothing left to forget, and
 
 
 class Prior(Struct, frozen=True, gc=False):
-    """What history says before the first order: orders per shop second, worth so many orders; units per order."""
+    """What history says before the first order: orders per shop second, worth so many orders; units per order.
+
+    `days` finished days had `day_mean` units on average, with `day_variance`; 0 days: not known.
+    """
 
     rate: float
     strength: float = PRIOR_ORDERS
     quantity_mean: float = 1.0
     quantity_square: float = 1.0
+    days: float = 0.0
+    day_mean: float = 0.0
+    day_variance: float = 0.0
 
 
 class Memory(Struct, frozen=True, gc=False, array_like=True):
@@ -103,7 +118,10 @@ class Trend(Struct, frozen=True, gc=False):
 
 
 class Pace(Struct, frozen=True, gc=False):
-    """All that is remembered of one SKU's sales, as of its last order."""
+    """All that is remembered of one SKU's sales, as of its last order.
+
+    `filled` is what fills up what is forgotten; `daily` are the units of finished days.
+    """
 
     time: float
     shop_time: float
@@ -114,6 +132,25 @@ class Pace(Struct, frozen=True, gc=False):
     quantity_mean: float
     quantity_square: float
     evidence_orders: int = 0
+    filled: Memory | None = None
+    daily: DailySales | None = None
+
+
+class Outlook(Struct, frozen=True, gc=False):
+    """A pace at some moment, from which any horizon is quickly forecast. Rates are orders per shop second.
+
+    `rates`, `weights` and `errors` (1/orders) are those of the fast, the middle and the slow memory.
+    """
+
+    time: float
+    shop_time: float
+    rates: tuple[float, float, float]
+    weights: tuple[float, float, float]
+    errors: tuple[float, float, float]
+    quantity_mean: float
+    quantity_square: float
+    daily: DailySales | None
+    curve: HourCurve
 
 
 class StockOutTimes(Struct, frozen=True, gc=False):
@@ -128,6 +165,7 @@ def begin(prior: Prior, now: float, curve: HourCurve = FLAT) -> Pace:
     """The pace of which only the prior is known."""
     assert prior.rate > 0
     memory = Memory(prior.strength, prior.strength / prior.rate)
+    days = min(prior.days, DAYS_REMEMBERED)
     return Pace(
         time=now,
         shop_time=curve.shop_time(now),
@@ -137,6 +175,9 @@ def begin(prior: Prior, now: float, curve: HourCurve = FLAT) -> Pace:
         trend=Trend(memory, memory),
         quantity_mean=prior.quantity_mean,
         quantity_square=prior.quantity_square,
+        filled=Memory(FILLED_SHARE * memory.orders, FILLED_SHARE * memory.exposure),
+        # The rest of this day is no day.
+        daily=DailySales(curve.day(now) + 1, 0.0, days, days, prior.day_mean, prior.day_variance * days),
     )
 
 
@@ -151,16 +192,19 @@ def observed(
     now = max(now, pace.time)
     shop_time = curve.shop_time(now)
     forgotten, gap = _since(pace, now, shop_time)
+    filled, daily = pace.filled, pace.daily
     return Pace(
         now,
         shop_time,
-        _learned(pace.fast, 16 * forgotten, gap),
-        _learned(pace.middle, 4 * forgotten, gap),
-        _learned(pace.slow, forgotten, gap),
+        _learned(pace.fast, 16 * forgotten, gap, filled),
+        _learned(pace.middle, 4 * forgotten, gap, filled),
+        _learned(pace.slow, forgotten, gap, filled),
         _scored(_calmed(pace, now, forgotten, gap), now, gap, forgotten, false_raise_seconds),
         QUANTITY_KEPT * pace.quantity_mean + (1 - QUANTITY_KEPT) * quantity,
         QUANTITY_KEPT * pace.quantity_square + (1 - QUANTITY_KEPT) * quantity * quantity,
         pace.evidence_orders + 1,
+        filled,
+        None if daily is None else sold(daily, curve.day(now), quantity),
     )
 
 
@@ -175,35 +219,65 @@ def is_accelerating(pace: Pace, now: float, curve: HourCurve = FLAT) -> bool:
 
 def rates(pace: Pace, now: float, curve: HourCurve = FLAT) -> tuple[float, float]:
     """The fast and the slow rate, in orders per shop second."""
-    forgotten, gap = _since(pace, now, curve.shop_time(now))
-    return _rate(pace.fast, 16 * forgotten, gap), _rate(pace.slow, forgotten, gap)
+    fast, _, slow = outlook(pace, now, curve).rates
+    return fast, slow
+
+
+def outlook(pace: Pace, now: float, curve: HourCurve = FLAT) -> Outlook:
+    """The pace as it is at `now`, when nothing has come since the last order."""
+    start = curve.shop_time(now)
+    forgotten, gap = _since(pace, now, start)
+    fast, middle, slow = (
+        _aged(pace.fast, 16 * forgotten, gap),
+        _aged(pace.middle, 4 * forgotten, gap),
+        _aged(pace.slow, forgotten, gap),
+    )
+    most = max(fast.trust, middle.trust, slow.trust)
+    one, two, three = exp(fast.trust - most), exp(middle.trust - most), exp(slow.trust - most)
+    whole = one + two + three
+    return Outlook(
+        now,
+        start,
+        (fast.orders / fast.exposure, middle.orders / middle.exposure, slow.orders / slow.exposure),
+        (one / whole, two / whole, three / whole),
+        (1 / max(fast.orders, 1.0), 1 / max(middle.orders, 1.0), 1 / max(slow.orders, 1.0)),
+        pace.quantity_mean,
+        pace.quantity_square,
+        pace.daily,
+        curve,
+    )
 
 
 def forecast(pace: Pace, now: float, horizon_seconds: float, curve: HourCurve = FLAT) -> Demand:
     """The units that will be asked for from `now` on, within the horizon."""
+    return ahead(outlook(pace, now, curve), horizon_seconds)
+
+
+def ahead(out: Outlook, horizon_seconds: float, later_share: float = UNFORESEEN_LATER_SHARE) -> Demand:
+    """The same from an outlook; `later_share` is how much the course of hours may bring."""
     if horizon_seconds <= 0:
         return Demand(0.0, 1.0)
-    start = curve.shop_time(now)
-    forgotten, gap = _since(pace, now, start)
-    ahead = curve.shop_time(now + horizon_seconds) - start
+    curve = out.curve
+    shop_seconds = curve.shop_time(out.time + horizon_seconds) - out.shop_time
+    if horizon_seconds > curve.day_seconds and out.daily is not None and out.daily.is_known:
+        return _days_ahead(out, out.daily, shop_seconds)
     fading = FADE_SECONDS / horizon_seconds * (1 - exp(-horizon_seconds / FADE_SECONDS))
-    rate, variance_share = _averaged(pace, forgotten, gap, fading)
-    orders = rate * ahead
-    quantity = pace.quantity_mean
-    mean = orders * quantity
+    rate, variance_share = _averaged(out, fading)
+    mean = rate * shop_seconds * out.quantity_mean
     if mean <= 0:
         return Demand(0.0, 1.0)
-    wide = variance_share + UNFORESEEN_SHARE * UNFORESEEN_SHARE
+    later = later_share * later_share * (1 - exp(-horizon_seconds / LATER_SECONDS))
     # mean q2/q + mean^2 wide = mean + mean^2/shape
-    lumps = pace.quantity_square / quantity - 1
-    return Demand(mean, 1 / (wide + max(0.0, lumps) / mean))
+    lumps = out.quantity_square / out.quantity_mean - 1
+    return Demand(mean, 1 / (variance_share + UNFORESEEN_SHARE**2 + later + max(0.0, lumps) / mean))
 
 
 def stock_out_times(
     pace: Pace, now: float, units: int, curve: HourCurve = FLAT, horizon_seconds_max: float = HORIZON_SECONDS_MAX
 ) -> StockOutTimes:
     """When the demand will have reached `units`, as an interval."""
-    return StockOutTimes(*(_quantile(pace, now, units, curve, share, horizon_seconds_max) for share in (0.1, 0.5, 0.9)))
+    out = outlook(pace, now, curve)
+    return StockOutTimes(*(_quantile(out, units, share, horizon_seconds_max) for share in (0.1, 0.5, 0.9)))
 
 
 def _since(pace: Pace, now: float, shop_time: float) -> tuple[float, float]:
@@ -223,11 +297,14 @@ def _aged(memory: Memory, forgotten: float, gap: float) -> Memory:
     return Memory(orders, exposure, memory.trust - orders * log(exposure / before))
 
 
-def _learned(memory: Memory, forgotten: float, gap: float) -> Memory:
+def _learned(memory: Memory, forgotten: float, gap: float, filled: Memory | None) -> Memory:
     orders, exposure, trust = memory.orders, memory.exposure, TRUST_KEPT * memory.trust
     kept = exp(-forgotten)
     orders *= kept
     before = exposure * kept
+    if filled is not None:
+        orders += filled.orders * (1 - kept)
+        before += filled.exposure * (1 - kept)
     exposure = before + (gap * (1 - kept) / forgotten if forgotten > _BARELY else gap)
     return Memory(orders + 1, exposure, trust + log(orders / exposure) - orders * log(exposure / before))
 
@@ -237,21 +314,26 @@ def _rate(memory: Memory, forgotten: float, gap: float) -> float:
     return aged.orders / aged.exposure
 
 
-def _averaged(pace: Pace, forgotten: float, gap: float, fading: float) -> tuple[float, float]:
+def _averaged(out: Outlook, fading: float) -> tuple[float, float]:
     """The weighted rate with all but `fading` of each memory's excess gone, and its variance over its square."""
-    slow = _aged(pace.slow, forgotten, gap)
-    seen = (_aged(pace.fast, 16 * forgotten, gap), _aged(pace.middle, 4 * forgotten, gap), slow)
-    slow_rate = slow.orders / slow.exposure
-    most = max(seen[0].trust, seen[1].trust, slow.trust)
-    weights = first = second = 0.0
-    for memory in seen:
-        weight = exp(memory.trust - most)
-        faded = slow_rate + (memory.orders / memory.exposure - slow_rate) * fading
-        weights += weight
-        first += weight * faded
-        second += weight * faded * faded * (1 + 1 / max(memory.orders, 1.0))
-    first /= weights
-    return first, second / weights / (first * first) - 1
+    fast, middle, slow = out.rates
+    one, two, three = out.weights
+    fast, middle = slow + (fast - slow) * fading, slow + (middle - slow) * fading
+    first = one * fast + two * middle + three * slow
+    second = (
+        one * fast * fast * (1 + out.errors[0])
+        + two * middle * middle * (1 + out.errors[1])
+        + three * slow * slow * (1 + out.errors[2])
+    )
+    return first, (second / (first * first) - 1 if first > 0 else 0.0)
+
+
+def _days_ahead(out: Outlook, daily: DailySales, shop_seconds: float) -> Demand:
+    """What the days before tell, and what is faster now goes on for a while."""
+    day_seconds = out.curve.day_seconds
+    known = seen_by(daily, out.curve.day(out.time))
+    excess = _averaged(out, 1.0)[0] * out.quantity_mean - known.mean / day_seconds
+    return demand_of_days(known, shop_seconds / day_seconds, max(0.0, excess) * EXCESS_SECONDS)
 
 
 def _calmed(pace: Pace, now: float, forgotten: float, gap: float) -> Trend:
@@ -301,19 +383,19 @@ def _raised_rate(memory: Memory) -> float:
     return memory.orders / memory.exposure * (1 + 0.5 / sqrt(memory.orders))
 
 
-def _quantile(pace: Pace, now: float, units: int, curve: HourCurve, share: float, longest: float) -> float | None:
+def _quantile(out: Outlook, units: int, share: float, longest: float) -> float | None:
     """The smallest horizon at which demand reaches `units` with that chance, to half a percent."""
     if units <= 0:
         return 0.0
     high = 60.0
-    while chance_of_reaching(forecast(pace, now, high, curve), units) < share:
+    while chance_of_reaching(ahead(out, high, 0.0), units) < share:
         high *= 2
         if high > longest:
             return None
     low = 0.0 if high == 60.0 else high / 2  # noqa: PLR2004 - a minute, as above
     while high - low > 0.005 * high + 0.1:
         middle = (low + high) / 2
-        if chance_of_reaching(forecast(pace, now, middle, curve), units) >= share:
+        if chance_of_reaching(ahead(out, middle, 0.0), units) >= share:
             high = middle
         else:
             low = middle

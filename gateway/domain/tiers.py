@@ -10,7 +10,7 @@ the way up, and a unit that comes back from an unpaid order does not make a warn
 
     tier        raised                                                 cleared                            hold
     TREND       the score passed its bar (`demand.py`)                 it has calmed down                 60 s
-    THRESHOLD   P(D_L >= R) >= 1 - service level, or R <= fixed line   false with R/2 in place of R       300 s
+    THRESHOLD   P(D_L >= R) >= alpha, or R <= fixed line               false with R/2 in place of R       300 s
     URGENT      P(D_Lmin >= R) >= 0.8, or R <= hard floor, or          P < 0.5, and R/2 > hard floor,     60 s, or
                 THRESHOLD with no supply option left                   and THRESHOLD clear or an option   supply booked
     SOLD_OUT    sellable = 0                                           sellable >= max(1, hard floor)     0
@@ -19,7 +19,9 @@ R: available units. L: lead time, L_min: of the fastest supply, both at most the
 time varies, P is mixed over its 10 %, 50 % and 90 % points. Units on their way count from their time on: P is the
 largest chance of running out before any arrival within L, and at L.
 
-While fewer than 30 orders have been seen it is R/8: what a prior alone has raised, later orders would raise again.
+alpha = (1 - service level) (1 + 3/(n+1)), n the orders seen: a warning that rests on history alone can wait for the
+next order, which tells more than anything after it. On the way down there is no such bonus, and while n < 30 it is R/8
+instead of R/2: what a prior alone has raised, later orders would raise again.
 
 Beside the tier stand two flags. STALE: our knowledge is old; nothing is left then, for silence is no good news.
 Flapping: four changes in ten minutes; holds are five times as long until that is over.
@@ -35,11 +37,12 @@ from msgspec import Struct
 
 from gateway.domain.chances import LeadTime, chance_of_reaching
 from gateway.domain.curves import FLAT, HourCurve
-from gateway.domain.demand import Pace, StockOutTimes, forecast, is_accelerating, rates, stock_out_times
+from gateway.domain.demand import Outlook, Pace, StockOutTimes, ahead, is_accelerating, outlook, stock_out_times
 
-MODEL = "averaged-gamma-poisson/1"
+MODEL = "averaged-gamma-poisson/2"
 
-SERVICE_LEVEL = 0.97
+SERVICE_LEVEL = 0.98
+UNSEEN_FACTOR = 3.0
 URGENT_CHANCE, URGENT_CLEAR_CHANCE = 0.8, 0.5
 CLEAR_RATIO = 2.0
 COLD_CLEAR_RATIO, COLD_ORDERS = 8.0, 30
@@ -155,7 +158,8 @@ class Bar(Struct, frozen=True):
 
 
 def _is_short(evidence: Evidence, rule: TierRule) -> bool:
-    return evidence.chance >= 1 - rule.service_level or evidence.available <= rule.fixed_line
+    bar = (1 - rule.service_level) * (1 + UNSEEN_FACTOR / (evidence.evidence_orders + 1))
+    return evidence.chance >= bar or evidence.available <= rule.fixed_line
 
 
 def _is_ample(evidence: Evidence, rule: TierRule) -> bool:
@@ -220,33 +224,32 @@ def decide(
 
 def weigh(tier: Tier, pace: Pace, shelf: Shelf, supply: Supply, now: float, curve: HourCurve = FLAT) -> Evidence:
     """What speaks for which tier. The chance that only a way down asks for is worked out only then."""
-    units = shelf.available
-    chance = chance_of_stock_out(pace, shelf, supply, supply.lead_time, now, units, curve)
-    is_same = supply.fastest is None or supply.fastest == supply.lead_time
-    fast, slow = rates(pace, now, curve)
+    out = outlook(pace, now, curve)
+    units, usual = shelf.available, supply.lead_time
+    chance = clear_chance = urgent_chance = _chance(out, shelf, supply, usual, units)
+    if tier >= Tier.THRESHOLD:
+        clear_ratio = CLEAR_RATIO if pace.evidence_orders >= COLD_ORDERS else COLD_CLEAR_RATIO
+        clear_chance = _chance(out, shelf, supply, usual, int(units / clear_ratio))
+    if supply.fastest is not None and supply.fastest != usual:
+        urgent_chance = _chance(out, shelf, supply, supply.fastest, units)
+    minute = 60.0 * curve.factor(now)  # its shop seconds
     trend = pace.trend
-    clear_ratio = CLEAR_RATIO if pace.evidence_orders >= COLD_ORDERS else COLD_CLEAR_RATIO
-    minute = curve.shop_time(now + 30.0) - curve.shop_time(now - 30.0)  # shop seconds of this minute
     return Evidence(
-        available=units,
-        sellable=shelf.sellable,
-        is_accelerating=is_accelerating(pace, now, curve),
-        chance=chance,
-        clear_chance=chance_of_stock_out(pace, shelf, supply, supply.lead_time, now, int(units / clear_ratio), curve)
-        if tier >= Tier.THRESHOLD
-        else chance,
-        urgent_chance=chance
-        if is_same
-        else chance_of_stock_out(pace, shelf, supply, supply.fastest or supply.lead_time, now, units, curve),
-        lead_seconds=_within(shelf, supply.lead_time.mean_seconds, now),
-        fast_rate=fast * minute,
-        slow_rate=slow * minute,
-        score=trend.score,
-        score_bar=trend.bar,
-        onset_time=trend.onset_time,
-        evidence_orders=pace.evidence_orders,
-        has_options=supply.has_options,
-        is_booked=supply.is_booked,
+        units,
+        shelf.sellable,
+        is_accelerating(pace, now, curve),
+        chance,
+        clear_chance,
+        urgent_chance,
+        _within(shelf, usual.mean_seconds, now),
+        out.rates[0] * minute,
+        out.rates[2] * minute,
+        trend.score,
+        trend.bar,
+        trend.onset_time,
+        pace.evidence_orders,
+        supply.has_options,
+        supply.is_booked,
     )
 
 
@@ -254,12 +257,7 @@ def chance_of_stock_out(
     pace: Pace, shelf: Shelf, supply: Supply, lead_time: LeadTime, now: float, units: int, curve: HourCurve = FLAT
 ) -> float:
     """The chance that `units` and what is on its way do not last until more could come, or the session ends."""
-    if units <= 0 and not supply.incoming:
-        return 1.0
-    return sum(
-        weight * _runs_out(pace, supply.incoming, now, units, _within(shelf, seconds, now), curve)
-        for seconds, weight in lead_time.points
-    )
+    return _chance(outlook(pace, now, curve), shelf, supply, lead_time, units)
 
 
 def judge(
@@ -287,18 +285,24 @@ def _within(shelf: Shelf, seconds: float, now: float) -> float:
     return seconds if shelf.session_end is None else max(0.0, min(seconds, shelf.session_end - now))
 
 
-def _runs_out(
-    pace: Pace, incoming: tuple[Incoming, ...], now: float, units: int, horizon: float, curve: HourCurve
-) -> float:
+def _chance(out: Outlook, shelf: Shelf, supply: Supply, lead_time: LeadTime, units: int) -> float:
+    if units <= 0 and not supply.incoming:
+        return 1.0
+    chance = 0.0
+    for seconds, weight in lead_time.points:
+        chance += weight * _runs_out(out, supply.incoming, units, _within(shelf, seconds, out.time))
+    return chance
+
+
+def _runs_out(out: Outlook, incoming: tuple[Incoming, ...], units: int, horizon: float) -> float:
     worst = 0.0
     for arrival in sorted(incoming, key=lambda each: each.time) if incoming else ():
-        if arrival.time >= now + horizon:
+        if arrival.time >= out.time + horizon:
             break
-        if arrival.time > now:
-            demand = forecast(pace, now, arrival.time - now, curve)
-            worst = max(worst, chance_of_reaching(demand, units, EXACT_UNITS_MAX))
+        if arrival.time > out.time:
+            worst = max(worst, chance_of_reaching(ahead(out, arrival.time - out.time), units, EXACT_UNITS_MAX))
         units += arrival.units
-    return max(worst, chance_of_reaching(forecast(pace, now, horizon, curve), units, EXACT_UNITS_MAX))
+    return max(worst, chance_of_reaching(ahead(out, horizon), units, EXACT_UNITS_MAX))
 
 
 def _wanted(tier: Tier, evidence: Evidence, rule: TierRule) -> Tier:
