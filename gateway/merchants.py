@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from gateway.alerts.desk import Desk
+from gateway.alerts.drills import Drills
 from gateway.alerts.engine import Engine
 from gateway.alerts.hub import AlertHub
 from gateway.alerts.subscribers import Subscribers
@@ -72,6 +73,7 @@ class Merchant:
         self.tiers = Tiers(database, limits.tempo)
         self.live = Live(database)
         self.desk = Desk(database)
+        self.drills = Drills(database, str(uuid4()))
         self.engine = Engine(database, str(uuid4()), limits.tempo)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
@@ -95,6 +97,7 @@ class Merchant:
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
             _keep_running(self.engine.run, f"alert engine of {self.name}"),
+            _keep_running(self.drills.run, f"drills of {self.name}"),
         ]
 
     def wake_alerts(self) -> None:

@@ -11,7 +11,7 @@ Steps are those of the runbooks that were told, once per SKU, episode and tier.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median
 
 from msgspec import Struct
@@ -66,6 +66,10 @@ class Drill(Struct, frozen=True):
     state: str = "RUNNING"
     end_time: datetime | None = None
     score: DrillScore | None = None
+
+    def time_at(self, seconds: float) -> datetime:
+        """A second of the drill, on the clock."""
+        return self.start_time + timedelta(seconds=seconds / self.script.speed)
 
     def seconds_at(self, time: datetime) -> float:
         """A time of the clock, in the drill's own."""

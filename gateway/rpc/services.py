@@ -1,6 +1,18 @@
 """Which services the gateway serves."""
 
-from gateway.rpc import alert_desk, alert_tiers, alert_watch, catalog, channel, imports, live, operations, shops, stock
+from gateway.rpc import (
+    alert_desk,
+    alert_tiers,
+    alert_watch,
+    catalog,
+    channel,
+    drills,
+    imports,
+    live,
+    operations,
+    shops,
+    stock,
+)
 from gateway.rpc.auth import Callers
 from gateway.rpc.server import Server
 from gateway.v1 import (
@@ -21,7 +33,7 @@ _SERVICES = (
     (channel_service_pb2.DESCRIPTOR.services_by_name["ChannelService"], {**channel.METHODS, **shops.CHANNEL_METHODS}),
     (
         alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
-        {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS},
+        {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS, **drills.METHODS},
     ),
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], live.METHODS),
     (operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"], operations.METHODS),
