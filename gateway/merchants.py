@@ -71,7 +71,7 @@ class Merchant:
         self.subscribers = Subscribers(database, self.alert_hub)
         self._tending = Tending(database, self.alert_hub)
         self.tiers = Tiers(database, limits.tempo)
-        self.live = Live(database)
+        self.live = Live(database, self.tiers)
         self.desk = Desk(database)
         self.drills = Drills(database, str(uuid4()))
         self.engine = Engine(database, str(uuid4()), limits.tempo)
@@ -102,6 +102,7 @@ class Merchant:
 
     def wake_alerts(self) -> None:
         """The alert log has grown, or what its engine goes by has changed."""
+        self.live.hear()
         self.alert_hub.wake()
         self.engine.wake()
 
@@ -155,6 +156,7 @@ class Merchants:
             merchant.hub.close()
             merchant.alert_hub.close()
             merchant.selling.close()
+            merchant.live.close()
 
     async def streams_ended(self, timeout_seconds: float) -> None:
         """Wait until the streams of alerts have taken their goodbye, but no longer than that."""
@@ -176,6 +178,7 @@ class Merchants:
             if (merchant := self._merchants.get(merchant_of(schema))) is not None:
                 merchant.hub.wake()
                 merchant.selling.wake()
+                merchant.live.wake()
                 merchant.engine.wake()
 
         def heard_alerts(schema: str) -> None:

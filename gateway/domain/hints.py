@@ -12,15 +12,23 @@ expected are not counted. A kit is a listing like any other: what it may sell co
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 
+from msgspec import Struct
+
 from gateway.domain.changes import LevelKey
+from gateway.domain.demand import StockOutTimes
 from gateway.domain.division import Lock, units_in
+from gateway.domain.lines import LANGUAGES, Templates, Values, line, plain, say, values_of
 from gateway.domain.listings import ChannelRule, Component, Listing
+from gateway.domain.phrases import EN, SLOW, ZH
 from gateway.domain.stock import Level
+from gateway.domain.tiers import Tier
 
 ON_THE_WAY_SECONDS_MAX = 10.0
+# So long a number may be spoken after it was so.
+SPOKEN_WITHIN = timedelta(seconds=3)
 
 
 class Shelf:
@@ -136,4 +144,170 @@ def _unallocated(shelf: Shelf, components: Sequence[Component]) -> int:
     return sum(
         min(max(0, shelf.there(part.sku, at) - shelf.exposed(part.sku, at)) // part.units for part in components)
         for at in shelf.levels.get(components[0].sku, {})
+    )
+
+
+# ---- what is said of it
+
+
+class SkuFacts(Struct, frozen=True):
+    """What is known of a SKU; `substitutes` best first. `restock_time`: when more comes, None if nobody knows."""
+
+    sku: str
+    title: str = ""
+    substitutes: tuple[str, ...] = ()
+    restock_time: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return plain(self.title) or self.sku
+
+
+class TierNow(Struct, frozen=True):
+    """Where a SKU stands; `rate` in orders per minute of all channels."""
+
+    tier: Tier = Tier.NORMAL
+    is_stale: bool = False
+    rate: float = 0.0
+    stock_out: StockOutTimes = StockOutTimes(None, None, None)
+    episode: int = 0
+
+
+class Substitute(Struct, frozen=True):
+    """What to offer instead, and how many sales of it this room can make."""
+
+    sku: str
+    title: str
+    sellable: int
+
+
+class Hint(Struct, frozen=True):
+    """What one room can sell of one SKU now, and what to say; fields as in the proto. `version` 0: not told yet."""
+
+    sku: str
+    title: str
+    sellable: int
+    available: int
+    tier: Tier
+    is_stale: bool
+    rate: float
+    stock_out: StockOutTimes
+    host_line: str
+    host_line_en: str
+    chat_line: str
+    chat_line_en: str
+    substitutes: tuple[Substitute, ...]
+    exclusive_left: int
+    observe_time: datetime
+    expire_time: datetime
+    revision: int
+    version: int = 0
+
+
+class RoomView(Struct, frozen=True):
+    """All that a room's hints are made from, as of one moment; `skus` knows substitutes too, and `tiers` may know less.
+
+    `silent`: channels that have not been heard. `slow`: SKUs that are to last.
+    """
+
+    shelf: Shelf
+    skus: Mapping[str, SkuFacts]
+    tiers: Mapping[str, TierNow]
+    templates: Templates
+    silent: frozenset[str]
+    slow: frozenset[str]
+    revision: int
+
+
+def hint(view: RoomView, sku: str) -> Hint:
+    """The hint for one SKU of the room."""
+    facts, now = view.skus.get(sku) or SkuFacts(sku), view.shelf.now
+    stands = view.tiers.get(sku) or TierNow()
+    sales = sellable(view.shelf, sku)
+    is_stale = stands.is_stale or any(one.channel in view.silent for one in view.shelf.sellers(sku))
+    spoken = spoken_tier(stands.tier, sales, is_stale=is_stale)
+    instead = substitutes(view, facts) if Tier.URGENT in {stands.tier, spoken} or spoken is Tier.SOLD_OUT else ()
+    words = {
+        (intent, language): speak(view, facts, stands, spoken, sales, instead, intent, language)
+        for intent in ("HOST", "CHAT")
+        for language in LANGUAGES
+    }
+    lock = view.shelf.own.get(sku)
+    return Hint(
+        sku,
+        facts.name,
+        sales,
+        available(view.shelf, sku),
+        stands.tier,
+        is_stale,
+        stands.rate,
+        stands.stock_out,
+        words["HOST", ZH],
+        words["HOST", EN],
+        words["CHAT", ZH],
+        words["CHAT", EN],
+        instead,
+        0 if lock is None else lock.units,
+        now,
+        now + SPOKEN_WITHIN,
+        view.revision,
+    )
+
+
+def spoken_tier(tier: Tier, sales: int, *, is_stale: bool) -> Tier | None:
+    """The tier whose words are said: those of what this room can sell. None: our knowledge is old."""
+    if is_stale:
+        return None
+    if sales == 0:
+        return Tier.SOLD_OUT
+    return min(tier, Tier.URGENT)
+
+
+def substitutes(view: RoomView, facts: SkuFacts) -> tuple[Substitute, ...]:
+    """What can be sold in this room now instead, best first."""
+    found = []
+    for code in facts.substitutes:
+        sales = sellable(view.shelf, code)
+        if sales and not any(one.channel in view.silent for one in view.shelf.sellers(code)):
+            found.append(Substitute(code, (view.skus.get(code) or SkuFacts(code)).name, sales))
+    return tuple(found)
+
+
+def speak(
+    view: RoomView,
+    facts: SkuFacts,
+    stands: TierNow,
+    spoken: Tier | None,
+    sales: int,
+    instead: tuple[Substitute, ...],
+    intent: str,
+    language: str,
+) -> str:
+    """The words for a hint; they turn with the number that is said."""
+    known = values(view, facts, stands, spoken, sales, instead, language)
+    if intent == "HOST" and facts.sku in view.slow and spoken not in {None, Tier.SOLD_OUT}:
+        return say(SLOW[language], known, sales)
+    return line(view.templates, intent, spoken, known, language, sales)[0]
+
+
+def values(
+    view: RoomView,
+    facts: SkuFacts,
+    stands: TierNow,
+    spoken: Tier | None,
+    sales: int,
+    instead: tuple[Substitute, ...],
+    language: str,
+) -> Values:
+    """What the variables of a template stand for; no number while knowledge is old."""
+    restock = facts.restock_time
+    return values_of(
+        language,
+        title=facts.name,
+        tier=spoken or stands.tier,
+        sellable=None if spoken is None else sales,
+        stock_out=stands.stock_out,
+        restock_seconds=None if restock is None else (restock - view.shelf.now).total_seconds(),
+        substitute=instead[0].title if instead else "",
     )
