@@ -154,6 +154,12 @@ def component(text: str) -> channel_pb2.Component:
     return channel_pb2.Component(sku=sku, units=1 if units is None else units)
 
 
+def session_sku(text: str) -> alert_pb2.SessionSku:
+    """`SKU`, or `SKU=UNITS` of which the session alone may sell so many."""
+    sku, units = _name_and_units(text)
+    return alert_pb2.SessionSku(sku=sku, exclusive_units=units or 0)
+
+
 def share(text: str) -> channel_pb2.ChannelShare:
     """`CHANNEL`, or `CHANNEL=SHARE`."""
     channel, units = _name_and_units(text)
