@@ -9,11 +9,14 @@ from typing import NoReturn
 import typer
 
 from gateway.cli import (
+    alert,
     backtest,
     channel,
     connect,
+    drill,
     findings,
     listing,
+    live,
     playback,
     policy,
     reservation,
@@ -82,6 +85,9 @@ app.add_typer(channel.app, name="channel")
 app.add_typer(listing.app, name="listing")
 app.add_typer(policy.app, name="policy")
 app.add_typer(shortfall.app, name="shortfall")
+app.add_typer(alert.app, name="alert")
+app.add_typer(live.app, name="live")
+app.add_typer(drill.app, name="drill")
 app.add_typer(findings.app)
 app.add_typer(findings.orders_app, name="orders")
 app.add_typer(tables.app)
