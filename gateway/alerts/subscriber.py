@@ -154,9 +154,7 @@ class Subscriber:
     @property
     def resume_revision(self) -> int:
         """After this nothing is missed."""
-        if self.writing:
-            return self.writing - 1
-        return self._queue[0].revision - 1 if self._queue else self.covered
+        return self.writing - 1 if self.writing else self._handed_over
 
     def begin_after(self, revision: int, *, resumes: bool = False) -> None:
         """The reader has what he needs up to this revision; one who resumes is told when he has caught up."""
@@ -201,7 +199,7 @@ class Subscriber:
 
     def fall_behind(self) -> None:
         """Drop what waits; it is read again from the log."""
-        self.covered = self.resume_revision
+        self.covered = self._handed_over
         self._queue.clear()
         self.state = State.BEHIND
 
@@ -255,6 +253,11 @@ class Subscriber:
         self.due = time.monotonic() + self.progress_seconds
         if isinstance(sending, Entry | Progress):
             self.told = max(self.told, sending.revision)
+
+    @property
+    def _handed_over(self) -> int:
+        """Up to here the stream has everything, though the last of it may not be written yet."""
+        return self._queue[0].revision - 1 if self._queue else self.covered
 
     # ---- the ladder
 
