@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 # A group is seen so long after its time at the latest.
 TICK_DELAY = timedelta(seconds=0.5)
+# Nothing is due more often than this while nothing is sold, and a wake-up may be lost.
+LOOK_ANYWAY_SECONDS = 1.0
 LEASE_SECONDS = 6.0
 RENEW_SECONDS = 2.0
 # Changes gather for so long before they are read. Half of what a subscriber waits is this.
@@ -45,6 +47,7 @@ MOVEMENTS_MAX = 1_000
 ROWS_AT_ONCE = 1_000
 # An engine that has never been begins so long before now.
 HISTORY = timedelta(hours=2)
+HISTORY_MOVEMENTS_MAX = 20_000
 # What a tier change says is not to be spoken after so long.
 SPOKEN_FOR = timedelta(seconds=30)
 
@@ -78,7 +81,7 @@ class Engine:
         try:
             while True:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_DELAY.total_seconds()):
+                    async with asyncio.timeout(LOOK_ANYWAY_SECONDS):
                         await self._woken.wait()
                 self._woken.clear()
                 try:
@@ -130,7 +133,7 @@ class Engine:
 
     async def _lease(self) -> Lookout | None:
         """What we watch; None if another gateway is the engine."""
-        if self._lookout is not None and time.monotonic() < self._renewal:
+        if time.monotonic() < self._renewal:
             return self._lookout
         async with self._database.transaction() as connection:
             now = await read_time(connection, self._database.now)
@@ -147,7 +150,7 @@ class Engine:
         revision, ticked = place.journal_revision, place.tick_time
         if revision < 0 or ticked is None:
             ticked = now - HISTORY
-            revision = await store.first_movement_since(connection, ticked)
+            revision = await store.first_movement_since(connection, ticked, HISTORY_MOVEMENTS_MAX)
         lookout = Lookout(revision, self._tempo.seconds(ticked), self._tempo)
         lookout.keep(await store.read_awake(connection))
         self._watchdog = place.watchdog_time
@@ -165,24 +168,32 @@ class Engine:
     ) -> Surroundings:
         """Know these SKUs' keys, and what bears on all keys."""
         head = await read_alert_head(connection)
-        known, entries = self._surroundings, lookout.entries
-        strangers = {sku for sku in skus if Key(sku) not in entries}
-        is_new = known is None or head.settings_version != self._settings_version
-        is_tick = self._tick_until(now) >= lookout.ticked + TICK_SECONDS
-        if known is not None and not (is_new or is_tick or strangers):
-            return known
-        if strangers:
+        entries = lookout.entries
+        if strangers := {sku for sku in skus if Key(sku) not in entries}:
             lookout.keep(await store.read_stands(connection, strangers))
-        everybody = {*skus, *(key.sku for key in entries)}
-        self._surroundings = known = await read_surroundings(connection, everybody, now, known, self._tempo)
-        if is_new:
-            self._looked_for_duties = 0.0
-        self._settings_version = head.settings_version
-        new = [key for sku in everybody if known.knows(sku) for key in known.keys_of(sku) if key not in entries]
+        known = self._surroundings
+        is_new = head.settings_version != self._settings_version
+        if known is None or is_new or self._tick_until(now) >= lookout.ticked + TICK_SECONDS:
+            unmet = {*skus, *(key.sku for key in entries)}
+            self._surroundings = known = await read_surroundings(connection, unmet, now, known, self._tempo)
+            self._settings_version = head.settings_version
+            self._looked_for_duties = 0.0 if is_new else self._looked_for_duties
+        else:
+            unmet = strangers
+            if unheard := {sku for sku in skus if not known.knows(sku)}:
+                known.take_in(await read_surroundings(connection, unheard, now, known, self._tempo))
+        await self._begin(connection, lookout, known, unmet, now)
+        return known
+
+    async def _begin(
+        self, connection: ReadConnection, lookout: Lookout, known: Surroundings, skus: Collection[str], now: datetime
+    ) -> None:
+        """Begin to watch keys that nobody has watched before."""
+        new = [key for sku in skus if known.knows(sku) for key in known.keys_of(sku) if key not in lookout.entries]
         balances = await store.read_balances(connection, {key.sku for key in new}, lookout.revision) if new else {}
         for key in new:
-            lookout.begin(key, {} if key.session_id else balances.get(key.sku, {}), known, self._tempo.seconds(now))
-        return known
+            units = {} if key.session_id else balances.get(key.sku, {})
+            lookout.begin(key, units, known, self._tempo.seconds(now))
 
     def _tick_until(self, now: datetime) -> float:
         return self._tempo.seconds(now - TICK_DELAY)

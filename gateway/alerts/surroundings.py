@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.domain.alerts import AlertPolicy, Runbook, Session
 from gateway.domain.attention import filled, silenced_by
@@ -68,18 +69,31 @@ class Surroundings:
         self._incoming: dict[str, list[Incoming]] = {}
         for each in desk.incoming:
             self._incoming.setdefault(each.sku, []).append(Incoming(each.quantity, tempo.seconds(each.arrive_time)))
-        self._known = {sku: self._know(found) for sku, found in facts.items()}
+        self.known = {sku: self._know(found) for sku, found in facts.items()}
         self._circumstances: dict[Key, Circumstances] = {}
+        self._keys: dict[str, tuple[Key, ...]] = {}
 
     def knows(self, sku: str) -> bool:
         """True if the SKU was asked for when this was read, and there is one."""
-        return sku in self._known
+        return sku in self.known
 
-    def keys_of(self, sku: str) -> list[Key]:
+    def take_in(self, others: "Surroundings") -> None:
+        """Know what `others` knows of other SKUs as well."""
+        self.known |= others.known
+        self.desk = replace(
+            self.desk,
+            policies=self.desk.policies | others.desk.policies,
+            incoming=tuple(sorted((*self.desk.incoming, *others.desk.incoming), key=lambda each: each.arrive_time)),
+            acknowledgements=(*self.desk.acknowledgements, *others.desk.acknowledgements),
+        )
+
+    def keys_of(self, sku: str) -> tuple[Key, ...]:
         """The SKU's whole stock, and each session that has units of its own of it."""
-        keys = [Key(sku)]
-        keys += [Key(sku, s.session_id) for s in self._sessions.get(sku, ()) if _exclusive(s, sku)]
-        return keys
+        found = self._keys.get(sku)
+        if found is None:
+            own = [Key(sku, s.session_id) for s in self._sessions.get(sku, ()) if _exclusive(s, sku)]
+            found = self._keys[sku] = (Key(sku), *own)
+        return found
 
     def is_current(self, key: Key) -> bool:
         """False for the key of a session that is closed, or has no units of its own any more."""
@@ -103,19 +117,19 @@ class Surroundings:
 
     def policy(self, sku: str) -> AlertPolicy:
         """What a person wants to be warned of, with everything filled in."""
-        return self._known[sku].policy
+        return self.known[sku].policy
 
     def lead_time(self, sku: str) -> LeadTime:
         """How long more takes to come."""
-        return self._known[sku].lead_time
+        return self.known[sku].lead_time
 
     def channels_of(self, sku: str) -> tuple[str, ...]:
         """The channels that sell the SKU."""
-        return self._known[sku].facts.channels
+        return self.known[sku].facts.channels
 
     def title_of(self, sku: str) -> str:
         """What people call the SKU."""
-        return self._known[sku].facts.title
+        return self.known[sku].facts.title
 
     def sessions_of(self, sku: str) -> tuple[int, ...]:
         """The open sessions that sell the SKU."""
@@ -150,7 +164,7 @@ class Surroundings:
         )
 
     def _judge(self, key: Key) -> Circumstances:
-        known = self._known[key.sku]
+        known = self.known[key.sku]
         policy, session = known.policy, self._session(key) if key.session_id else None
         sessions = known.sessions if session is None else (session,)
         ends = [self.tempo.seconds(each.planned_end_time) for each in sessions]

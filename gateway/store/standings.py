@@ -129,9 +129,10 @@ async def read_moved(connection: ReadConnection, after: int, count_max: int, tem
         count_max *= 4
 
 
-async def first_movement_since(connection: ReadConnection, time: datetime) -> int:
-    """The revision before the first movement recorded since a time; the journal's last if there is none."""
-    low, high = 0, int(await connection.scalar(select(head.c.revision)) or 0)
+async def first_movement_since(connection: ReadConnection, time: datetime, count_max: int) -> int:
+    """The revision before the first movement recorded since a time, and before at most `count_max` movements."""
+    high = int(await connection.scalar(select(head.c.revision)) or 0)
+    low = max(0, high - count_max)
     # Times rise with revisions, and only those have an index of their own.
     while low < high:
         middle = (low + high + 1) // 2

@@ -72,7 +72,7 @@ async def merchant(settings: Settings, token: str) -> AsyncIterator[MerchantData
 async def test_nothing_is_missed_doubled_or_out_of_order_whoever_is_killed(
     settings: Settings, token: str, merchant: MerchantDatabase, owner: asyncpg.Connection, seed: int, tmp_path: Path
 ) -> None:
-    """The log has every number once, every subscriber has processed each once, in order; every order has counted once."""
+    """The log has each number once, every subscriber has processed each once, in order; each order has counted once."""
     chance = random.Random(seed)
     epoch = str(await owner.fetchval(f'SELECT epoch FROM "{schema_of_token(token)}".head'))
     variables = {"STOCKGATE_DATABASE_URL": settings.database_url or ""}
