@@ -2,26 +2,22 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from connectors.agent import run_agents
+from connectors.arguments import DEFAULT_ADDRESS, gateway_address, host_and_port
 from connectors.contract import ChannelState
 from connectors.gateway_client import GatewayAddress, GatewayClient
 from connectors.inbox import Inbox
+from connectors.logs import log_to_stderr
 from connectors.settings import AgentSettings
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_INBOX = "127.0.0.1:8088"
-PORT_MAX = 65_535
-# What a record of the logging module has of its own; everything else is a field of ours.
-_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -33,16 +29,6 @@ class Served(StrEnum):
     DOUYIN = "douyin"
     KUAISHOU = "kuaishou"
     ALL = "all"
-
-
-class FieldsFormatter(logging.Formatter):
-    """A record as one line: time, level, message, then its fields as name=value."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and the traceback if there is one."""
-        fields = " ".join(f"{name}={value!r}" for name, value in vars(record).items() if name not in _OWN)
-        first, newline, rest = super().format(record).partition("\n")
-        return f"{first} {fields}{newline}{rest}" if fields else first + newline + rest
 
 
 @app.command()
@@ -62,9 +48,9 @@ def connect(
     ] = DEFAULT_INBOX,
 ) -> None:
     """Connect the channels of a platform to the gateway until Ctrl-C or SIGTERM."""
-    _log_to_stderr()
-    gateway = gateway_address(address or os.environ.get("STOCKGATE_ADDRESS", "") or DEFAULT_ADDRESS)
-    host, port = _split(inbox, "--inbox")
+    log_to_stderr()
+    gateway = gateway_address(address)
+    host, port = host_and_port(inbox, "--inbox")
     codes = frozenset(channel or ())
 
     def wanted(state: ChannelState) -> bool:
@@ -72,17 +58,6 @@ def connect(
         return is_named and platform in {Served.ALL, state.platform.value}
 
     asyncio.run(_serve(gateway, wanted, host, port))
-
-
-def gateway_address(address: str) -> GatewayAddress:
-    """The gateway at this address, with STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE. Raises `typer.BadParameter`."""
-    _split(address, "--address")
-    ca_file = os.environ.get("STOCKGATE_TLS_CA_FILE", "")
-    try:
-        certificate = Path(ca_file).read_bytes() if ca_file else None
-    except OSError as error:
-        raise typer.BadParameter(f"STOCKGATE_TLS_CA_FILE: cannot read {ca_file}: {error.strerror}") from error
-    return GatewayAddress(address, os.environ.get("STOCKGATE_TOKEN", ""), certificate)
 
 
 def main() -> None:
@@ -103,20 +78,6 @@ async def _serve(address: GatewayAddress, wanted: Callable[[ChannelState], bool]
         raise typer.BadParameter(f"--inbox {host}:{port}: {error.strerror}") from error
     finally:
         await gateway.close()
-
-
-def _split(address: str, name: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > PORT_MAX:
-        raise typer.BadParameter(f"{name}: {address!r} is no address; write HOST:PORT")
-    return host, int(port)
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(FieldsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("connectors").setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

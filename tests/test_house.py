@@ -38,8 +38,8 @@ REASONED = re.compile(
     r"(?:#\s*(?:type: ignore\[[a-z, -]+\]|noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*)\s+)+(?:#|-)\s+(?!noqa|type:)\w.*"
 )
 
-# The agent opens connections, the transport sends over them.
-SENDERS = {Path("connectors/agent.py"), Path("connectors/transport.py")}
+# The agent and the notifier open connections, the transport sends over them.
+SENDERS = {Path("connectors/agent.py"), Path("connectors/notify/serve.py"), Path("connectors/transport.py")}
 SENDING = re.compile(r"(?:Async)?Client|get|post|put|patch|delete|head|options|request|stream")
 
 # Written with brackets so that the patterns do not find themselves.

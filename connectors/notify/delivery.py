@@ -44,6 +44,14 @@ class Claims(Protocol):
         """Say what became of one that was granted."""
 
 
+class Written(NamedTuple):
+    """A message, the notices in it, and how many others it says are never told."""
+
+    message: Message
+    told: Sequence[Notice] = ()
+    dropped: int = 0
+
+
 class Delivery:
     """One robot's outbox, and how what is in it gets out. `receiver` is who reads, as claims name it."""
 
@@ -74,6 +82,10 @@ class Delivery:
     def tell(self, notice: Notice) -> None:
         """Take a notice in."""
         self.outbox.add(notice, self._clock())
+        self.wake()
+
+    def wake(self) -> None:
+        """Something has come."""
         self._changed.set()
 
     async def run(self) -> None:
@@ -91,62 +103,73 @@ class Delivery:
         await self._send(group)
         return True
 
-    async def _send(self, group: Group) -> None:
-        limit = self.robot.limits.text_bytes_max
-        ours = await self._claimed(grouped(group.notices, limit, self.outbox.dropped).told)
-        if not ours:
-            return
-        rest = [notice for notice in group.notices if notice.key not in {each.key for each in ours}]
-        dropped = self.outbox.dropped
-        made = grouped(ours, limit, dropped, left=len(rest))
+    def written(self, notices: Sequence[Notice], *, is_urgent: bool, left: int) -> Written:
+        """One message with as many of the notices as go into it, at least one; `left` others wait."""
+        made = grouped(notices, self.robot.limits.text_bytes_max, self.outbox.dropped, left)
         message = Message(
             made.text,
-            is_drill=ours[0].is_drill,
-            is_urgent=group.is_urgent,
+            is_drill=notices[0].is_drill,
+            is_urgent=is_urgent,
             mentions_all=any(notice.mentions_all for notice in made.told),
         )
-        await self._post(message, made.told, dropped)
+        return Written(message, made.told, self.outbox.dropped)
 
-    async def _post(self, message: Message, told: Sequence[Notice], dropped: int) -> None:
-        self._on_way = self.outbox.taken(told)
+    async def _send(self, group: Group) -> None:
+        wanted = self.written(group.notices, is_urgent=group.is_urgent, left=0).told
+        ours = await self._claimed(wanted)
+        if not ours:
+            return
+        keys = {notice.key for notice in ours}
+        left = sum(notice.key not in keys for notice in group.notices)
+        await self.post(self.written(ours, is_urgent=group.is_urgent, left=left))
+
+    async def post(self, written: Written) -> bool:
+        """Post a message and see to what was in it; True if it was taken."""
+        self._on_way = self.outbox.taken(written.told)
         try:
-            await self.robot.post(message)
+            await self.robot.post(written.message)
         except ConnectorError as error:
+            is_taken = False
             await self._failed(error)
         else:
-            await self._succeeded(dropped)
+            is_taken = True
+            await self._succeeded(written.dropped)
         finally:
             # However it ended, the platform may have counted it.
             self.outbox.window.ended(self._clock())
         # Who is cancelled before leaves behind what was on its way.
         self._on_way = ()
+        return is_taken
 
     async def _succeeded(self, dropped: int) -> None:
         self.failures = 0
         self.told += len(self._on_way)
         self.outbox.sent(self._on_way, self._clock(), dropped)
-        revisions = [pending.notice.revision for pending in self._on_way]
-        log.info("notices told", extra={"robot": self.robot.name, "revisions": revisions})
-        await self._settle(self._on_way, sent=True)
+        if self._on_way:
+            revisions = [pending.notice.revision for pending in self._on_way]
+            log.info("notices told", extra={"receiver": self.receiver, "revisions": revisions})
+            await self._settle(self._on_way, sent=True)
 
     async def _failed(self, error: ConnectorError) -> None:
         now, on_way = self._clock(), self._on_way
         rulings = [
             verdict(error, each.tries, self.failures, is_escalation=each.notice.is_escalation) for each in on_way
         ]
+        quiet_seconds = verdict(error, 0, self.failures, is_escalation=True).quiet_seconds
         self.failures += 1
-        fields = {"robot": self.robot.name, "kind": type(error).__name__, "code": error.code, "said": error.message}
+        fields = {"receiver": self.receiver, "kind": type(error).__name__, "code": error.code, "said": error.message}
         log.warning("robot failed", extra={**fields, "revisions": [each.notice.revision for each in on_way]})
-        self.outbox.quiet_until = max(self.outbox.quiet_until, now + max(each.quiet_seconds for each in rulings))
+        self.outbox.quiet_until = max(self.outbox.quiet_until, now + quiet_seconds)
         for pending, ruling in zip(on_way, rulings, strict=True):
             self._rule(pending, ruling, now)
         # What may show is not free for others: their post would be the second without a word of it.
-        await self._settle([each for each, one in zip(on_way, rulings, strict=True) if not one.may_be_told], sent=False)
+        free = [each for each, ruling in zip(on_way, rulings, strict=True) if not ruling.may_be_told]
+        await self._settle(free, sent=False)
 
     def _rule(self, pending: Pending, ruling: Verdict, now: float) -> None:
         if ruling.gives_up:
             self.given_up += 1
-            log.error("notice given up", extra={"robot": self.robot.name, "revision": pending.notice.revision})
+            log.error("notice given up", extra={"receiver": self.receiver, "revision": pending.notice.revision})
             return
         self.outbox.put_back([pending], now + ruling.wait_seconds, may_be_told=ruling.may_be_told)
 
@@ -155,7 +178,7 @@ class Delivery:
 
         What others have posted is gone; what they have in hand waits, and what is newer of its thread with it.
         """
-        claims = await asyncio.gather(*(self._claims.claim(each.revision, self.receiver) for each in notices))
+        claims = await asyncio.gather(*map(self._claim, notices))
         ours: list[Notice] = []
         held: list[Notice] = []
         for notice, claim in zip(notices, claims, strict=True):
@@ -168,13 +191,20 @@ class Delivery:
         self.outbox.delay(held, self._clock() + HELD_SECONDS)
         return ours
 
+    async def _claim(self, notice: Notice) -> Claim:
+        return Claim(granted=True) if notice.is_local else await self._claims.claim(notice.revision, self.receiver)
+
     async def _settle(self, pending: Sequence[Pending], *, sent: bool) -> None:
-        revisions = [each.notice.revision for each in pending]
+        revisions = [each.notice.revision for each in pending if not each.notice.is_local]
         await asyncio.gather(*(self._claims.settle(each, self.receiver, sent=sent) for each in revisions))
+
+    def wakes_at(self, now: float) -> float | None:
+        """When there is something to do if nothing comes; None: when something comes."""
+        return self.outbox.wakes_at(now)
 
     async def _until_something_is_due(self) -> None:
         now = self._clock()
-        at = self.outbox.wakes_at(now)
+        at = self.wakes_at(now)
         seconds = IDLE_SECONDS_MAX if at is None else min(at - now, IDLE_SECONDS_MAX)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):

@@ -133,6 +133,11 @@ class Notice:
         return self.is_urgent or (self.kind is Kind.TIER and self.tier > self.tier_before)
 
     @property
+    def is_local(self) -> bool:
+        """It stands in no log: this process alone tells it."""
+        return self.kind is Kind.OUTAGE
+
+    @property
     def mentions_all(self) -> bool:
         """Everybody is to look."""
         return self.kind is Kind.ESCALATED and self.level >= LEVELS

@@ -86,7 +86,8 @@ def _usable(rate: Rate, *, urgent: bool) -> int:
     return rate.calls if urgent else rate.calls - rate.calls // KEPT_SHARE
 
 
-_Room = tuple[str, bool]
+# Its name, and whether what is said there is rehearsed.
+Room = tuple[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Pending:
     """A notice that waits, among those of a room; `tries` it has behind it, and when the next may be."""
 
     notice: Notice
-    room: _Room
+    room: Room
     arrived: float
     not_before: float = 0.0
     tries: int = 0
@@ -121,7 +122,7 @@ class Outbox:
     quiet_until: float = 0.0
     dropped: int = 0
     _waiting: list[Pending] = field(default_factory=list)
-    _last_sent: dict[_Room, float] = field(default_factory=dict)
+    _last_sent: dict[Room, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many wait."""
@@ -161,8 +162,12 @@ class Outbox:
     def sent(self, pending: Sequence[Pending], now: float, dropped: int = 0) -> None:
         """They have been told in one message, which said that so many others were dropped."""
         for each in pending:
-            self._last_sent[each.room] = now
+            self.spoke(each.room, now)
         self.dropped -= dropped
+
+    def spoke(self, room: Room, now: float) -> None:
+        """Something was said in a room."""
+        self._last_sent[room] = now
         if len(self._last_sent) > self.tempo.pending_max:
             self._forget_rooms(now)
 
@@ -245,16 +250,16 @@ class Outbox:
             rooms = {first.room}
         return tuple(each for each in ready if each.room in rooms)
 
-    def _rooms_together(self, rooms: list[_Room], now: float) -> set[_Room]:
+    def _rooms_together(self, rooms: list[Room], now: float) -> set[Room]:
         """The room that has waited longest; where calls are few, all that are due."""
         first = rooms[0]
         if not self.tempo.merges_rooms or len(rooms) <= self.window.free(now):
             return {first}
         return {room for room in rooms if room[1] == first[1]}
 
-    def _times(self, waiting: Iterable[Pending]) -> dict[_Room, float]:
+    def _times(self, waiting: Iterable[Pending]) -> dict[Room, float]:
         """When each room's next message that is not urgent is due."""
-        times: dict[_Room, float] = {}
+        times: dict[Room, float] = {}
         for each in waiting:
             room = each.room
             last = self._last_sent.get(room)

@@ -1,0 +1,49 @@
+"""`python -m connectors.notify`, which is `stockgate notify`: warnings to group robots and live rooms."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from connectors.arguments import DEFAULT_ADDRESS, gateway_address
+from connectors.gateway_client import GatewayAddress
+from connectors.logs import log_to_stderr
+from connectors.notify.serve import notify
+from connectors.notify.settings import NotifySettings, SettingsError, read_settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def serve(
+    robots: Annotated[Path, typer.Option("--robots", metavar="FILE", help="TOML: page_url, and [[robots]].")],
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="HOST:PORT", help=f"The gateway; else STOCKGATE_ADDRESS, else {DEFAULT_ADDRESS}."
+        ),
+    ] = None,
+) -> None:
+    """Tell DingTalk, Feishu and WeCom groups and Agora rooms what the gateway warns of, until Ctrl-C or SIGTERM.
+
+    A robot's secrets are STOCKGATE_ROBOT_<NAME>_TOKEN and STOCKGATE_ROBOT_<NAME>_SECRET.
+    """
+    log_to_stderr()
+    gateway = gateway_address(address)
+    try:
+        asyncio.run(_serve(read_settings(robots), gateway))
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--robots") from error
+
+
+async def _serve(settings: NotifySettings, gateway: GatewayAddress) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await notify(settings, gateway, stopping)
+
+
+if __name__ == "__main__":
+    app(prog_name="stockgate notify")
