@@ -9,6 +9,7 @@ from msgspec.json import Decoder
 
 from gateway.alerts import requests as asked_for
 from gateway.domain.alerts import AckAction
+from gateway.domain.errors import InvalidArgument
 from gateway.domain.tiers import Tier
 from gateway.rpc import desk_parsing, parsing
 from gateway.rpc.alert_rendering import fill
@@ -126,6 +127,10 @@ async def list_silences(call: Call, request: pb.ListSilencesRequest) -> pb.ListS
 
 async def set_alert_policy(call: Call, request: pb.SetAlertPolicyRequest) -> pb.SetAlertPolicyResponse:
     """Say what to be warned of."""
+    if not request.HasField("policy"):
+        raise InvalidArgument(
+            "policy is missing: one that says nothing would forget what was said for all", field="policy"
+        )
     answer = await call.merchant.desk.rules.set_policy(
         asked_for.SetPolicy(
             parsing.request_id(request.request_id),

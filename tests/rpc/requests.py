@@ -12,6 +12,7 @@ from gateway.v1 import stock_service_pb2 as stock
 from tests.client import made, new_id
 from tests.rpc import spoils as wrong
 from tests.rpc.channel_requests import CHANNEL, channel_of
+from tests.rpc.desk_requests import DESK, desk_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
@@ -135,6 +136,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         "GetVersion": made(operations.GetVersionRequest),
         **selling_of(stall),
         **channel_of(stall),
+        **desk_of(stall),
     }
 
 
@@ -329,4 +331,5 @@ OTHERS: dict[str, Fields] = {
     "GetVersion": {},
     **SELLING,
     **CHANNEL,
+    **DESK,
 }

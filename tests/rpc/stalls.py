@@ -1,8 +1,11 @@
 """What the requests of `requests.py` are about: a corner of a shop that each test makes for itself."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
+from gateway.v1 import alert_service_pb2 as alerts
 from gateway.v1 import catalog_service_pb2 as catalog
+from gateway.v1 import live_service_pb2 as live
 from gateway.v1 import stock_service_pb2 as stock
 from gateway.v1.channel_pb2 import Platform
 from tests.client import Client, made, new_id
@@ -16,7 +19,7 @@ class Stall:
     """A SKU of its own with 10 units on hand at `main`, 3 of them held; 3 more were sold. And an empty location.
 
     Its channel has credentials, and a listing of the SKU that nobody has touched. A unit of the substitute is promised
-    and gone: a shortfall.
+    and gone: a shortfall. A live session sells the SKU; somebody has silenced its warnings, and more is on its way.
     """
 
     sku: str
@@ -28,6 +31,9 @@ class Stall:
     channel: str
     listing_id: int
     shortfall: str
+    session_id: int
+    silence_id: int
+    incoming_id: int
 
 
 async def open_stall(client: Client) -> Stall:
@@ -45,7 +51,18 @@ async def open_stall(client: Client) -> Stall:
     channel = f"shop-{new_id()}"
     listing_id = await _open_shop(client, channel, sku)
     return Stall(
-        sku, location, substitute, held.reservation_id, sold.reservation_id, epoch, channel, listing_id, shortfall
+        sku,
+        location,
+        substitute,
+        held.reservation_id,
+        sold.reservation_id,
+        epoch,
+        channel,
+        listing_id,
+        shortfall,
+        await _open_session(client, channel, sku),
+        await _silence(client, sku),
+        await _announce(client, sku),
     )
 
 
@@ -55,6 +72,28 @@ async def _lose_unit(client: Client, sku: str) -> str:
     content = {"sku": sku, "change": -1, "reason": "gone", "record_reality": True}
     adjusted = await client.tell(client.stock.AdjustStock, stock.AdjustStockRequest, **content)
     return adjusted.shortfall.shortfall_id
+
+
+async def _open_session(client: Client, channel: str, sku: str) -> int:
+    content = {"room": "room", "channels": [channel], "skus": [{"sku": sku}], "planned_end_time": _soon()}
+    opened = await client.tell(client.live.OpenSession, live.OpenSessionRequest, actor="li", **content)
+    return opened.session.session_id
+
+
+async def _silence(client: Client, sku: str) -> int:
+    content = {"matcher": {"skus": [sku]}, "end_time": _soon(), "comment": "rehearsing"}
+    silenced = await client.tell(client.alerts.Silence, alerts.SilenceRequest, actor="li", **content)
+    return silenced.silence.silence_id
+
+
+async def _announce(client: Client, sku: str) -> int:
+    content = {"sku": sku, "quantity": 5, "arrive_time": _soon(), "actor": "li"}
+    announced = await client.tell(client.alerts.AnnounceIncoming, alerts.AnnounceIncomingRequest, **content)
+    return announced.incoming.incoming_id
+
+
+def _soon() -> datetime:
+    return datetime.now(UTC) + timedelta(hours=1)
 
 
 async def _open_shop(client: Client, channel: str, sku: str) -> int:

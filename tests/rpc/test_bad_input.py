@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncpg
 import grpc.aio
+import msgspec
 import pytest
 import pytest_asyncio
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
@@ -19,9 +20,20 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
 from gateway import app
+from gateway.alerts.engine import Engine
+from gateway.domain.demand import Prior, begin
+from gateway.domain.tiers import Standing, Tier
+from gateway.domain.vigil import Watched
 from gateway.settings import Settings
 from gateway.store.alert_tables import metadata
-from gateway.v1 import catalog_service_pb2, channel_service_pb2, operations_service_pb2, stock_service_pb2
+from gateway.v1 import (
+    alert_service_pb2,
+    catalog_service_pb2,
+    channel_service_pb2,
+    live_service_pb2,
+    operations_service_pb2,
+    stock_service_pb2,
+)
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 from tests.merchants import drop_merchant, new_merchant_name, schema_of_token
@@ -35,12 +47,6 @@ from tests.store.history import stop_allocating
 # One gateway for all of these: none of them may change anything.
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-METHODS: dict[str, MethodDescriptor] = {
-    method.name: method
-    for module in (stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
-    for method in service.methods
-}
 METHOD_OF = {
     "receive": "ReceiveStock",
     "adjust": "AdjustStock",
@@ -54,6 +60,14 @@ METHOD_OF = {
     "return_stock": "ReturnStock",
 }
 FIELDS: dict[str, Fields] = {METHOD_OF[name]: fields for name, fields in MUTATIONS.items()} | OTHERS
+WHOLE = (stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2)
+METHODS: dict[str, MethodDescriptor] = {
+    method.name: method
+    for module in (*WHOLE, alert_service_pb2, live_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+    if module in WHOLE or method.name in FIELDS
+}
 GARBAGE = {
     "noise": b"\xff" * 12,
     "a cut field": delimited(1, b"CUP")[:-1],
@@ -73,6 +87,7 @@ async def shop(settings: Settings) -> AsyncIterator[Client]:
     gateway = app.running_gateway(replace(settings, listen="127.0.0.1:0"))
     with pytest.MonkeyPatch.context() as patched:
         stop_allocating(patched)
+        patched.setattr(Engine, "look", _rest)
         async with gateway as address, grpc.aio.insecure_channel(address) as channel:
             yield Client(channel, token)
     await drop_merchant(settings, name)
@@ -97,6 +112,7 @@ async def test_every_field_of_the_contract_has_its_spoils(name: str) -> None:
 async def test_a_bad_field_is_named_and_nothing_changes(shop: Client, witness: "Witness", name: str) -> None:
     """Each bad value of each field is refused with its status, reason and path, and leaves nothing behind (R11)."""
     stall = await open_stall(shop)
+    await witness.warn(stall.sku)
     request = _good(stall)[name]
     before = await witness.everything()
     wrong: list[str] = []
@@ -218,6 +234,17 @@ class Witness:
         self._connection = connection
         self._schema = schema
 
+    async def warn(self, sku: str) -> None:
+        """Have a SKU stand at THRESHOLD."""
+        standing = Standing(Tier.THRESHOLD, episode=1, peak=Tier.THRESHOLD)
+        watched = msgspec.json.encode(Watched(begin(Prior(0.1), 0.0), standing)).decode()
+        await self._connection.execute(
+            f'INSERT INTO "{self._schema}".standings VALUES ($1, 0, 1, $2, false, 0, 0, now(), $3)',
+            sku,
+            int(standing.tier),
+            watched,
+        )
+
     async def everything(self) -> dict[str, str]:
         """A digest of each table."""
         digests = {}
@@ -227,6 +254,10 @@ class Witness:
             sql = f"SELECT md5(coalesce(string_agg(row, '|' ORDER BY row), '')) FROM ({rows}) r"
             digests[name] = str(await self._connection.fetchval(sql))
         return digests
+
+
+async def _rest(_engine: Engine) -> None:
+    """Look at nothing: what is seen here is what callers have done."""
 
 
 def _good(stall: Stall) -> dict[str, Message]:
