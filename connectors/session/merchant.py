@@ -1,16 +1,17 @@
 """The merchant's own calls to the gateway: the catalog, goods in, and what the ledger says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc.aio
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from connectors.contract import GatewayError
 from connectors.sandbox.city import City, Stall
 from connectors.sandbox.shop import ShopFacts, TakesOn
-from gateway.v1 import catalog_pb2, channel_pb2
+from gateway.v1 import catalog_pb2, channel_pb2, stock_pb2
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import channel_service_pb2 as selling_pb
 from gateway.v1 import operations_service_pb2 as operations_pb
@@ -70,8 +71,11 @@ class Merchant:
         """End the connection."""
         await self._connection.close()
 
-    async def set_up(self, city: City, units: Mapping[str, int], session: str) -> None:
-        """Put the goods on hand, and have every shop of the city sell them. `session` makes the request ids."""
+    async def set_up(self, city: City, units: Mapping[str, int], session: str, locations: Sequence[str] = ()) -> None:
+        """Put the goods on hand, and have every shop of the city sell them. `session` makes the request ids.
+
+        `locations` serve the shops; none named: all.
+        """
         for good in city.goods:
             sku = catalog_pb.CreateSkuRequest(sku=catalog_pb2.Sku(sku=good.sku, title=good.title))
             await self._ask(self._catalog.CreateSku, sku)
@@ -81,7 +85,7 @@ class Merchant:
                 )
                 await self._ask(self._stock.ReceiveStock, goods_in)
         for stall in city.stalls.values():
-            await self._open_channel(stall)
+            await self._open_channel(stall, locations)
         for good in city.goods:
             for name, key in good.keys.items():
                 component = channel_pb2.Component(sku=good.sku, units=1)
@@ -89,6 +93,23 @@ class Merchant:
                     channel=name, item_id=key.item_id, platform_sku_id=key.platform_sku_id, components=[component]
                 )
                 await self._ask(self._catalog.LinkListing, catalog_pb.LinkListingRequest(listing=listing))
+
+    async def stock(self, location: str, title: str, units: Mapping[str, int], session: str) -> None:
+        """Open another location with so many units in it."""
+        place = catalog_pb2.Location(location=location, title=title, position=1)
+        await self._ask(self._catalog.CreateLocation, catalog_pb.CreateLocationRequest(location=place))
+        for sku, quantity in units.items():
+            request_id = f"{session}-{location}-{sku}"
+            goods_in = stock_pb.ReceiveStockRequest(
+                request_id=request_id, sku=sku, location=location, quantity=quantity, reason="the session"
+            )
+            await self._ask(self._stock.ReceiveStock, goods_in)
+
+    async def describe(self, sku: str, title: str, substitutes: Sequence[str]) -> None:
+        """Say what people call a SKU, and what to offer when it is gone."""
+        described = catalog_pb2.Sku(sku=sku, title=title, substitutes=substitutes)
+        mask = FieldMask(paths=["title", "substitutes"])
+        await self._ask(self._catalog.UpdateSku, catalog_pb.UpdateSkuRequest(sku=described, update_mask=mask))
 
     async def level(self, skus: list[str]) -> Level:
         """What there is now."""
@@ -122,16 +143,21 @@ class Merchant:
 
     async def units_received(self) -> int:
         """All that was ever booked in, by the journal."""
-        units, token = 0, ""
+        return sum(int(movement.quantity) for movement in await self.movements(kinds=[MOVEMENT_KIND_RECEIVE]))
+
+    async def movements(
+        self, sku: str = "", kinds: Sequence[stock_pb2.MovementKind.ValueType] = ()
+    ) -> list[stock_pb2.Movement]:
+        """The journal, newest first: of one SKU, of some kinds; nothing said: all of it."""
+        found: list[stock_pb2.Movement] = []
+        token = ""
         while True:
-            request = stock_pb.ListMovementsRequest(
-                page_size=PAGE_SIZE, page_token=token, kinds=[MOVEMENT_KIND_RECEIVE]
-            )
+            request = stock_pb.ListMovementsRequest(page_size=PAGE_SIZE, page_token=token, sku=sku, kinds=kinds)
             page = await self._ask(self._stock.ListMovements, request)
-            units += sum(int(movement.quantity) for movement in page.movements)
+            found += page.movements
             token = page.next_page_token
             if not token:
-                return units
+                return found
 
     async def drifts(self) -> list[str]:
         """Readings that did not fit, newest first, as sentences; the newest so many at most."""
@@ -153,11 +179,12 @@ class Merchant:
         check = operations_pb.CheckConsistencyRequest()
         return bool((await self._ask(self._operations.CheckConsistency, check, CHECK_SECONDS)).consistent)
 
-    async def _open_channel(self, stall: Stall) -> None:
+    async def _open_channel(self, stall: Stall, locations: Sequence[str]) -> None:
         channel = channel_pb2.Channel(
             channel=stall.name,
             platform=_PLATFORM[stall.name],
             title=f"{stall.name} rehearsal",
+            locations=locations,
             facts=facts_of(stall.shop.facts),
         )
         await self._ask(self._catalog.CreateChannel, catalog_pb.CreateChannelRequest(channel=channel))
