@@ -1,4 +1,4 @@
-"""How fast a SKU sells, whether that has really accelerated, and what will be asked for: the model behind the tiers.
+"""How fast a SKU sells, and what will be asked for: the model behind the tiers. Whether it has accelerated: `trend.py`.
 
 Times are seconds since the Unix epoch; `D` is a time between orders in shop seconds (`curves.py`), so that all rates
 are relative to the hour of the day. State changes with an order only; whatever is asked between two orders is worked
@@ -20,18 +20,6 @@ This is dynamic model averaging (Raftery, Karny, Ettler 2010) over discounted ga
 What an order finds forgotten is filled up with half the prior (stabilised forgetting: Kulhavy, Zarrop 1993), so that a
 rate goes back to what history says and not to nothing; silence alone fills nothing up.
 
-**Trend.** Is the rate now 2.5 times what it was? The cumulated log-likelihood ratio in event time (Page 1954; Lucas
-1985), against a baseline with a half-life of 1,200 s that stands still while the score is above half its bar, so that
-a surge does not become its own measure:
-
-    base+ = base (1 + 0.5/sqrt(a))                                     the baseline is itself an estimate
-    S <- max(0, S - (rho-1) base+ D) + ln rho                          rho = 2.5
-    accelerating at S >= h and 6 orders since onset, h = max(3, ln(base T / c)),  c = 2.2: one false raise in T, at most
-    calm again after 60 s at S <= 0.2 h or fast/base < 1.25; then S = 0
-
-While accelerating S is capped at 1.5 h, and the baseline forgets at a quarter of its speed. A tripling needs about ten
-orders of evidence, whatever the method.
-
 **Forecast.** A burst fades (tau = 300 s), a lull too: over a horizon L, with the slowest memory's rate r and a weighted
 mean of all r_i, D_L the shop seconds ahead:
 
@@ -46,13 +34,16 @@ units per order. The demand is negative binomial (`chances.py`). Beyond a day, t
 then `daily.py` has the word, if it knows the SKU.
 """
 
-from math import exp, log, sqrt
+from math import exp, log
 
 from msgspec import Struct
 
 from gateway.domain.chances import Demand, chance_of_reaching
 from gateway.domain.curves import FLAT, HourCurve
 from gateway.domain.daily import DAYS_REMEMBERED, DailySales, demand_of_days, seen_by, sold
+from gateway.domain.trend import BARELY, RAISED_SECONDS_MIN, Memory, aged, calmed, scored
+from gateway.domain.trend import FALSE_RAISE_SECONDS as FALSE_RAISE_SECONDS
+from gateway.domain.trend import Trend as Trend  # both are a part of what is asked and answered here
 
 HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a quarter and a sixteenth of it
 TRUST_KEPT = 0.95
@@ -63,19 +54,10 @@ UNFORESEEN_SHARE = 0.14
 UNFORESEEN_LATER_SHARE, LATER_SECONDS = 0.45, 9_000.0
 EXCESS_SECONDS = 4 * 3_600.0  # a live session's length: so long it may go on faster than the days before
 
-RATIO = 2.5
-RAISE_ORDERS_MIN = 6
-BAR_MIN = 3.0
-ORDERS_PER_FALSE_RAISE = 2.2  # the c of h: by chance a bar of h is passed once in c e^h orders
-FALSE_RAISE_SECONDS = 14_400.0
-CAP_SHARE, CALM_SHARE, CALM_RATIO, STANDS_STILL_SHARE = 1.5, 0.2, 1.25, 0.5
-RAISED_SECONDS_MIN = 60.0
-
 QUANTITY_KEPT = 0.95
 HORIZON_SECONDS_MAX = 7 * 86_400.0
 
 _DECAY = log(2.0) / HALF_LIFE_SECONDS
-_BARELY = 1e-9
 _FORGOTTEN_SECONDS = 43_200.0  # after that there is nothing left to forget, and the fastest memory would underflow
 
 
@@ -92,29 +74,6 @@ class Prior(Struct, frozen=True, gc=False):
     days: float = 0.0
     day_mean: float = 0.0
     day_variance: float = 0.0
-
-
-class Memory(Struct, frozen=True, gc=False, array_like=True):
-    """A gamma posterior of the rate: `orders` in `exposure` shop seconds; `trust` is its log weight among others."""
-
-    orders: float
-    exposure: float
-    trust: float = 0.0
-
-
-class Trend(Struct, frozen=True, gc=False):
-    """The score for an acceleration, its bar, and the baseline it is measured against.
-
-    `baseline` goes on learning, `held` is what it was when the score was last low. `raised_time` is None when steady.
-    """
-
-    baseline: Memory
-    held: Memory
-    score: float = 0.0
-    bar: float = BAR_MIN
-    orders_since_onset: int = 0
-    onset_time: float = 0.0
-    raised_time: float | None = None
 
 
 class Pace(Struct, frozen=True, gc=False):
@@ -199,7 +158,7 @@ def observed(
         _learned(pace.fast, 16 * forgotten, gap, filled),
         _learned(pace.middle, 4 * forgotten, gap, filled),
         _learned(pace.slow, forgotten, gap, filled),
-        _scored(_calmed(pace, now, forgotten, gap), now, gap, forgotten, false_raise_seconds),
+        scored(_calmed(pace, now, forgotten, gap), now, gap, forgotten, false_raise_seconds),
         QUANTITY_KEPT * pace.quantity_mean + (1 - QUANTITY_KEPT) * quantity,
         QUANTITY_KEPT * pace.quantity_square + (1 - QUANTITY_KEPT) * quantity * quantity,
         pace.evidence_orders + 1,
@@ -228,9 +187,9 @@ def outlook(pace: Pace, now: float, curve: HourCurve = FLAT) -> Outlook:
     start = curve.shop_time(now)
     forgotten, gap = _since(pace, now, start)
     fast, middle, slow = (
-        _aged(pace.fast, 16 * forgotten, gap),
-        _aged(pace.middle, 4 * forgotten, gap),
-        _aged(pace.slow, forgotten, gap),
+        aged(pace.fast, 16 * forgotten, gap),
+        aged(pace.middle, 4 * forgotten, gap),
+        aged(pace.slow, forgotten, gap),
     )
     most = max(fast.trust, middle.trust, slow.trust)
     one, two, three = exp(fast.trust - most), exp(middle.trust - most), exp(slow.trust - most)
@@ -288,15 +247,6 @@ def _since(pace: Pace, now: float, shop_time: float) -> tuple[float, float]:
     return _DECAY * seconds, gap
 
 
-def _aged(memory: Memory, forgotten: float, gap: float) -> Memory:
-    """The memory when nothing has come for `gap`: a long silence too is forgotten as it goes on."""
-    kept = exp(-forgotten)
-    before = memory.exposure * kept
-    exposure = before + (gap * (1 - kept) / forgotten if forgotten > _BARELY else gap)
-    orders = memory.orders * kept
-    return Memory(orders, exposure, memory.trust - orders * log(exposure / before))
-
-
 def _learned(memory: Memory, forgotten: float, gap: float, filled: Memory | None) -> Memory:
     orders, exposure, trust = memory.orders, memory.exposure, TRUST_KEPT * memory.trust
     kept = exp(-forgotten)
@@ -305,13 +255,17 @@ def _learned(memory: Memory, forgotten: float, gap: float, filled: Memory | None
     if filled is not None:
         orders += filled.orders * (1 - kept)
         before += filled.exposure * (1 - kept)
-    exposure = before + (gap * (1 - kept) / forgotten if forgotten > _BARELY else gap)
+    exposure = before + (gap * (1 - kept) / forgotten if forgotten > BARELY else gap)
     return Memory(orders + 1, exposure, trust + log(orders / exposure) - orders * log(exposure / before))
 
 
-def _rate(memory: Memory, forgotten: float, gap: float) -> float:
-    aged = _aged(memory, forgotten, gap)
-    return aged.orders / aged.exposure
+def _calmed(pace: Pace, now: float, forgotten: float, gap: float) -> Trend:
+    """The trend when nothing has come since the last order."""
+    trend = pace.trend
+    if trend.raised_time is None or now - trend.raised_time < RAISED_SECONDS_MIN:
+        return trend
+    fast = aged(pace.fast, 16 * forgotten, gap)
+    return calmed(trend, now, gap, fast.orders / fast.exposure)
 
 
 def _averaged(out: Outlook, fading: float) -> tuple[float, float]:
@@ -334,53 +288,6 @@ def _days_ahead(out: Outlook, daily: DailySales, shop_seconds: float) -> Demand:
     known = seen_by(daily, out.curve.day(out.time))
     excess = _averaged(out, 1.0)[0] * out.quantity_mean - known.mean / day_seconds
     return demand_of_days(known, shop_seconds / day_seconds, max(0.0, excess) * EXCESS_SECONDS)
-
-
-def _calmed(pace: Pace, now: float, forgotten: float, gap: float) -> Trend:
-    """The trend as it is when nothing has come since the last order: steady again, if it has calmed down."""
-    trend = pace.trend
-    if trend.raised_time is None or now - trend.raised_time < RAISED_SECONDS_MIN:
-        return trend
-    base = trend.held.orders / trend.held.exposure
-    score = trend.score - (RATIO - 1) * _raised_rate(trend.held) * gap
-    fast = _rate(pace.fast, 16 * forgotten, gap)
-    if score > CALM_SHARE * trend.bar and fast >= CALM_RATIO * base:
-        return trend
-    return Trend(trend.baseline, trend.baseline, bar=trend.bar, onset_time=now)
-
-
-def _scored(trend: Trend, now: float, gap: float, forgotten: float, false_raise_seconds: float) -> Trend:
-    """The trend after an order."""
-    held = trend.held
-    bar = max(BAR_MIN, log(held.orders / held.exposure * false_raise_seconds / ORDERS_PER_FALSE_RAISE))
-    before = trend.score - (RATIO - 1) * _raised_rate(held) * gap
-    score = max(0.0, before) + log(RATIO)
-    is_onset = before <= 0
-    count = 1 if is_onset else trend.orders_since_onset + 1
-    raised_time = trend.raised_time
-    if raised_time is not None:
-        score = min(score, CAP_SHARE * bar)
-        forgotten /= 2
-    else:
-        forgotten *= 2
-        if score >= bar and count >= RAISE_ORDERS_MIN:
-            raised_time = now
-    aged = _aged(trend.baseline, forgotten, gap)
-    learned = Memory(aged.orders + 1, aged.exposure)
-    return Trend(
-        learned,
-        learned if score < STANDS_STILL_SHARE * bar else held,
-        score,
-        bar,
-        count,
-        now if is_onset else trend.onset_time,
-        raised_time,
-    )
-
-
-def _raised_rate(memory: Memory) -> float:
-    """The rate, and half a standard error more: the baseline is itself an estimate."""
-    return memory.orders / memory.exposure * (1 + 0.5 / sqrt(memory.orders))
 
 
 def _quantile(out: Outlook, units: int, share: float, longest: float) -> float | None:

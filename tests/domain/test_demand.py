@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import demand
+from gateway.domain import demand, trend
 from gateway.domain.chances import Demand, LeadTime, chance_of_reaching, units_reached
 from gateway.domain.curves import DAY_SECONDS, FLAT, HOURS, hour_curve, hour_factors
 from gateway.domain.demand import Pace, Prior, begin, forecast, is_accelerating, observed, rates, stock_out_times
 from gateway.domain.profiles import Sale, learned
+from gateway.domain.trend import Memory, Trend, scored
 
 SEED = 71
 PEAKS = hour_curve([3.0 if hour in {12, 20} else 0.8 for hour in range(HOURS)], offset_seconds=0.0)
@@ -42,11 +43,11 @@ def sold(rate: float, seconds: float, chance: random.Random, start: float = 0.0,
 
 def orders_to_raise(ratio: float, bar: float, faster: float, chance: random.Random) -> int:
     """How many orders it takes the trend's score to pass a bar, with the baseline known."""
-    trend = demand.Trend(demand.Memory(1e12, 1e12), demand.Memory(1e12, 1e12))
-    assert ratio == demand.RATIO
+    state = Trend(Memory(1e12, 1e12), Memory(1e12, 1e12))
+    assert ratio == trend.RATIO
     for count in range(1, 100_000):
-        trend = demand._scored(trend, float(count), chance.expovariate(faster), 0.0, 1e30)
-        if trend.score >= bar:
+        state = scored(state, float(count), chance.expovariate(faster), 0.0, 1e30)
+        if state.score >= bar:
             return count
     raise AssertionError("never")
 
@@ -116,7 +117,7 @@ def test_run_lengths_are_those_of_the_theory(
     monkeypatch: pytest.MonkeyPatch, ratio: float, bar: float, faster: float, orders: float
 ) -> None:
     """Orders to a false and to a true raise match the published table within 5 %, and the error of drawing it."""
-    monkeypatch.setattr(demand, "RATIO", ratio)
+    monkeypatch.setattr(trend, "RATIO", ratio)
     chance = random.Random(SEED)
     runs = [orders_to_raise(ratio, bar, faster, chance) for _ in range(1_500 if orders > 30 else 3_000)]
     mean = sum(runs) / len(runs)
@@ -127,8 +128,8 @@ def test_run_lengths_are_those_of_the_theory(
 def test_our_bar_is_passed_by_chance_as_rarely_as_it_says() -> None:
     """For the ratio in use, once in about c e^h orders."""
     chance = random.Random(SEED)
-    runs = [orders_to_raise(demand.RATIO, 4.0, 1.0, chance) for _ in range(2_000)]
-    expected = demand.ORDERS_PER_FALSE_RAISE * math.exp(4.0)
+    runs = [orders_to_raise(trend.RATIO, 4.0, 1.0, chance) for _ in range(2_000)]
+    expected = trend.ORDERS_PER_FALSE_RAISE * math.exp(4.0)
     assert sum(runs) / len(runs) == pytest.approx(expected, rel=0.08)
 
 
