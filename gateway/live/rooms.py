@@ -46,16 +46,23 @@ class Watcher:
         """Begin with an empty box; no SKUs: all of the session."""
         self._skus = skus
         self._pending: dict[str, tuple[float, Hint]] = {}
+        self._taken: dict[str, int] = {}
         self._filled = asyncio.Event()
         self.reason = ""
 
     def put(self, hints: Iterable[Hint]) -> None:
         """Take hints; a newer one of a SKU replaces the one that waits."""
         for one in hints:
-            if not self._skus or one.sku in self._skus:
+            is_wanted = not self._skus or one.sku in self._skus
+            if is_wanted and one.version > self._taken.get(one.sku, 0):
                 self._pending[one.sku] = (time.monotonic(), one)
         if self._pending:
             self._filled.set()
+
+    def begin(self, hints: Iterable[Hint]) -> None:
+        """The reader gets these by other means: of each SKU only newer ones follow."""
+        self._taken = {one.sku: one.version for one in hints}
+        self._pending = {sku: kept for sku, kept in self._pending.items() if kept[1].version > self._taken.get(sku, 0)}
 
     def end(self, reason: str) -> None:
         """Tell the stream that it ends."""
@@ -89,6 +96,8 @@ class Room:
         self._woken = asyncio.Event()
         self._told: dict[str, tuple[float, Hint]] = {}
         self._version = 0
+        self._recent: tuple[float, Session, list[Hint]] | None = None
+        self._beginning = asyncio.Lock()
         self.watchers: set[Watcher] = set()
 
     def wake(self) -> None:
@@ -132,8 +141,22 @@ class Room:
         """The hints of these SKUs, or all, in the session's order; raises what `view` does, and `SkuUnknown`."""
         session, view = await self.view()
         require_sold(session, skus)
-        told = [hint(view, one.sku) for one in session.skus if not skus or one.sku in skus]
-        return self._numbered(told)
+        told = self._numbered([hint(view, one.sku) for one in session.skus if not skus or one.sku in skus])
+        if not skus:
+            self._recent = time.monotonic(), session, told
+        return told
+
+    async def begin(self, watcher: Watcher, skus: Collection[str]) -> list[Hint]:
+        """The hints with which a reader begins: those that were worked out a moment ago, if there are any."""
+        async with self._beginning:
+            if self._recent is None or time.monotonic() - self._recent[0] > PAUSE_SECONDS:
+                await self.hints()
+            assert self._recent is not None
+            _, session, hints = self._recent
+        require_sold(session, skus)
+        first = [one for one in hints if not skus or one.sku in skus]
+        watcher.begin(first)
+        return first
 
     def _numbered(self, hints: list[Hint]) -> list[Hint]:
         """With versions above all that were given before."""
@@ -214,7 +237,7 @@ class Rooms:
         if self._closing:
             watcher.end("SHUTDOWN")
         try:
-            yield watcher, await room.hints(skus)
+            yield watcher, await room.begin(watcher, skus)
         finally:
             room.watchers.discard(watcher)
             if not room.watchers and (kept := self._rooms.pop(session_id, None)) is not None:
