@@ -42,8 +42,8 @@ from gateway.domain.chances import Demand, chance_of_reaching
 from gateway.domain.curves import FLAT, HourCurve
 from gateway.domain.daily import DAYS_REMEMBERED, DailySales, demand_of_days, seen_by, sold
 from gateway.domain.trend import BARELY, RAISED_SECONDS_MIN, Memory, aged, calmed, scored
-from gateway.domain.trend import FALSE_RAISE_SECONDS as FALSE_RAISE_SECONDS
-from gateway.domain.trend import Trend as Trend  # both are a part of what is asked and answered here
+from gateway.domain.trend import FALSE_RAISE_SECONDS as FALSE_RAISE_SECONDS  # noqa: PLC0414 - asked for here
+from gateway.domain.trend import Trend as Trend  # noqa: PLC0414 - a part of a pace
 
 HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a quarter and a sixteenth of it
 TRUST_KEPT = 0.95
