@@ -12,6 +12,7 @@ Steps are those of the runbooks that were told, once per SKU, episode and tier.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from statistics import median
 
 from msgspec import Struct
@@ -148,7 +149,7 @@ def _detected(drill: Drill, expected: DrillExpectation, at: float) -> float:
 def _rises(told: Sequence[Event]) -> Iterator[_Rise]:
     """Every rise of one SKU, with what was told of its episode before the next."""
     places = [place for place, event in enumerate(told) if is_rise(event)]
-    for place, end in zip(places, [*places[1:], len(told)], strict=True):
+    for place, end in pairwise([*places, len(told)]):
         event, later = told[place], told[place + 1 : end]
         assert isinstance(event.body, TierTold)
         yield _Rise(event, event.body, tuple(one for one in later if one.episode == event.episode))

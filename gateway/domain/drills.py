@@ -116,14 +116,15 @@ class Happening(NamedTuple):
     what: TierChange | DrillInject
 
 
-class _Tick(NamedTuple):
+class Tick(NamedTuple):
     """A look at these SKUs."""
 
     at_seconds: float
     skus: tuple[str, ...]
 
 
-_Moment = DrillOrder | DrillInject | _Tick
+# What happens at one time.
+Moment = DrillOrder | DrillInject | Tick
 
 
 class _Shelf(Struct, frozen=True, gc=False):
@@ -138,10 +139,10 @@ class Play:
     def __init__(self, script: DrillScript) -> None:
         """Stand before second 0, with everything on its shelf."""
         self._script = script
-        self._moments = groupby(_moments(script), key=lambda moment: moment.at_seconds)
+        self._moments = groupby(moments(script), key=_time)
         self._shelves = {sku.sku: _stocked(sku, script.seconds) for sku in script.skus}
         self._orders = 0
-        self._next: tuple[float, list[_Moment]] | None = None
+        self._next: tuple[float, list[Moment]] | None = None
         self._draw_next()
         self.seconds = 0.0
 
@@ -175,7 +176,7 @@ class Play:
         drawn = next(self._moments, None)
         self._next = None if drawn is None else (drawn[0], list(drawn[1]))
 
-    def _play(self, at: float, together: Iterable[_Moment]) -> Iterator[Happening]:
+    def _play(self, at: float, together: Iterable[Moment]) -> Iterator[Happening]:
         touched: dict[str, None] = {}
         for moment in together:
             match moment:
@@ -184,7 +185,7 @@ class Play:
                 case DrillInject():
                     touched |= self._inject(moment)
                     yield Happening(at, moment.sku, moment)
-                case _Tick():
+                case Tick():
                     touched |= dict.fromkeys(moment.skus)
         for sku in touched:
             shelf = self._shelves[sku]
@@ -268,7 +269,7 @@ def _changed(circumstances: Circumstances, inject: DrillInject) -> Circumstances
 # ---- moments
 
 
-def _moments(script: DrillScript) -> Iterator[_Moment]:
+def moments(script: DrillScript) -> Iterator[Moment]:
     """All that happens, by time; at one time what is sold first, then injects, then the look."""
     tape = sorted(script.tape, key=_time)
     made_up = [_made_up(script, place) for place in range(len(script.skus))]
@@ -276,19 +277,19 @@ def _moments(script: DrillScript) -> Iterator[_Moment]:
     return heapq.merge(tape, *made_up, injects, _ticks(script), key=_time)
 
 
-def _time(moment: _Moment) -> float:
+def _time(moment: Moment) -> float:
     return moment.at_seconds
 
 
-def _ticks(script: DrillScript) -> Iterator[_Tick]:
+def _ticks(script: DrillScript) -> Iterator[Tick]:
     """Looks at some SKUs after the others, so that no moment takes long; in the end at all."""
     codes = tuple(sku.sku for sku in script.skus)
     some = [codes[start : start + SKUS_AT_ONCE] for start in range(0, len(codes), SKUS_AT_ONCE)]
     every, count = tick_seconds(script) / len(some), 0
     while count * every < script.seconds:
-        yield _Tick(count * every, some[count % len(some)])
+        yield Tick(count * every, some[count % len(some)])
         count += 1
-    yield _Tick(script.seconds, codes)
+    yield Tick(script.seconds, codes)
 
 
 def _made_up(script: DrillScript, place: int) -> Iterator[DrillOrder]:

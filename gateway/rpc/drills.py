@@ -25,7 +25,9 @@ NAME_LENGTH_MAX = 100
 SPEED_MAX = 1_000.0
 SECONDS_MAX = 86_400.0
 LEAD_SECONDS_MAX = 3_650 * 86_400.0
-RATE_MAX = 6_000.0
+# Less than the least cannot be told from none, and the model's sums would lose it.
+SECONDS_MIN = 1.0
+RATE_MIN, RATE_MAX = 0.001, 6_000.0
 FACTOR_MAX = 1_000.0
 SKUS_MAX, TAPE_MAX, INJECTS_MAX, EXPECTATIONS_MAX = 500, 50_000, 100, 100
 # So many orders are made up at most, in the mean.
@@ -80,7 +82,7 @@ async def _script(m: pb.DrillScript) -> DrillScript:
     name = desk_parsing.who(m.name, "script.name", NAME_LENGTH_MAX)
     room = desk_parsing.words(m.room, "script.room", most=NAME_LENGTH_MAX)
     speed = _within(m.speed, "script.speed", 1.0, SPEED_MAX)
-    seconds = _within(m.seconds, "script.seconds", 1.0, SECONDS_MAX)
+    seconds = _within(m.seconds, "script.seconds", SECONDS_MIN, SECONDS_MAX)
     skus = tuple(_sku(sku, f"script.skus[{place}]") for place, sku in enumerate(m.skus))
     codes = _codes(skus)
     injects = tuple(_inject(one, f"script.injects[{place}]", codes, seconds) for place, one in enumerate(m.injects))
@@ -142,8 +144,8 @@ def _sku(m: pb.DrillSku, path: str) -> DrillSku:
     return DrillSku(
         parsing.code(m.sku, f"{path}.sku"),
         parsing.units(m.units, f"{path}.units", least=0),
-        _within(m.lead_seconds, f"{path}.lead_seconds", 0.0, LEAD_SECONDS_MAX),
-        _within(m.rate, f"{path}.rate", 0.0, RATE_MAX),
+        _none_or(m.lead_seconds, f"{path}.lead_seconds", SECONDS_MIN, LEAD_SECONDS_MAX),
+        _none_or(m.rate, f"{path}.rate", RATE_MIN, RATE_MAX),
     )
 
 
@@ -165,13 +167,13 @@ async def _tape(m: pb.DrillScript, codes: frozenset[str], seconds: float) -> tup
 
 def _inject(m: pb.DrillInject, path: str, codes: frozenset[str], seconds: float) -> DrillInject:
     kind = _kind(m.kind, f"{path}.kind")
-    is_surge = kind is InjectKind.SURGE
+    is_surge, lasts = kind is InjectKind.SURGE, f"{path}.seconds"
     return DrillInject(
         _within(m.at_seconds, f"{path}.at_seconds", 0.0, seconds),
         kind,
         _of_script(m.sku, f"{path}.sku", codes) if m.sku else "",
         _value(m.value, f"{path}.value", kind),
-        (_above_0 if is_surge else _nothing)(m.seconds, f"{path}.seconds", SECONDS_MAX),
+        _within(m.seconds, lasts, SECONDS_MIN, SECONDS_MAX) if is_surge else _nothing(m.seconds, lasts),
     )
 
 
@@ -181,7 +183,7 @@ def _value(value: float, field: str, kind: InjectKind) -> float:
         case InjectKind.SURGE:
             return _within(value, field, 0.0, FACTOR_MAX)
         case InjectKind.SUPPLY_LATE:
-            return _above_0(value, field, LEAD_SECONDS_MAX)
+            return _within(value, field, SECONDS_MIN, LEAD_SECONDS_MAX)
         case InjectKind.RECEIPT:
             return _whole(value, field)
         case InjectKind.CHANNEL_DEAD | InjectKind.CHANNEL_BACK:
@@ -227,20 +229,18 @@ def _within(value: float, field: str, low: float, high: float) -> float:
     return value
 
 
-def _above_0(value: float, field: str, high: float) -> float:
-    if value == 0:
-        raise InvalidArgument(f"{field.rpartition('.')[2]} is missing; it must be above 0", field=field)
-    return _within(value, field, 0.0, high)
+def _none_or(value: float, field: str, low: float, high: float) -> float:
+    return value if value == 0 else _within(value, field, low, high)
 
 
 def _whole(value: float, field: str) -> float:
     """Units, said as a number that may have a fraction."""
-    if _above_0(value, field, float(UNITS_MAX)) != int(value):
+    if _within(value, field, 1.0, float(UNITS_MAX)) != int(value):
         raise InvalidArgument(f"value is {value:g}; units are whole", field=field)
     return value
 
 
-def _nothing(value: float, field: str, _high: float = 0.0) -> float:
+def _nothing(value: float, field: str) -> float:
     if value != 0:
         raise InvalidArgument(f"{field.rpartition('.')[2]} says nothing for this kind; leave it out", field=field)
     return 0.0
