@@ -186,12 +186,15 @@ class AlertHub:
 
     async def tell_before_compaction(self, revision: int) -> None:
         """Let every reader in step know that he has had all up to this revision; nobody is waited for for ever."""
-        waiting = [one for one in self._subscribers if one.told < revision and one.state is State.SYNCED]
-        for subscriber in waiting:
-            subscriber.want_progress()
+        if 0 <= self.revision < revision:
+            await self._look()
         with suppress(TimeoutError):
             async with asyncio.timeout(TOLD_SECONDS_MAX):
-                while any(one.told < revision for one in waiting if one in self._subscribers):  # noqa: ASYNC110 - many
+                while waiting := [
+                    one for one in self._subscribers if one.told < revision and one.state is State.SYNCED
+                ]:
+                    for subscriber in waiting:
+                        subscriber.want_progress()
                     await asyncio.sleep(GATHER_SECONDS)
 
     # ---- reading the log

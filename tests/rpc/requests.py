@@ -11,6 +11,7 @@ from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as stock
 from tests.client import made, new_id
 from tests.rpc import spoils as wrong
+from tests.rpc.alert_requests import ALERTS, alerts_of
 from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.desk_requests import DESK, desk_of
 from tests.rpc.selling_requests import SELLING, selling_of
@@ -137,6 +138,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **selling_of(stall),
         **channel_of(stall),
         **desk_of(stall),
+        **alerts_of(stall),
     }
 
 
@@ -332,4 +334,5 @@ OTHERS: dict[str, Fields] = {
     **SELLING,
     **CHANNEL,
     **DESK,
+    **ALERTS,
 }
