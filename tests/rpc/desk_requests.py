@@ -109,16 +109,14 @@ _TOKEN_OF_ARRIVAL = (
         for text in ('["a", 1]', "[1, -1]", "[-1, 1]", f"[{10**18}, 1]", f"[1, {2**63}]", "[1, 2, 3]", "[1.5, 1]")
     ),
 )
+_SKUS: tuple[Any, ...] = ({}, [], {"": PROFILE["skus"]["tea"]}, {"a\nb": PROFILE["skus"]["tea"]}, {"a": 1})
 _PROFILES = (
     *("x", "[]", "null", "1", "{", "{}", "[" * 100_000, profile() + "x"),
     *(profile(hours=hours) for hours in ([], [1.0] * 23, [1.0] * 25, [0.0] * 24, [-1.0] * 24, [1e9] * 24, ["1"] * 24)),
     *(profile(spread=spread) for spread in (-0.1, 1e9, "x", None)),
     *(profile(days=days) for days in (0, -1, 1.5)),
     *(profile(offset_seconds=seconds) for seconds in (90_000, -90_000)),
-    *(
-        profile(skus=skus)
-        for skus in ({}, [], {"": PROFILE["skus"]["tea"]}, {"a\nb": PROFILE["skus"]["tea"]}, {"a": 1})
-    ),
+    *(profile(skus=skus) for skus in _SKUS),
     *(_sku_of_profile(rate=rate) for rate in (0, -1, 1e9)),
     *(_sku_of_profile(quantity_mean=mean) for mean in (0, 0.5, -1, 2)),
     *(_sku_of_profile(quantity_square=square) for square in (0, 2.2, -1)),
