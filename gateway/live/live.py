@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from gateway.alerts.tiers import KeyState, Tiers
+from gateway.live.lines import Lines
 from gateway.live.rooms import Rooms
 from gateway.live.sessions import SKUS_MAX, Sessions
 from gateway.store.database import MerchantDatabase
@@ -22,6 +23,7 @@ class Live:
 
         self.sessions = Sessions(database)
         self.rooms = Rooms(database, read_tiers)
+        self.lines = Lines(database, self.rooms)
 
     def wake(self) -> None:
         """Something was saved in the ledger."""

@@ -249,12 +249,14 @@ class Rooms:
         return Room(self._database, self._read_tiers, session_id)
 
 
-def require_sold(session: Session, skus: Iterable[str]) -> None:
-    """Raise `SkuUnknown` for what the session does not sell."""
+def require_sold(session: Session, skus: Iterable[str], field: str = "") -> None:
+    """Raise `SkuUnknown` for what the session does not sell; `field` if it is not one of `skus`."""
     sold = {one.sku for one in session.skus}
     for place, sku in enumerate(skus):
         if sku not in sold:
-            raise SkuUnknown(f"session {session.session_id} does not sell {sku!r}", field=f"skus[{place}]", sku=sku)
+            raise SkuUnknown(
+                f"session {session.session_id} does not sell {sku!r}", field=field or f"skus[{place}]", sku=sku
+            )
 
 
 def _tiers_of(session: Session, states: Iterable[KeyState]) -> dict[str, TierNow]:

@@ -6,7 +6,7 @@ from gateway.domain.alerts import Session
 from gateway.domain.errors import InvalidArgument
 from gateway.ledger import NO_LIMIT
 from gateway.live.sessions import SKUS_MAX, CloseSession, OpenSession, SkuAsked, UpdateSession
-from gateway.rpc import live_hints, live_parsing, parsing
+from gateway.rpc import live_hints, live_lines, live_parsing, parsing
 from gateway.rpc.alert_rendering import fill
 from gateway.rpc.paging import NUMBER, page_size, page_token, token
 from gateway.rpc.server import Call, Streaming, Unary
@@ -124,4 +124,5 @@ METHODS: dict[str, Unary | Streaming] = {
     "GetSession": get_session,
     "ListSessions": list_sessions,
     **live_hints.METHODS,
+    **live_lines.METHODS,
 }

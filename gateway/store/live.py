@@ -1,6 +1,7 @@
 """Reading and writing live sessions, and what their channels have sold of their own units."""
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -10,15 +11,18 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway.domain.alerts import Session, SessionSku
+from gateway.domain.alerts import Event, EventKind, Session, SessionSku
 from gateway.domain.division import Lock
-from gateway.store.alert_tables import sessions
+from gateway.store.alert_log import read_event
+from gateway.store.alert_tables import alert_events, drills, sessions
 from gateway.store.database import ReadConnection
 from gateway.store.shops import begin_change
 from gateway.store.tables import CODE, channels, head, levels, listings, locations, movements
 
 _decode = msgspec.json.Decoder(Session).decode
 _s = sessions.c
+# More lines than these are not said within a minute.
+LINES_MAX = 10
 _OWN_UNITS = text("body @? '$.skus[*].exclusive_units ? (@ > 0)'")
 
 
@@ -110,6 +114,25 @@ async def serving_locations(connection: ReadConnection, codes: Collection[str]) 
     served = [set(each) for each in named]
     rows = select(locations.c.location).order_by(locations.c.position, locations.c.location)
     return tuple(at for at in await connection.scalars(rows) if any(not each or at in each for each in served))
+
+
+async def lines_taken(connection: ReadConnection, session_id: int, drill_id: int, since: datetime) -> list[Event]:
+    """The last lines that were said in a room since a time, in a drill or in truth, newest first."""
+    e = alert_events.c
+    said = select(e.revision).where(
+        e.record_time > since,
+        e.kind == int(EventKind.LINE_TAKEN),
+        e.session_ids.contains([session_id]),
+        e.drill_id == drill_id,
+    )
+    revisions = await connection.scalars(said.order_by(e.revision.desc()).limit(LINES_MAX))
+    found = [await read_event(connection, revision) for revision in revisions.all()]
+    return [event for event in found if event is not None]
+
+
+async def is_drill(connection: ReadConnection, drill_id: int) -> bool:
+    """True if there is a drill with this number."""
+    return await connection.scalar(select(drills.c.drill_id).where(drills.c.drill_id == drill_id)) is not None
 
 
 # ---- own units
