@@ -4,7 +4,6 @@ Where a warning stands is asked behind the log's lock, under which the engine wr
 is.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,9 +43,6 @@ from gateway.store.desk import HeldAcknowledgement, Places
 from gateway.store.shops import known_channels
 from gateway.store.standings import read_standing
 
-# Where a SKU stands in a drill that this gateway plays; None: it plays none of this number, or not with this SKU.
-DrillStanding = Callable[[int, str], Standing | None]
-
 # These bring units, which enter the forecast.
 SUPPLYING = frozenset((AckAction.REPLENISH, AckAction.TRANSFER))
 # A silence may be laid down so long before it begins.
@@ -56,10 +52,9 @@ AHEAD_MAX = timedelta(days=30)
 class Desk:
     """What people do about one merchant's warnings."""
 
-    def __init__(self, database: MerchantDatabase, drill_standing: DrillStanding | None = None) -> None:
-        """Use the merchant's store; what is asked of drills that are played elsewhere, the log knows."""
+    def __init__(self, database: MerchantDatabase) -> None:
+        """Use the merchant's store."""
         self._database = database
-        self._drill_standing = drill_standing
         self.rules = Rules(database)
 
     # ---- about warnings
@@ -72,7 +67,7 @@ class Desk:
         """
 
         async def act(connection: ReadConnection, appending: Appending) -> Acknowledged:
-            standing, places = await self._stand(connection, asked, must_be_open=True)
+            standing, places = await _stand(connection, asked, must_be_open=True)
             standing = require_open(standing, episode=asked.episode, tier=asked.tier)
             require_first(await _held(connection, appending, asked, standing, places))
             require_future(asked.arrive_time, appending.now)
@@ -106,7 +101,7 @@ class Desk:
         """
 
         async def act(connection: ReadConnection, appending: Appending) -> StepCompleted:
-            standing, places = await self._stand(connection, asked, must_be_open=False)
+            standing, places = await _stand(connection, asked, must_be_open=False)
             if standing is None or standing.episode != asked.episode:
                 raise EpisodeOver(
                     f"episode {asked.episode} is over, or never was",
@@ -176,32 +171,34 @@ class Desk:
                 connection, now=self._database.now, include_ended=include_ended, before=before, count_max=count_max
             )
 
-    # ---- where it stands
 
-    async def _stand(
-        self, connection: ReadConnection, asked: asked_for.Acknowledge | asked_for.CompleteStep, *, must_be_open: bool
-    ) -> tuple[Standing | None, Places]:
-        """Where the key that is meant stands, and where its SKU is sold."""
-        if asked.drill_id:
-            return await self._drill_stand(connection, asked.drill_id, asked.sku)
-        places = await read_places(connection, asked.sku, "sku")
-        if asked.session_id and asked.session_id not in places.session_ids:
-            is_open = await _is_open_session(connection, asked.session_id)
-            if must_be_open and not is_open:
-                raise SessionOver(f"session {asked.session_id} is closed, and its warnings with it", field="session_id")
-            if must_be_open:
-                return None, places
-        watched = await read_standing(connection, asked.sku, asked.session_id)
-        return (None if watched is None else watched.standing), places
+# ---- where it stands
 
-    async def _drill_stand(self, connection: ReadConnection, drill_id: int, sku: str) -> tuple[Standing | None, Places]:
-        played = self._drill_standing(drill_id, sku) if self._drill_standing else None
-        if played is None and not await store.is_running_drill(connection, drill_id):
-            raise DrillUnknown(f"no drill with the number {drill_id} runs", field="drill_id")
-        told = await store.read_drill_stand(connection, drill_id, sku)
-        if told is None:
-            return played, Places()
-        return played or told.standing, told.places
+
+async def _stand(
+    connection: ReadConnection, asked: asked_for.Acknowledge | asked_for.CompleteStep, *, must_be_open: bool
+) -> tuple[Standing | None, Places]:
+    """Where the key that is meant stands, and where its SKU is sold."""
+    if asked.drill_id:
+        return await _drill_stand(connection, asked.drill_id, asked.sku)
+    places = await read_places(connection, asked.sku, "sku")
+    if asked.session_id and asked.session_id not in places.session_ids:
+        is_open = await _is_open_session(connection, asked.session_id)
+        if must_be_open and not is_open:
+            raise SessionOver(f"session {asked.session_id} is closed, and its warnings with it", field="session_id")
+        # It sells the SKU no more, so nobody watches that key.
+        if must_be_open:
+            return None, places
+    watched = await read_standing(connection, asked.sku, asked.session_id)
+    return (None if watched is None else watched.standing), places
+
+
+async def _drill_stand(connection: ReadConnection, drill_id: int, sku: str) -> tuple[Standing | None, Places]:
+    """As the log has told of it: whichever gateway plays the drill, that is what people have seen."""
+    if not await store.is_running_drill(connection, drill_id):
+        raise DrillUnknown(f"no drill with the number {drill_id} runs", field="drill_id")
+    told = await store.read_drill_stand(connection, drill_id, sku)
+    return (None, Places()) if told is None else (told.standing, told.places)
 
 
 # ---- what is told

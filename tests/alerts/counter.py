@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from gateway.alerts import requests as asked_for
-from gateway.alerts.desk import Desk, DrillStanding
+from gateway.alerts.desk import Desk
 from gateway.domain.alerts import (
     AckAction,
     Event,
@@ -47,10 +47,10 @@ def new_id() -> str:
 class Counter:
     """One merchant as one gateway sees it: its desk, and what a test looks at behind it."""
 
-    def __init__(self, database: MerchantDatabase, drill_standing: DrillStanding | None = None) -> None:
+    def __init__(self, database: MerchantDatabase) -> None:
         """Use the merchant's part of the database."""
         self.database = database
-        self.desk = Desk(database, drill_standing)
+        self.desk = Desk(database)
         self.rules = self.desk.rules
 
     async def stock(self, *codes: str, is_sold: bool = True) -> None:

@@ -19,7 +19,7 @@ from gateway.domain.errors import (
     SkuUnknown,
     TierChanged,
 )
-from gateway.domain.tiers import Standing, Tier
+from gateway.domain.tiers import Tier
 from gateway.store import desk as store
 from gateway.store.database import Clock
 from tests.alerts.counter import HOUR, OTHER, SKU, Counter, ack, step
@@ -237,13 +237,13 @@ async def test_a_drills_warning_is_over_when_it_is(counter: Counter) -> None:
     assert answer.acknowledgement.tier is Tier.THRESHOLD
 
 
-async def test_who_plays_the_drill_knows_it_best(counter: Counter) -> None:
-    """Where this gateway plays the drill, its own standing counts; a drill's SKU need not be in the catalog."""
-    playing = {(5, "made-up"): Standing(Tier.URGENT, episode=1, peak=Tier.URGENT)}
-    here = Counter(counter.database, lambda drill_id, sku: playing.get((drill_id, sku)))
-    await here.desk.acknowledge(ack(drill_id=5, sku="made-up"))
+async def test_a_drills_sku_need_not_be_in_the_catalog(counter: Counter) -> None:
+    """What is rehearsed may be made up; outside the drill there is no such thing."""
+    drill = await counter.play_drill(Tier.URGENT, sku="made-up")
+    await counter.desk.acknowledge(ack(drill_id=drill, sku="made-up"))
     (event,) = await counter.events(EventKind.ACKNOWLEDGED)
-    assert (event.drill_id, event.sku, event.channels) == (5, "made-up", ())
+    assert (event.drill_id, event.sku) == (drill, "made-up")
+    await _refused(counter, ack(sku="made-up"), SkuUnknown, "sku")
 
 
 async def _refused(counter: Counter, asked: object, kind: type[GatewayError], field: str) -> GatewayError:
