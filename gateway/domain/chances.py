@@ -20,8 +20,10 @@ from msgspec import Struct
 
 EXACT_UNITS_MAX = 500
 UNDERFLOW_LOG = -700.0
-# So far above the mean nothing is worth computing.
-FAR_FACTOR, FAR_UNITS = 3.0, 20.0
+# So far above the mean nothing is worth computing: less than one in ten thousand, whatever the shape.
+FAR_FACTOR, FAR_SPREAD, FAR_UNITS = 3.0, 6.0, 20.0
+# Wide demand (of days) is counted term by term where only its quantile is asked for: there the approximation is poor.
+NEARLY_SHAPE_MIN, COUNTED_UNITS_MAX = 2.0, 100_000
 
 _SQRT_2 = sqrt(2.0)
 _Z90 = 1.2815515655446004
@@ -58,7 +60,7 @@ def chance_of_reaching(demand: Demand, units: int, exact_units_max: int = EXACT_
     if units <= 0:
         return 1.0
     mean, shape = demand.mean, demand.shape
-    if mean <= 0 or units > FAR_FACTOR * mean + FAR_UNITS:
+    if mean <= 0 or units > mean * (FAR_FACTOR + FAR_SPREAD / shape) + FAR_UNITS:
         return 0.0
     log_none = shape * log(shape / (shape + mean))
     if units > exact_units_max or log_none < UNDERFLOW_LOG:
@@ -74,7 +76,10 @@ def chance_of_reaching(demand: Demand, units: int, exact_units_max: int = EXACT_
 
 def units_reached(demand: Demand, chance: float) -> int:
     """The most units that are asked for with at least that chance: R at or below it is too little."""
-    low, high = 0, int(FAR_FACTOR * demand.mean + FAR_UNITS) + 1
+    high = int(demand.mean * (FAR_FACTOR + FAR_SPREAD / demand.shape) + FAR_UNITS) + 1
+    if demand.shape < NEARLY_SHAPE_MIN and high <= COUNTED_UNITS_MAX:
+        return _counted(demand, chance, high)
+    low = 0
     while low < high:
         middle = (low + high + 1) // 2
         if chance_of_reaching(demand, middle, 0) >= chance:
@@ -82,6 +87,21 @@ def units_reached(demand: Demand, chance: float) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _counted(demand: Demand, chance: float, high: int) -> int:
+    """The same, term by term."""
+    mean, shape = demand.mean, demand.shape
+    if mean <= 0:
+        return 0
+    share = mean / (shape + mean)
+    term = exp(shape * log(shape / (shape + mean)))
+    missed, units = term, 0
+    while 1 - missed >= chance and units < high:
+        units += 1
+        term *= share * (shape + units - 1) / units
+        missed += term
+    return units
 
 
 def _nearly(mean: float, shape: float, units: int) -> float:
