@@ -71,7 +71,7 @@ class Merchant:
         self.subscribers = Subscribers(database, self.alert_hub)
         self._tending = Tending(database, self.alert_hub)
         self.tiers = Tiers(database, limits.tempo)
-        self.live = Live(database, self.tiers)
+        self.live = Live(database, self._writer, self.tiers)
         self.desk = Desk(database)
         self.drills = Drills(database, str(uuid4()))
         self.engine = Engine(database, str(uuid4()), limits.tempo)
@@ -97,6 +97,7 @@ class Merchant:
             _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
             _keep_running(self.engine.run, f"alert engine of {self.name}"),
+            _keep_running(self.live.proposing.run, f"proposals of {self.name}"),
             _keep_running(self.drills.run, f"drills of {self.name}"),
         ]
 

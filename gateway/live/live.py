@@ -3,27 +3,39 @@
 from collections.abc import Collection
 
 from gateway.alerts.tiers import KeyState, Tiers
+from gateway.domain.tiers import Tier
 from gateway.live.lines import Lines
+from gateway.live.proposals import Proposals
+from gateway.live.proposing import Proposing
 from gateway.live.rooms import Rooms
 from gateway.live.sessions import SKUS_MAX, Sessions
 from gateway.store.database import MerchantDatabase
+from gateway.writer import Writer
 
 # A SKU has a key of its own, and one for each session with units of its own: hardly ever more than one.
 KEYS_MAX = 4 * SKUS_MAX
+# Of what no room sells, so many of the most pressing.
+PRESSING_MAX = 200
 
 
 class Live:
     """The live rooms of one merchant."""
 
-    def __init__(self, database: MerchantDatabase, tiers: Tiers) -> None:
-        """Use the merchant's store; where SKUs stand is asked of its tiers."""
+    def __init__(self, database: MerchantDatabase, writer: Writer, tiers: Tiers) -> None:
+        """Use the merchant's store; where SKUs stand is asked of its tiers, units are moved by its writer."""
 
         async def read_tiers(skus: Collection[str]) -> list[KeyState]:
             return await tiers.pressing(skus=skus, count_max=KEYS_MAX)
 
+        async def read_pressing(skus: Collection[str] | None, min_tier: Tier) -> list[KeyState]:
+            count_max = PRESSING_MAX if skus is None else KEYS_MAX
+            return await tiers.pressing(min_tier=min_tier, skus=skus, count_max=count_max)
+
         self.sessions = Sessions(database)
         self.rooms = Rooms(database, read_tiers)
         self.lines = Lines(database, self.rooms)
+        self.proposals = Proposals(database)
+        self.proposing = Proposing(database, writer, read_pressing)
 
     def wake(self) -> None:
         """Something was saved in the ledger."""
@@ -32,6 +44,7 @@ class Live:
     def hear(self) -> None:
         """The alert log has grown."""
         self.rooms.hear()
+        self.proposing.wake()
 
     def close(self) -> None:
         """Tell every stream that the gateway stops."""

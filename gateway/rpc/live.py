@@ -2,9 +2,10 @@
 
 from typing import Any, TypeVar
 
-from gateway.domain.alerts import Session
+from gateway.domain.alerts import ProposalState, Session
 from gateway.domain.errors import InvalidArgument
 from gateway.ledger import NO_LIMIT
+from gateway.live.proposals import Decision
 from gateway.live.sessions import SKUS_MAX, CloseSession, OpenSession, SkuAsked, UpdateSession
 from gateway.rpc import live_hints, live_lines, live_parsing, parsing
 from gateway.rpc.alert_rendering import fill
@@ -89,6 +90,51 @@ async def list_sessions(call: Call, request: pb.ListSessionsRequest) -> pb.ListS
     return response
 
 
+# ---- proposals
+
+
+async def list_proposals(call: Call, request: pb.ListProposalsRequest) -> pb.ListProposalsResponse:
+    """List what was proposed, newest first."""
+    size = page_size(request)
+    found = await call.merchant.live.proposals.list(
+        session_id=live_parsing.session_id(request.session_id, or_none=True),
+        state=_state(request.state),
+        before=page_token(request, NUMBER, NO_LIMIT),
+        count_max=size,
+    )
+    response = pb.ListProposalsResponse()
+    for proposal in found:
+        fill(response.proposals.add(), proposal)
+    if len(found) == size:
+        response.next_page_token = token(found[-1].proposal_id)
+    return response
+
+
+async def decide_proposal(call: Call, request: pb.DecideProposalRequest) -> pb.DecideProposalResponse:
+    """Approve or decline a proposal."""
+    asked = Decision(
+        live_parsing.number(request.proposal_id, "proposal_id", "as ListProposals says it"),
+        request.approve,
+        parsing.units(request.quantity, "quantity", least=0),
+        live_parsing.name(request.actor, "actor"),
+        live_parsing.optional_name(request.note, "note", live_parsing.NOTE_LENGTH_MAX),
+    )
+    response = pb.DecideProposalResponse()
+    found = await call.merchant.live.proposals.decide(parsing.request_id(request.request_id), asked)
+    fill(response.proposal, found)
+    return response
+
+
+def _state(value: int) -> ProposalState | None:
+    if not value:
+        return None
+    try:
+        return ProposalState(value)
+    except ValueError:
+        names = ", ".join(one.name for one in ProposalState)
+        raise InvalidArgument(f"state is one of {names}", field="state") from None
+
+
 # ---- parts of requests
 
 
@@ -123,6 +169,8 @@ METHODS: dict[str, Unary | Streaming] = {
     "CloseSession": close_session,
     "GetSession": get_session,
     "ListSessions": list_sessions,
+    "ListProposals": list_proposals,
+    "DecideProposal": decide_proposal,
     **live_hints.METHODS,
     **live_lines.METHODS,
 }

@@ -1,0 +1,96 @@
+"""What rooms will be short of, and what could be had instead: read for the proposals."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from gateway.alerts.tiers import KeyState
+from gateway.domain.alerts import Session
+from gateway.domain.proposals import HORIZON_MINUTES, Alternative, Need
+from gateway.domain.stock import Level
+from gateway.domain.vigil import OVERTIME_SECONDS, Key
+from gateway.store import catalog, live
+from gateway.store.catalog import Sku
+from gateway.store.database import ReadConnection
+from gateway.store.proposals import read_levels
+
+
+def session_of(key: Key, sessions: Iterable[Session]) -> Session | None:
+    """The session a warning is for: the one whose own units it is about, else the newest that sells the SKU."""
+    of_it = [
+        one
+        for one in sessions
+        if one.session_id == key.session_id or (not key.session_id and any(sold.sku == key.sku for sold in one.skus))
+    ]
+    return max(of_it, key=lambda one: one.session_id, default=None)
+
+
+async def read_needs(
+    connection: ReadConnection,
+    warned: Mapping[Key, KeyState],
+    rooms: Mapping[Key, Session | None],
+    now: datetime,
+) -> dict[Key, Need]:
+    """What each of these keys is short of, if its SKU is sold at all and not frozen."""
+    facts = await catalog.read_skus(connection, {key.sku for key in warned})
+    facts |= await catalog.read_skus(connection, {code for sku in facts.values() for code in sku.substitutes})
+    levels = await read_levels(connection, facts)
+    needs = {}
+    for key, state in warned.items():
+        sku, room = facts.get(key.sku), rooms[key]
+        channels = state.channels if room is None else room.channels
+        if sku is None or sku.frozen or not channels:
+            continue
+        serving = await live.serving_locations(connection, channels)
+        needs[key] = _need(key, state, room, facts, levels, serving, now)
+    return needs
+
+
+def _need(
+    key: Key,
+    state: KeyState,
+    room: Session | None,
+    facts: Mapping[str, Sku],
+    levels: Mapping[tuple[str, str], Level],
+    serving: tuple[str, ...],
+    now: datetime,
+) -> Need:
+    here = {at: level for (sku, at), level in levels.items() if sku == key.sku}
+    own = bool(key.session_id)
+    units = state.evidence.sellable if own else sum(here[at].available for at in serving if at in here)
+    everywhere = sum(level.available for level in here.values())
+    return Need(
+        key.sku,
+        facts[key.sku].title,
+        state.tier,
+        units,
+        state.evidence.fast_rate,
+        state.evidence.slow_rate,
+        _minutes(room, now),
+        0 if room is None else room.session_id,
+        serving[0] if serving else "",
+        {at: max(0, level.unallocated) for at, level in here.items() if at not in serving},
+        own,
+        max(0, everywhere - units) if own else 0,
+        tuple(_alternatives(facts[key.sku], room, facts, levels, serving)),
+        state.watched.pace.quantity_mean,
+    )
+
+
+def _minutes(room: Session | None, now: datetime) -> float:
+    if room is None:
+        return HORIZON_MINUTES
+    return max(OVERTIME_SECONDS, (room.planned_end_time - now).total_seconds()) / 60
+
+
+def _alternatives(
+    sku: Sku,
+    room: Session | None,
+    facts: Mapping[str, Sku],
+    levels: Mapping[tuple[str, str], Level],
+    serving: Collection[str],
+) -> Iterable[Alternative]:
+    sold = set() if room is None else {one.sku for one in room.skus}
+    for code in sku.substitutes:
+        if code in facts and code not in sold and not facts[code].frozen:
+            units = sum(level.available for (each, at), level in levels.items() if each == code and at in serving)
+            yield Alternative(code, facts[code].title, units)

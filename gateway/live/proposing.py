@@ -1,0 +1,244 @@
+"""The loop behind proposals: makes them, lets them lapse, carries out what was approved, exactly once.
+
+It keeps nothing. Which SKUs are warned of it asks the tiers; what was proposed, approved and done stands in the store.
+Units are moved with the request id `proposal-<id>`, so a gateway that dies after moving them, and before it could say
+so, or two at once, move them once (R10). All else happens in one transaction with saying so. A lease saves several
+gateways the work.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from gateway.alerts.tiers import KeyState
+from gateway.domain.alerts import EventKind, Proposal, ProposalKind, ProposalState, Session
+from gateway.domain.commands import StockMoved, TransferStock
+from gateway.domain.errors import (
+    DatabaseUnavailable,
+    DeadlinePassed,
+    GatewayError,
+    InsufficientStock,
+    QueueFull,
+    ShuttingDown,
+)
+from gateway.domain.proposals import bars, gives_up, is_over, propose
+from gateway.domain.tiers import Tier
+from gateway.domain.vigil import Key
+from gateway.live.needs import read_needs, session_of
+from gateway.live.proposals import tell
+from gateway.live.sessions import SkuAsked, change, require_open
+from gateway.store import proposals as store
+from gateway.store.alert_log import Appending, begin_append
+from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_lease
+from gateway.store.live import open_sessions
+from gateway.store.proposals import Kept
+from gateway.writer import Writer
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+LOOK_ANYWAY_SECONDS = 5.0
+# What may be otherwise in a moment: the same is tried again.
+_PASSING = (QueueFull, DatabaseUnavailable, DeadlinePassed, ShuttingDown)
+
+ReadPressing = Callable[[Collection[str] | None, Tier], Awaitable[list[KeyState]]]
+Do = Callable[[ReadConnection, MerchantDatabase, Appending, Proposal], Awaitable[str]]
+
+
+class Proposing:
+    """Proposes for one merchant while `run` runs."""
+
+    def __init__(self, database: MerchantDatabase, writer: Writer, read_pressing: ReadPressing) -> None:
+        """Move units through the writer; where SKUs stand is asked of `read_pressing`."""
+        self._database = database
+        self._writer = writer
+        self._read_pressing = read_pressing
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """The alert log has grown."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Propose and carry out until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_ANYWAY_SECONDS):
+                    await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self.look()
+            except GatewayError as error:
+                log.warning("proposals pause: %s", error)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Look once at what is warned of, proposed and approved, and do what follows."""
+        async with self._database.transaction() as connection:
+            if not await take_lease(connection, f"propose {self._database.schema}"):
+                return
+            now = await read_time(connection, self._database.now)
+            sessions = {one.session_id: one for one in await open_sessions(connection)}
+            waiting = await store.read_bearing(connection, ())
+        warned = await self._warned(sessions.values(), waiting)
+        for kept in waiting:
+            await self._go_on(kept, sessions, warned, now)
+        if warned:
+            await self._propose(sessions, warned, now)
+
+    # ---- those that are there
+
+    async def _warned(self, sessions: Collection[Session], waiting: Sequence[Kept]) -> dict[Key, KeyState]:
+        """The keys that stand at TREND or above: of all that rooms sell and that proposals are for, and the rest."""
+        concerned = {sold.sku for one in sessions for sold in one.skus} | {kept.proposal.sku for kept in waiting}
+        found = await self._read_pressing(None, Tier.TREND)
+        found += await self._read_pressing(concerned, Tier.TREND) if concerned else []
+        return {state.key: state for state in found}
+
+    async def _go_on(
+        self, kept: Kept, sessions: dict[int, Session], warned: dict[Key, KeyState], now: datetime
+    ) -> None:
+        proposal = kept.proposal
+        is_on = not proposal.session_id or proposal.session_id in sessions
+        if proposal.state is ProposalState.APPROVED:
+            await self._carry_out(kept, is_on=is_on, now=now)
+            return
+        state = warned.get(Key(proposal.sku, proposal.session_id if kept.own else 0))
+        is_warned = state is not None and state.watched.standing.episode == kept.episode
+        if is_over(proposal, is_warned=is_warned, is_on=is_on, now=now):
+            await self._settle(proposal, ProposalState.OPEN, ProposalState.LAPSED)
+
+    async def _carry_out(self, kept: Kept, *, is_on: bool, now: datetime) -> None:
+        proposal = kept.proposal
+        try:
+            if proposal.kind is ProposalKind.MOVE_UNITS:
+                effect = await self._move(proposal)
+                await self._settle(proposal, ProposalState.APPROVED, ProposalState.DONE, effect)
+            else:
+                do = _DO[proposal.kind]
+                await self._settle(proposal, ProposalState.APPROVED, ProposalState.DONE, do=do)
+        except _PASSING:
+            raise
+        except GatewayError as error:
+            is_final = not isinstance(error, InsufficientStock) or gives_up(proposal, is_on=is_on, now=now)
+            state = ProposalState.FAILED if is_final else ProposalState.APPROVED
+            effect = f"{'未能执行' if is_final else '暂时无法执行，会再试'}：{error.message}"
+            if is_final or effect != proposal.effect:
+                await self._settle(proposal, ProposalState.APPROVED, state, effect)
+
+    async def _move(self, proposal: Proposal) -> str:
+        """Move the units, once however often this is said; what came of it. Raises what the writer refuses."""
+        command = TransferStock(
+            f"proposal-{proposal.proposal_id}",
+            proposal.sku,
+            proposal.from_location,
+            proposal.to_location,
+            proposal.quantity,
+            f"proposal {proposal.proposal_id}, approved by {proposal.actor}",
+        )
+        (outcome,) = await self._writer.apply([command])
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        assert isinstance(outcome, StockMoved), "the answer to a transfer"
+        return f"已调拨{proposal.quantity}件，流水号{outcome.revision}"
+
+    async def _settle(
+        self,
+        proposal: Proposal,
+        before: ProposalState,
+        after: ProposalState,
+        effect: str = "",
+        do: Do | None = None,
+    ) -> None:
+        """Bring a proposal to another state, with what is to be done, and say so; nothing if somebody was faster."""
+        async with self._database.transaction() as connection:
+            appending = await begin_append(connection, self._database)
+            kept = await store.read_proposal(connection, proposal.proposal_id)
+            if kept is None or kept.proposal.state is not before:
+                return
+            if do is not None:
+                effect = await do(connection, self._database, appending, kept.proposal)
+            is_done = after in {ProposalState.DONE, ProposalState.FAILED}
+            settled = replace(kept.proposal, state=after, effect=effect, effect_time=appending.now if is_done else None)
+            if after is before:
+                await store.write_proposal(connection, replace(kept, proposal=settled))
+                return
+            kind = EventKind.PROPOSAL_CARRIED_OUT if is_done else EventKind.PROPOSAL_DECIDED
+            await tell(connection, appending, kind, replace(kept, proposal=settled))
+
+    # ---- new ones
+
+    async def _propose(self, sessions: dict[int, Session], warned: dict[Key, KeyState], now: datetime) -> None:
+        rooms = {key: session_of(key, sessions.values()) for key in warned}
+        async with self._database.transaction() as connection:
+            needs = await read_needs(connection, warned, rooms, now)
+            before = await store.read_bearing(connection, {key.sku for key in warned})
+        for key, need in needs.items():
+            episode = warned[key].watched.standing.episode
+            of_it = _of_episode(before, need.sku, need.session_id, episode)
+            if found := propose(need, _barred(of_it), _pending(of_it), now):
+                await self._store(found, need.session_id, episode, own=bool(key.session_id))
+
+    async def _store(self, found: Sequence[Proposal], session_id: int, episode: int, *, own: bool) -> None:
+        """Make proposals, unless another gateway just has."""
+        async with self._database.transaction() as connection:
+            appending = await begin_append(connection, self._database)
+            before = await store.read_bearing(connection, [found[0].sku])
+            barred = _barred(_of_episode(before, found[0].sku, session_id, episode))
+            for one in found:
+                if one.kind not in barred:
+                    numbered = replace(one, proposal_id=appending.next_revision, propose_time=appending.now)
+                    await tell(connection, appending, EventKind.PROPOSED, Kept(numbered, episode, own))
+
+
+def _of_episode(before: Sequence[Kept], sku: str, session_id: int, episode: int) -> list[Proposal]:
+    wanted = sku, session_id, episode
+    return [kept.proposal for kept in before if (kept.proposal.sku, kept.proposal.session_id, kept.episode) == wanted]
+
+
+def _barred(before: Sequence[Proposal]) -> set[ProposalKind]:
+    return {one.kind for one in before if bars(one.kind, one.state)}
+
+
+def _pending(before: Sequence[Proposal]) -> set[ProposalKind]:
+    return {one.kind for one in before if one.state in {ProposalState.OPEN, ProposalState.APPROVED}}
+
+
+# ---- what is done in one transaction with saying so
+
+
+async def _raise_exclusive(
+    connection: ReadConnection, database: MerchantDatabase, appending: Appending, proposal: Proposal
+) -> str:
+    session = await require_open(connection, proposal.session_id)
+    had = sum(one.exclusive_units for one in session.skus if one.sku == proposal.sku)
+    asked = SkuAsked(proposal.sku, had + proposal.quantity)
+    await change(connection, database, appending, session, [asked])
+    return f"本场专属库存由{had}件增加到{asked.exclusive_units}件"
+
+
+async def _list_substitute(
+    connection: ReadConnection, database: MerchantDatabase, appending: Appending, proposal: Proposal
+) -> str:
+    session = await require_open(connection, proposal.session_id)
+    if all(one.sku != proposal.substitute for one in session.skus):
+        await change(connection, database, appending, session, [SkuAsked(proposal.substitute)])
+    return f"{proposal.substitute}已加入本场"
+
+
+async def _slow_pace(
+    connection: ReadConnection, _database: MerchantDatabase, _appending: Appending, proposal: Proposal
+) -> str:
+    await require_open(connection, proposal.session_id)
+    return "主播提示已改为放慢节奏"
+
+
+_DO: dict[ProposalKind, Do] = {
+    ProposalKind.RAISE_EXCLUSIVE: _raise_exclusive,
+    ProposalKind.LIST_SUBSTITUTE: _list_substitute,
+    ProposalKind.SLOW_PACE: _slow_pace,
+}

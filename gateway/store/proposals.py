@@ -1,0 +1,81 @@
+"""Reading and writing what is proposed to people, and what bears on it."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import any_, literal, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.domain.alerts import Proposal, ProposalState
+from gateway.domain.stock import Level
+from gateway.store.alert_tables import proposals
+from gateway.store.database import ReadConnection
+from gateway.store.tables import CODE, levels
+
+_p = proposals.c
+_LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
+
+
+class Kept(Struct, frozen=True):
+    """A proposal, the episode of its SKU it is for, and whether that is of a session's own units."""
+
+    proposal: Proposal
+    episode: int = 0
+    own: bool = False
+
+
+_decode = msgspec.json.Decoder(Kept).decode
+
+
+async def read_proposal(connection: ReadConnection, proposal_id: int) -> Kept | None:
+    """The proposal with this number, if there is one."""
+    body = await connection.scalar(select(_p.body).where(_p.proposal_id == proposal_id))
+    return None if body is None else _decode(body)
+
+
+async def list_proposals(
+    connection: ReadConnection, *, session_id: int, state: ProposalState | None, before: int, count_max: int
+) -> list[Proposal]:
+    """Up to `count_max` proposals with a number below `before`, newest first; of a session, in a state, if named."""
+    query = select(_p.body).where(_p.proposal_id < before)
+    if session_id:
+        query = query.where(_p.session_id == session_id)
+    if state is not None:
+        query = query.where(_p.state == int(state))
+    rows = await connection.scalars(query.order_by(_p.proposal_id.desc()).limit(count_max))
+    return [_decode(body).proposal for body in rows]
+
+
+async def read_bearing(connection: ReadConnection, codes: Collection[str]) -> list[Kept]:
+    """All proposals that nobody has decided or that are not carried out yet, and all that there were for these SKUs."""
+    of_them = _p.sku == any_(_codes(codes))
+    query = select(_p.body).where(or_(_p.state.in_((int(ProposalState.OPEN), int(ProposalState.APPROVED))), of_them))
+    return [_decode(body) for body in await connection.scalars(query.order_by(_p.proposal_id))]
+
+
+async def write_proposal(connection: AsyncConnection, kept: Kept) -> None:
+    """Store a proposal, instead of what was stored of it."""
+    one = kept.proposal
+    content = {
+        "session_id": one.session_id,
+        "sku": one.sku,
+        "state": int(one.state),
+        "body": msgspec.to_builtins(kept),
+    }
+    statement = upsert(proposals).values(proposal_id=one.proposal_id, **content)
+    await connection.execute(statement.on_conflict_do_update(index_elements=["proposal_id"], set_=content))
+
+
+async def read_levels(connection: ReadConnection, codes: Collection[str]) -> dict[tuple[str, str], Level]:
+    """Every level of these SKUs."""
+    rows = await connection.execute(select(*_LEVEL).where(levels.c.sku == any_(_codes(codes))))
+    return {(row[0], row[1]): Level(*row) for row in rows}
+
+
+def _codes(codes: Iterable[str]) -> Any:
+    """One array, whatever its length: a statement takes no more than 32,767 values."""
+    return literal(sorted(codes), ARRAY(CODE))
