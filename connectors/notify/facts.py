@@ -7,6 +7,7 @@ became of them; drills. What is silenced is not told, and neither is bookkeeping
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,6 +22,8 @@ from gateway.v1 import alert_pb2, alert_service_pb2, live_service_pb2
 ESCALATION_LEVEL_MIN = 2
 TIMED_OUT = "TIMED_OUT"
 LINE_BYTES_MAX = 300
+# Who hears of an event so much later hears of the past.
+PRESENT, PAST_AGE = timedelta(), timedelta(minutes=10)
 SUBSTITUTES_MAX = 5
 NANOSECONDS = 1e9
 
@@ -58,11 +61,12 @@ class Room:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an event does not say itself: the SKU's title, its live rooms, the page where people answer."""
+    """What an event does not say itself: the SKU's title, its live rooms, the page where people answer, the time."""
 
     title: str = ""
     rooms: tuple[Room, ...] = ()
     page_url: str = ""
+    now: datetime | None = None
 
 
 def receivers_of(event: alert_pb2.AlertEvent) -> frozenset[str]:
@@ -143,7 +147,16 @@ def _placed(notice: Notice, event: alert_pb2.AlertEvent, around: Surroundings) -
     }
     link = f"{around.page_url}?{urlencode(asked)}" if around.page_url else ""
     room = around.rooms[0].name if around.rooms else ""
-    return replace(notice, sku=event.sku, title=around.title, room=room, link=link, drill_id=event.drill_id)
+    age = around.now - event.record_time.ToDatetime(UTC) if around.now and event.HasField("record_time") else PRESENT
+    return replace(
+        notice,
+        sku=event.sku,
+        title=around.title,
+        room=room,
+        link=link,
+        drill_id=event.drill_id,
+        is_past=age > PAST_AGE,
+    )
 
 
 def _of_tier(event: alert_pb2.AlertEvent) -> Notice | None:

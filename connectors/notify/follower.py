@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from connectors.backoff import Backoff
 from connectors.notify.delivery import courier
@@ -126,7 +127,8 @@ class Follower:
             self._door.know(event.session)
             await self._spread.session_changed(event)
         receivers = receivers_of(event)
-        if receivers and self.settings.name not in receivers:
+        # A runbook names people's groups; a room is told of what it sells, whoever else is.
+        if receivers and self.settings.name not in receivers and self.settings.platform != "agora":
             return
         around = await self._surroundings(event.sku, event.session_id, event.session_ids)
         self._tell(notice_of(event, around), around)
@@ -148,7 +150,7 @@ class Follower:
         rooms = [await self._door.room(each) for each in ids]
         wanted = self.settings.rooms
         ours = tuple(room for room in rooms if not wanted or room.name in wanted)
-        return Surroundings(await self._door.title(sku), ours, self._page_url)
+        return Surroundings(await self._door.title(sku), ours, self._page_url, datetime.now(UTC))
 
     # ---- signs of life
 

@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 # A notice does not wait for a gateway that is away: a title may be missing, and a claim is granted with a warning.
 DEADLINE_SECONDS, PATIENCE_SECONDS = 2.0, 3.0
-# After that anybody may tell of it; a post and its retries take less.
-LEASE_SECONDS = 60.0
+# After that anybody may tell of it, with a word of doubt; a post that is answered takes less.
+LEASE_SECONDS = 20.0
 TITLES_MAX, TITLE_SECONDS_MAX = 5_000, 600.0
 ROOMS_MAX = 1_000
 PAGE_SIZE = 200

@@ -71,6 +71,7 @@ class Notice:
     """One fact to be told. `thread` names what it is about: there, a newer fact may make an older one pointless.
 
     `room` is what people call the live room, "" for none. `action` is the first thing to do, or what was decided.
+    `is_past`: it comes so late that only the newest of its thread is worth telling.
     """
 
     revision: int
@@ -91,6 +92,7 @@ class Notice:
     pages: bool = False
     is_stale: bool = False
     is_flapping: bool = False
+    is_past: bool = False
     may_be_told: bool = False
 
     @property

@@ -7,9 +7,9 @@
     too many    rooms for what the limit still allows share one message
 
 Of one thread a newer notice replaces older ones that do not stand higher, so that what waits of a thread falls from
-one to the next, and to send the highest first is to send it in order. A thread waits in one room, and nothing of it
-overtakes what must wait. What waits is bounded: beyond it, the lowest and oldest that is no escalation is dropped and
-counted. An escalation is dropped never.
+one to the next, and to send the highest first is to send it in order. Of what is long past only the newest is told. A
+thread waits in one room, and nothing of it overtakes what must wait. What waits is bounded: beyond it, the lowest and
+oldest that is no escalation is dropped and counted. An escalation is dropped never.
 """
 
 from collections import deque
@@ -204,15 +204,10 @@ class Outbox:
     def _take(self, pending: Pending) -> None:
         notice = pending.notice
         about = [each for each in self._waiting if each.notice.about == notice.about]
-        if any(each.notice.revision >= notice.revision and each.notice.rank >= notice.rank for each in about):
+        if any(_makes_pointless(each.notice, notice) for each in about):
             return
-        self._waiting = [
-            each
-            for each in self._waiting
-            if each.notice.about != notice.about
-            or each.notice.rank > notice.rank
-            or each.notice.revision > notice.revision
-        ]
+        gone = {id(each) for each in about if _makes_pointless(notice, each.notice)}
+        self._waiting = [each for each in self._waiting if id(each) not in gone]
         self._waiting.append(pending)
         self._keep_bounds()
         self._line_up()
@@ -272,3 +267,8 @@ class Outbox:
     def _forget_rooms(self, now: float) -> None:
         interval = self.tempo.interval_seconds
         self._last_sent = {room: at for room, at in self._last_sent.items() if now - at < interval}
+
+
+def _makes_pointless(newer: Notice, older: Notice) -> bool:
+    """True if nobody needs to be told the older any more, for the newer of the same thread is told."""
+    return newer.revision >= older.revision and (newer.rank >= older.rank or older.is_past)

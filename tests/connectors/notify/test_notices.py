@@ -4,7 +4,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors.notify import dingtalk, feishu, wecom
@@ -101,6 +101,7 @@ def test_other_facts() -> None:
     assert "待批准" in entry_of(replace(plain, kind=Kind.PROPOSED))
 
 
+@settings(deadline=None)
 @given(notices())
 def test_every_notice_fits_every_robot(notice: Notice) -> None:
     """Whatever stands in catalogue, runbook and notes: one notice always goes into the smallest message."""
@@ -109,6 +110,7 @@ def test_every_notice_fits_every_robot(notice: Notice) -> None:
     assert made.told == (notice,)
 
 
+@settings(deadline=None)
 @given(notices())
 def test_strangers_neither_call_people_nor_forge_lines(notice: Notice) -> None:
     """No mention of any platform comes from a title or a note, no line is begun, and the number is the notice's own."""
@@ -120,6 +122,7 @@ def test_strangers_neither_call_people_nor_forge_lines(notice: Notice) -> None:
     assert entry[0].endswith(f"#{notice.revision}")
 
 
+@settings(deadline=None)
 @given(st.lists(notices(drills=False), min_size=1, max_size=40), st.integers(SMALLEST, 9_000), st.integers(0, 9))
 def test_grouping_loses_nothing_and_keeps_to_the_limit(given_notices: list[Notice], limit: int, dropped: int) -> None:
     """Told and left are all there is, told are whole and the highest, the rest is counted, and bytes are kept to."""
