@@ -19,7 +19,10 @@ from rich.console import Console
 
 from connectors.contract import GatewayError
 from connectors.sandbox.city import SKUS_MAX, WEATHERS
-from connectors.session.live import console, showing
+from connectors.session.double11.plan import SPEED, SPEED_MAX, SPEED_MIN, CaseSettings
+from connectors.session.double11.playing import play_case
+from connectors.session.double11.report import CaseReport, show_case
+from connectors.session.live import console, showing, teller
 from connectors.session.playing import SessionSettings, play_naively, play_session
 from connectors.session.rehearsing import RehearsalSettings, rehearse
 from connectors.session.report import Report, show
@@ -44,6 +47,8 @@ def up(
     faults: Annotated[str, typer.Option("--faults")] = "calm",
     report: Annotated[Path | None, typer.Option("--report", metavar="FILE")] = None,
     naive: Annotated[bool, typer.Option("--naive")] = False,
+    case: Annotated[str, typer.Option("--case", metavar="NAME", help="double11, or none.")] = "",
+    speed: Annotated[float, typer.Option("--speed", metavar="N", min=SPEED_MIN, max=SPEED_MAX)] = SPEED,
     as_json: Annotated[bool, typer.Option("--json")] = False,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
 ) -> None:
@@ -58,13 +63,17 @@ def up(
     # With --json stdout holds the report alone.
     terminal = console(is_error=as_json)
     try:
-        if not session_seconds:
+        result: Report | CaseReport
+        if case:
+            result = asyncio.run(_stoppable(_play_case(CaseSettings(gateway, speed, seed, faults), terminal)))
+        elif not session_seconds:
             asyncio.run(_stoppable(_rehearse(RehearsalSettings(gateway, units, skus, seed, faults), terminal)))
             return
-        settings = SessionSettings(gateway, session_seconds, units, skus, seed, faults)
-        result = asyncio.run(_stoppable(_play(settings, terminal, naive=naive)))
+        else:
+            settings = SessionSettings(gateway, session_seconds, units, skus, seed, faults)
+            result = asyncio.run(_stoppable(_play(settings, terminal, naive=naive)))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(EXIT_INTERRUPTED if session_seconds else 0) from None
+        raise typer.Exit(EXIT_INTERRUPTED if session_seconds or case else 0) from None
     except (GatewayError, OSError, ExceptionGroup) as error:
         typer.echo(_said(error), err=True)
         raise typer.Exit(EXIT_FAILED) from error
@@ -72,12 +81,14 @@ def up(
         _write(report, result)
     if as_json:
         typer.echo(result.json())
+    elif isinstance(result, CaseReport):
+        show_case(result, terminal)
     else:
         show(result, terminal)
     raise typer.Exit(0 if result.is_good else EXIT_FAILED)
 
 
-def _write(report: Path, result: Report) -> None:
+def _write(report: Path, result: Report | CaseReport) -> None:
     try:
         report.write_text(result.json() + "\n", encoding="utf-8")
     except OSError as error:
@@ -86,7 +97,14 @@ def _write(report: Path, result: Report) -> None:
 
 async def _play(settings: SessionSettings, terminal: Console, *, naive: bool) -> Report:
     with showing(terminal, []) as see:
-        return await (play_naively if naive else play_session)(settings, see)
+        return await (play_naively(settings, see) if naive else play_session(settings, see, teller(terminal)))
+
+
+async def _play_case(settings: CaseSettings, terminal: Console) -> CaseReport:
+    with showing(terminal, []) as see:
+        # In a pipe there is one line for each picture: of every quarter of an hour.
+        picture_seconds = 1.0 if terminal.is_terminal else settings.seconds(15.0)
+        return await play_case(settings, see, teller(terminal), picture_seconds)
 
 
 async def _rehearse(settings: RehearsalSettings, terminal: Console) -> None:

@@ -32,13 +32,14 @@ class ShopPicture:
 
 @dataclass(frozen=True)
 class Picture:
-    """Everything at one moment."""
+    """Everything at one moment; `notes` stand above the rest."""
 
     shops: tuple[ShopPicture, ...]
     level: Level | None = None
     sync: Delays | None = None
     intake: Delays | None = None
     needs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 See = Callable[[Picture], None]
@@ -60,11 +61,16 @@ def showing(terminal: Console, hints: list[str]) -> Iterator[See]:
         yield lambda picture: live.update(_page(picture, hints), refresh=True)
 
 
-async def every_second(look: Callable[[], Awaitable[Picture]], see: See) -> None:
-    """Show what `look` sees, until cancelled."""
+def teller(terminal: Console) -> Callable[[str], None]:
+    """Prints one line; above the picture, where there is one that stays."""
+    return lambda line: terminal.print(Text(line), soft_wrap=True)
+
+
+async def every_second(look: Callable[[], Awaitable[Picture]], see: See, seconds: float = 1.0) -> None:
+    """Show what `look` sees, once in so many seconds, until cancelled."""
     while True:
         see(await look())
-        await asyncio.sleep(1)
+        await asyncio.sleep(seconds)
 
 
 def _page(picture: Picture, hints: list[str]) -> Group:
@@ -77,7 +83,7 @@ def _page(picture: Picture, hints: list[str]) -> Group:
         exposure = "" if shop.exposure is None else f"{shop.exposure:,}"
         table.add_row(shop.name, f"{shop.shown:,}", exposure, f"{shop.sold:,}", f"{shop.refused:,}", shop.weather)
     lines = [Text(line) for line in _below(picture)]
-    return Group(table, Text(""), *lines, *(Text(hint, style="dim") for hint in hints))
+    return Group(*map(Text, picture.notes), table, Text(""), *lines, *(Text(hint, style="dim") for hint in hints))
 
 
 def _below(picture: Picture) -> list[str]:
@@ -103,4 +109,4 @@ def _line(picture: Picture) -> str:
         + f", sold {shop.sold}, refused {shop.refused}"
         for shop in picture.shops
     )
-    return " | ".join([shops, *_below(picture)])
+    return " | ".join([*picture.notes, shops, *_below(picture)])

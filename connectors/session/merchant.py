@@ -1,6 +1,7 @@
 """The merchant's own calls to the gateway: the catalog, goods in, and what the ledger says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from connectors.contract import GatewayError
 from connectors.sandbox.city import City, Stall
 from connectors.sandbox.shop import ShopFacts, TakesOn
+from gateway.client import ClientError
 from gateway.v1 import catalog_pb2, channel_pb2, stock_pb2
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import channel_service_pb2 as selling_pb
@@ -48,12 +50,25 @@ class Level:
 
 @dataclass(frozen=True)
 class ListedNumber:
-    """What the gateway believes of one listing; `exposure` is None until it was read for the first time."""
+    """What the gateway believes of one listing; `exposure` is None until it was read for the first time.
+
+    `sku` is what it sells, or the first part of a kit.
+    """
 
     channel: str
     exposure: int | None
     is_busy: bool
     parked_reason: str
+    sku: str = ""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the gateway's own client raises, as everything else here does: `GatewayError`."""
+    try:
+        yield
+    except ClientError as error:
+        raise GatewayError(error.message, code=error.reason or error.code) from error
 
 
 class Merchant:
@@ -224,4 +239,5 @@ def _number(listing: channel_pb2.Listing) -> ListedNumber:
         exposure=listing.exposure if listing.HasField("exposure") else None,
         is_busy=listing.HasField("push"),
         parked_reason=listing.parked_reason,
+        sku=listing.components[0].sku if listing.components else "",
     )

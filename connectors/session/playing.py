@@ -8,7 +8,7 @@ is under way, nothing is reserved.
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,10 +20,11 @@ from connectors.platforms import platform_of
 from connectors.sandbox.city import PLATFORMS, City, open_city
 from connectors.session.agents import SETTINGS, running_agents
 from connectors.session.figures import Figures
-from connectors.session.judge import Judge
+from connectors.session.judge import Judge, Verdict
 from connectors.session.live import Picture, See, every_second
 from connectors.session.merchant import Merchant
 from connectors.session.naive import NaivePusher, Outlet
+from connectors.session.on_air import on_air
 from connectors.session.report import Books, Buyers, Pushed, Report
 from connectors.session.rooms import (
     OPENING_SECONDS_MAX,
@@ -81,8 +82,8 @@ class SessionSettings:
         )
 
 
-async def play_session(settings: SessionSettings, see: See) -> Report:
-    """Play it, through the gateway's agents."""
+async def play_session(settings: SessionSettings, see: See, tell: Callable[[str], None]) -> Report:
+    """Play it, through the gateway's agents; `tell` gets a line for each warning."""
     figures = Figures()
     async with AsyncExitStack() as stack:
         city = await stack.enter_async_context(open_city(settings.room.city))
@@ -94,27 +95,37 @@ async def play_session(settings: SessionSettings, see: See) -> Report:
         await stack.enter_async_context(beside(every_second(lambda: picture_of(city, merchant, figures), see)))
         await within(OPENING_SECONDS_MAX, lambda: is_open(city, settings.units))
         judge = Judge(city.shops, sku_of(city), units)
-        buyers = await _sell(city, settings, judge)
-        settled = await within(SETTLING_SECONDS_MAX, lambda: _is_settled(city, merchant))
+        async with on_air(settings.gateway, city, timedelta(seconds=settings.selling_seconds), tell):
+            buyers = await _sell(city, settings, judge)
+        settled = await within(SETTLING_SECONDS_MAX, lambda: is_settled(city, merchant))
         verdict = judge.verdict()
-        level = await merchant.level(list(units))
-        books = Books(
-            consistent=await merchant.is_consistent(),
-            on_hand=level.on_hand,
-            on_hand_expected=await merchant.units_received() - sum(verdict.sold.values()),
-            reserved=level.reserved,
-            shortfall_units=await merchant.shortfall_units(),
-            drifts=await merchant.drifts(),
-        )
-        pushed = Pushed(
-            figures.sync_delays(),
-            figures.intake_delays(),
-            dict(figures.results),
-            figures.attempts,
-            figures.calls,
-            figures.retries,
-        )
+        books, pushed = await books_of(merchant, list(units), verdict), pushed_of(figures)
         return Report(settings.seed, settings.seconds, settings.faults, False, verdict, buyers, settled, books, pushed)
+
+
+async def books_of(merchant: Merchant, skus: list[str], verdict: Verdict) -> Books:
+    """What the ledger says of these goods, beside what is true of them."""
+    level = await merchant.level(skus)
+    return Books(
+        consistent=await merchant.is_consistent(),
+        on_hand=level.on_hand,
+        on_hand_expected=await merchant.units_received() - sum(verdict.sold.values()),
+        reserved=level.reserved,
+        shortfall_units=await merchant.shortfall_units(),
+        drifts=await merchant.drifts(),
+    )
+
+
+def pushed_of(figures: Figures) -> Pushed:
+    """What the agents did."""
+    return Pushed(
+        figures.sync_delays(),
+        figures.intake_delays(),
+        dict(figures.results),
+        figures.attempts,
+        figures.calls,
+        figures.retries,
+    )
 
 
 async def play_naively(settings: SessionSettings, see: See) -> Report:
@@ -151,7 +162,8 @@ def _plan_absence(city: City, settings: SessionSettings) -> None:
 # ---- waiting
 
 
-async def _is_settled(city: City, merchant: Merchant) -> bool:
+async def is_settled(city: City, merchant: Merchant) -> bool:
+    """Whether the gateway knows every order as it is now, and nothing is under way."""
     watermarks = await merchant.watermarks()
     for name, shop in city.shops.items():
         latest = max((order.update_time for order in shop.orders.values()), default=None)

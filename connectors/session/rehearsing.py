@@ -13,8 +13,9 @@ from connectors.sandbox.control import control_app
 from connectors.sandbox.serving import serving
 from connectors.session.agents import running_agents
 from connectors.session.figures import Figures
-from connectors.session.live import every_second, showing
+from connectors.session.live import every_second, showing, teller
 from connectors.session.merchant import Merchant
+from connectors.session.on_air import on_air
 from connectors.session.rooms import OPENING_SECONDS_MAX, RoomSettings, crowd_of, is_open, picture_of, units_by_sku
 from connectors.session.tasks import beside, within
 
@@ -22,6 +23,8 @@ from connectors.session.tasks import beside, within
 UNITS_PER_SECOND = 1.5
 SPEED = 10.0
 PAYMENT_LIMIT = timedelta(minutes=3)
+# It ends when somebody has seen enough.
+PLANNED = timedelta(hours=4)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ async def rehearse(settings: RehearsalSettings, terminal: Console) -> None:
         see = stack.enter_context(showing(terminal, hints))
         await stack.enter_async_context(beside(every_second(lambda: picture_of(city, merchant, figures), see)))
         await within(OPENING_SECONDS_MAX, lambda: is_open(city, settings.units))
+        await stack.enter_async_context(on_air(settings.gateway, city, PLANNED, teller(terminal)))
         await stack.enter_async_context(beside(crowd.run()))
         await asyncio.get_running_loop().create_future()
 

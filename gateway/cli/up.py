@@ -31,6 +31,9 @@ from gateway.cli.starting import started_gateway, stop
 
 MODULE = "connectors.up"
 WEATHERS = ("none", "calm", "harsh")
+CASES = ("double11",)
+# A case's six hours take two minutes.
+SPEED = 180
 SESSION_SECONDS_MAX = 86_400.0
 SESSION_SECONDS_MIN = 4.0
 CREDENTIALS_KEY_BYTES = 32
@@ -56,16 +59,30 @@ def up(
     naive: Annotated[
         bool, typer.Option("--naive", help="The baseline: no gateway, every platform shows the same number.")
     ] = False,
+    case: Annotated[
+        str | None, typer.Option("--case", metavar="NAME", help=f"Play a case, judge it, and end: {', '.join(CASES)}.")
+    ] = None,
+    speed: Annotated[
+        int | None,
+        typer.Option(
+            "--speed", metavar="N", help=f"Of a case: seconds of it in one; {SPEED} if not said.", min=30, max=600
+        ),
+    ] = None,
     listen: server.Listen = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Start everything here, and let buyers in: until Ctrl-C, or for one judged --session.
+    """Start everything here, and let buyers in: until Ctrl-C, or for one judged --session or --case.
 
-    Exit code of a session: 0 if no unit was oversold and the ledger adds up, else 1.
+    `--case double11`: six hours of a live room in two minutes; a guest brings a surge, warnings come and are answered.
+
+    Exit code of a session: 0 if no unit was oversold and the ledger adds up, else 1. Of a case: if all of its story
+    came in its order as well.
     """
     seconds = _seconds(session)
-    _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json)
+    _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json, case=case, speed=speed)
+    played_speed = speed or SPEED
     play = [
+        *(("--case", case, "--speed", str(played_speed)) if case else ()),
         *("--session-seconds", str(seconds), "--units", str(units), "--skus", str(skus)),
         *("--seed", str(seed), "--faults", faults),
         *(("--report", str(report)) if report else ()),
@@ -77,7 +94,7 @@ def up(
     if not settings.listens_on_loopback:
         raise typer.BadParameter("a rehearsal is for this machine alone: 127.0.0.1:PORT", param_hint="--listen")
     # A session is nobody else's business, and must not fail because a gateway runs already.
-    address = "127.0.0.1:0" if seconds and listen is None else settings.listen
+    address = "127.0.0.1:0" if (seconds or case) and listen is None else settings.listen
     server.refuse_taken_port(address)
     # Whatever ends this, ends it in order, and takes the folder along.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -86,10 +103,11 @@ def up(
         with _folder() as folder:
             if not as_json:
                 say("Starting PostgreSQL and the gateway ...")
-            with started_gateway(address, folder, folder / "gateway.log", _environment()) as (bound, _):
+            environment = _environment(played_speed if case else 1)
+            with started_gateway(address, folder, folder / "gateway.log", environment) as (bound, _):
                 code = _run([*play, "--gateway", bound])
     except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED if seconds else 0
+        code = EXIT_INTERRUPTED if seconds or case else 0
     raise typer.Exit(code)
 
 
@@ -103,11 +121,28 @@ def _seconds(session: str | None) -> float:
     return seconds
 
 
-def _refuse_nonsense(seconds: float, faults: str, report: Path | None, *, naive: bool, as_json: bool) -> None:
+def _refuse_nonsense(
+    seconds: float,
+    faults: str,
+    report: Path | None,
+    *,
+    naive: bool,
+    as_json: bool,
+    case: str | None,
+    speed: int | None,
+) -> None:
     if faults not in WEATHERS:
         raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
-    if not seconds and (naive or report or as_json):
-        raise typer.BadParameter("--naive, --report and --json go with a --session")
+    if case is not None and case not in CASES:
+        raise typer.BadParameter(f"{case!r} is none of {', '.join(CASES)}", param_hint="--case")
+    if case and (seconds or naive):
+        raise typer.BadParameter("a --case is a session of its own, with warnings: no --session, no --naive")
+    if speed is not None and not case:
+        raise typer.BadParameter("--speed goes with a --case")
+    if not seconds and naive:
+        raise typer.BadParameter("--naive goes with a --session")
+    if not (seconds or case) and (report or as_json):
+        raise typer.BadParameter("--report and --json go with a --session or a --case")
     if report is not None and not report.resolve().parent.is_dir():
         raise failure("FILES", f"there is no folder {report.resolve().parent}", "Make it first.", EXIT_USAGE)
 
@@ -123,11 +158,11 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment() -> dict[str, str]:
-    """For a gateway that has a database of its own, no TLS, and a key made on the fly."""
+def _environment(speed: int) -> dict[str, str]:
+    """For a gateway that has a database of its own, no TLS, and a key made on the fly; its clock is so much faster."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCKGATE_")}
     key = base64.urlsafe_b64encode(secrets.token_bytes(CREDENTIALS_KEY_BYTES)).decode()
-    return {**kept, "STOCKGATE_CREDENTIALS_KEY": key}
+    return {**kept, "STOCKGATE_CREDENTIALS_KEY": key, "STOCKGATE_REHEARSAL_SPEED": str(speed)}
 
 
 def _run(play: list[str]) -> int:
