@@ -14,7 +14,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -25,7 +25,7 @@ from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
 from gateway.alerts.surroundings import Surroundings, read_surroundings
 from gateway.domain.alerts import EventKind, News, TierTold
 from gateway.domain.errors import GatewayError
-from gateway.domain.vigil import Key, Tempo
+from gateway.domain.vigil import Key, Moved, Tempo
 from gateway.store import standings as store
 from gateway.store.alert_log import begin_append, read_alert_head
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
@@ -111,7 +111,7 @@ class Engine:
             await take_snapshot(connection)
             now = await read_time(connection, self._database.now)
             batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
-            surroundings = await self._meet(connection, lookout, {movement.sku for movement in batch}, now)
+            surroundings = await self._meet(connection, lookout, batch, now)
         is_whole = len(batch) < MOVEMENTS_MAX
         seconds = self._tempo.seconds(now)
         told = await lookout.take(batch, surroundings, seconds)
@@ -164,10 +164,11 @@ class Engine:
     # ---- reading
 
     async def _meet(
-        self, connection: ReadConnection, lookout: Lookout, skus: Collection[str], now: datetime
+        self, connection: ReadConnection, lookout: Lookout, batch: Sequence[Moved], now: datetime
     ) -> Surroundings:
-        """Know these SKUs' keys, and what bears on all keys."""
+        """Know the keys of what moves, and what bears on all keys."""
         head = await read_alert_head(connection)
+        skus = {movement.sku for movement in batch}
         entries = lookout.entries
         if strangers := {sku for sku in skus if Key(sku) not in entries}:
             lookout.keep(await store.read_stands(connection, strangers))
@@ -182,18 +183,17 @@ class Engine:
             unmet = strangers
             if unheard := {sku for sku in skus if not known.knows(sku)}:
                 known.take_in(await read_surroundings(connection, unheard, now, known, self._tempo))
-        await self._begin(connection, lookout, known, unmet, now)
+        new = [key for sku in unmet if known.knows(sku) for key in known.keys_of(sku) if key not in entries]
+        if new:
+            balances = await store.read_balances(connection, {key.sku for key in new}, lookout.revision)
+            # The first movement is where a SKU's history begins, whenever it is read.
+            first = {movement.sku: movement.time for movement in reversed(batch)}
+            for key in new:
+                units = {} if key.session_id else balances.get(key.sku, {})
+                opened = known.begin_time(key)
+                at = first.get(key.sku, self._tempo.seconds(now)) if opened is None else self._tempo.seconds(opened)
+                lookout.begin(key, units, known, at)
         return known
-
-    async def _begin(
-        self, connection: ReadConnection, lookout: Lookout, known: Surroundings, skus: Collection[str], now: datetime
-    ) -> None:
-        """Begin to watch keys that nobody has watched before."""
-        new = [key for sku in skus if known.knows(sku) for key in known.keys_of(sku) if key not in lookout.entries]
-        balances = await store.read_balances(connection, {key.sku for key in new}, lookout.revision) if new else {}
-        for key in new:
-            units = {} if key.session_id else balances.get(key.sku, {})
-            lookout.begin(key, units, known, self._tempo.seconds(now))
 
     def _tick_until(self, now: datetime) -> float:
         return self._tempo.seconds(now - TICK_DELAY)

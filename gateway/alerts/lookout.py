@@ -64,9 +64,9 @@ class Lookout:
                     s.watched, s.journal_revision, self._tempo.seconds(s.seen_time), s.state_version, s.event_revision
                 )
 
-    def begin(self, key: Key, balances: dict[str, int], surroundings: Surroundings, first_time: float) -> None:
-        """Know a key that nobody has watched before, as it was after `revision`."""
-        watched = begin_watch(balances, surroundings.circumstances(key), min(self.ticked, first_time))
+    def begin(self, key: Key, balances: dict[str, int], surroundings: Surroundings, at: float) -> None:
+        """Know a key nobody has watched before, with the units it had after `revision`; its history begins `at`."""
+        watched = begin_watch(balances, surroundings.circumstances(key), at)
         self.entries[key] = Entry(watched, self.revision, 0.0)
 
     async def take(self, batch: Sequence[Moved], surroundings: Surroundings, now: float) -> list[Told]:

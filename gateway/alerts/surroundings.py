@@ -104,9 +104,15 @@ class Surroundings:
         if not key.session_id:
             return True
         session = self._session(key)
-        return (
-            session is not None and movement.revision > session.open_revision and movement.channel in session.channels
-        )
+        if session is None or movement.channel not in session.channels:
+            return False
+        given = next((sold.open_revision for sold in session.skus if sold.sku == key.sku), 0)
+        return movement.revision > (given or session.open_revision)
+
+    def begin_time(self, key: Key) -> datetime | None:
+        """When a session got units of its own, at the earliest; None for a SKU's whole stock."""
+        session = self._session(key) if key.session_id else None
+        return None if session is None else session.open_time
 
     def circumstances(self, key: Key) -> Circumstances:
         """What bears on a key; the SKU must be known."""

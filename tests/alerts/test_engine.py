@@ -10,19 +10,21 @@ import asyncpg
 import pytest
 
 from gateway.alerts.engine import Engine, LeaseLostError
+from gateway.alerts.lookout import Lookout
+from gateway.alerts.surroundings import read_surroundings
 from gateway.catalog import Catalog
 from gateway.domain.alerts import AckAction, Event, EventKind, TierTold
 from gateway.domain.changes import Limits
 from gateway.domain.commands import ReceiveStock, ReserveLine, ReserveStock
 from gateway.domain.errors import GatewayError
 from gateway.domain.tiers import Tier
-from gateway.domain.vigil import Key
+from gateway.domain.vigil import Key, Tempo
 from gateway.settings import Settings
 from gateway.store import alert_log
 from gateway.store.catalog import Sku
 from gateway.store.database import Clock, Database, MerchantDatabase, read_time
 from gateway.store.groups import GroupStore
-from gateway.store.standings import read_stand
+from gateway.store.standings import read_moved, read_stand
 from gateway.v1 import alert_service_pb2 as pb
 from gateway.writer import Writer
 from tests.client import Client, new_id
@@ -254,6 +256,25 @@ async def test_two_engines_that_race_tell_what_one_would_have_told(shelf: Writer
     assert all(before.after is after.before for before, after in itertools.pairwise(found))
     numbers = [event.revision for event in await events(merchant)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_the_log_is_what_the_journal_says(shelf: Writer, merchant: MerchantDatabase) -> None:
+    """Equal input, equal output: the whole journal, read again at once, gives the log that was written bit by bit."""
+    engine = Engine(merchant, "engine")
+    await engine.look()
+    for _ in range(25):
+        await take(shelf, 4)
+        await engine.look()
+    async with merchant.transaction() as connection:
+        now = await read_time(connection, merchant.now)
+        journal = await read_moved(connection, 0, 10_000, Tempo())
+        surroundings = await read_surroundings(connection, [SKU], now)
+    again = Lookout(0, journal[0].time)
+    again.begin(Key(SKU), {}, surroundings, journal[0].time)
+    replayed = await again.take(journal, surroundings, now.timestamp())
+    written = [(change.before, change.after, change.evidence) for change in await changes(merchant)]
+    assert written == [(change.before, change.after, change.evidence) for _, change in replayed]
+    assert written
 
 
 async def alerts_time(merchant: MerchantDatabase) -> datetime:
