@@ -38,6 +38,9 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # In grpc 1.85 it is this one, 60 s by default, after which a client that answers no ping (a frozen process, a cable
+    # pulled) is given up.
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     # Beyond a thousand calls that wait to be taken in, grpc would cancel some without a reason; our queue has one.
@@ -52,6 +55,7 @@ OPTIONS = (
 # grpc.aio takes one new call from a server's line per turn of the loop, and a crowd on one connection fills that line.
 # So we are several servers at one address; the kernel deals connections out, and most have no crowd before them.
 DOORS = 8
+CLIENT_GONE_SECONDS = 0.05
 
 
 class Tls(NamedTuple):
@@ -168,7 +172,8 @@ class Server:
             except GatewayError as error:
                 _refuse(context, refusal_of(error))
             except grpc.aio.InternalError:
-                # The client has gone while we were writing; grpc knows.
+                # The client has gone while we were writing. In a moment grpc knows as well, and makes no fuss of it.
+                await asyncio.sleep(CLIENT_GONE_SECONDS)
                 raise
             # The top of a call, as above.
             except Exception:

@@ -313,6 +313,7 @@ async def test_the_server_speaks_and_lets_speak() -> None:
         >= {
             "grpc.keepalive_time_ms": 20_000,
             "grpc.keepalive_timeout_ms": 5_000,
+        "grpc.http2.ping_timeout_ms": 5_000,
             "grpc.http2.max_pings_without_data": 0,
             "grpc.http2.min_ping_interval_without_data_ms": 5_000,
             "grpc.max_connection_age_ms": 1_800_000,
