@@ -17,7 +17,7 @@ from connectors.notify.grouping import grouped
 from connectors.notify.notices import Notice
 from connectors.notify.robot import Message, Robot
 from connectors.notify.schedule import Group, Outbox, Pending, Tempo, Window
-from connectors.notify.verdicts import Verdict, verdict
+from connectors.notify.verdicts import Case, Verdict, verdict
 
 log = logging.getLogger(__name__)
 # What another notifier has in hand is looked at again after so long.
@@ -152,10 +152,8 @@ class Delivery:
 
     async def _failed(self, error: ConnectorError) -> None:
         now, on_way = self._clock(), self._on_way
-        rulings = [
-            verdict(error, each.tries, self.failures, is_escalation=each.notice.is_escalation) for each in on_way
-        ]
-        quiet_seconds = verdict(error, 0, self.failures, is_escalation=True).quiet_seconds
+        rulings = [verdict(error, self._case(each)) for each in on_way]
+        quiet_seconds = verdict(error, Case(failures=self.failures)).quiet_seconds
         self.failures += 1
         fields = {"receiver": self.receiver, "kind": type(error).__name__, "code": error.code, "said": error.message}
         log.warning("robot failed", extra={**fields, "revisions": [each.notice.revision for each in on_way]})
@@ -171,7 +169,14 @@ class Delivery:
             self.given_up += 1
             log.error("notice given up", extra={"receiver": self.receiver, "revision": pending.notice.revision})
             return
-        self.outbox.put_back([pending], now + ruling.wait_seconds, may_be_told=ruling.may_be_told)
+        first_tried = self.told if pending.told_before is None else pending.told_before
+        pending = replace(pending, told_before=first_tried)
+        not_before = now + ruling.wait_seconds
+        self.outbox.put_back(pending, not_before, may_be_told=ruling.may_be_told, alone=ruling.alone)
+
+    def _case(self, pending: Pending) -> Case:
+        has_others = pending.told_before is not None and self.told > pending.told_before
+        return Case(pending.tries, self.failures, pending.notice.is_escalation, has_others)
 
     async def _claimed(self, notices: Sequence[Notice]) -> list[Notice]:
         """Those that are ours to post.

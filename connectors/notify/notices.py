@@ -202,8 +202,12 @@ def _host(notice: Notice) -> str:
 
 def _acknowledge(notice: Notice) -> str:
     link = notice.link if len(notice.link.encode()) <= LINK_BYTES_MAX else ""
-    asks = notice.kind in {Kind.TIER, Kind.ESCALATED, Kind.UNACKNOWLEDGED, Kind.PROPOSED} and notice.tier > Tier.NORMAL
-    return f"确认 Acknowledge：{link}" if link and asks else ""
+    if not link:
+        return ""
+    if notice.kind is Kind.PROPOSED:
+        return f"批准 Decide：{link}"
+    asks = notice.kind in {Kind.TIER, Kind.ESCALATED, Kind.UNACKNOWLEDGED} and notice.tier > Tier.NORMAL
+    return f"确认 Acknowledge：{link}" if asks else ""
 
 
 def _fit(words: Words) -> Words:

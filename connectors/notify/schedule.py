@@ -92,13 +92,19 @@ Room = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A notice that waits, among those of a room; `tries` it has behind it, and when the next may be."""
+    """A notice that waits, among those of a room; `tries` it has behind it, and when the next may be.
+
+    `alone`: it shares no message, for the robot has refused one that it was in. `told_before`: how many the robot had
+    told at its first try.
+    """
 
     notice: Notice
     room: Room
     arrived: float
     not_before: float = 0.0
     tries: int = 0
+    alone: bool = False
+    told_before: int | None = None
 
 
 class Group(NamedTuple):
@@ -137,11 +143,11 @@ class Outbox:
         """Take a notice in; what it makes pointless is gone."""
         self._take(Pending(notice, (notice.room, notice.is_drill), now))
 
-    def put_back(self, pending: Iterable[Pending], not_before: float, *, may_be_told: bool) -> None:
+    def put_back(self, pending: Pending, not_before: float, *, may_be_told: bool = False, alone: bool = False) -> None:
         """What was taken and not told waits again, unless something newer has made it pointless."""
-        for each in pending:
-            notice = replace(each.notice, may_be_told=each.notice.may_be_told or may_be_told)
-            self._take(replace(each, notice=notice, not_before=not_before, tries=each.tries + 1))
+        notice = replace(pending.notice, may_be_told=pending.notice.may_be_told or may_be_told)
+        waits = replace(pending, notice=notice, not_before=not_before, tries=pending.tries + 1)
+        self._take(replace(waits, alone=pending.alone or alone))
 
     def taken(self, notices: Iterable[Notice]) -> tuple[Pending, ...]:
         """Take these out: they are on their way."""
@@ -176,29 +182,24 @@ class Outbox:
         if now < self.quiet_until:
             return None
         ready = [pending for pending in self._waiting if self._ready_at(pending) <= now]
-        urgent = [pending for pending in ready if pending.notice.is_urgent]
-        if urgent and self.window.allows(now, urgent=True):
-            first = min(urgent, key=lambda each: (-each.notice.rank, each.notice.revision))
-            return Group(self._company(first, ready, urgent, now), is_urgent=True)
-        if urgent or not self.window.allows(now, urgent=False):
+        unsuspected = [pending for pending in ready if not pending.alone]
+        urgent = [pending for pending in unsuspected if pending.notice.is_urgent]
+        if urgent:
+            return self._urgent_group(urgent, unsuspected, now) if self.window.allows(now, urgent=True) else None
+        if not self.window.allows(now, urgent=False):
             return None
-        rooms = sorted((at, room) for room, at in self._times(ready).items() if at <= now)
-        if not rooms:
-            return None
-        together = self._rooms_together([room for _, room in rooms], now)
-        return Group(tuple(each for each in ready if each.room in together), is_urgent=False)
+        return self._group_of_rooms(unsuspected, now) or self._lone_group(ready)
 
     def wakes_at(self, now: float) -> float | None:
         """When `due` is to be asked next if nothing comes; None: when something comes."""
         if not self._waiting:
             return None
-        urgent = [self._ready_at(each) for each in self._waiting if each.notice.is_urgent]
+        urgent = [self._ready_at(each) for each in self._waiting if each.notice.is_urgent and not each.alone]
         times = [max(min(urgent), self.window.opens_at(urgent=True))] if urgent else []
-        rest = [each for each in self._waiting if not each.notice.is_urgent]
-        if rest:
-            opens = self.window.opens_at(urgent=False)
-            later = {room: max(at, opens) for room, at in self._times(rest).items()}
-            times.append(min(later.values()))
+        opens = self.window.opens_at(urgent=False)
+        rest = [each for each in self._waiting if not each.notice.is_urgent and not each.alone]
+        times += [max(at, opens) for at in self._times(rest).values()]
+        times += [max(self._ready_at(each), opens) for each in self._waiting if each.alone]
         return max(now, self.quiet_until, min(times))
 
     def _take(self, pending: Pending) -> None:
@@ -218,8 +219,8 @@ class Outbox:
         fronts: dict[tuple[str, int], Pending] = {}
         for place, each in enumerate(oldest_first):
             front = fronts.get(each.notice.about, each)
-            not_before = max(front.not_before, each.not_before)
-            oldest_first[place] = replace(each, room=front.room, not_before=not_before)
+            not_before, alone = max(front.not_before, each.not_before), front.alone or each.alone
+            oldest_first[place] = replace(each, room=front.room, not_before=not_before, alone=alone)
             fronts[each.notice.about] = oldest_first[place]
         self._waiting = oldest_first
 
@@ -237,6 +238,28 @@ class Outbox:
         """When it may be told if it is urgent."""
         last = self._last_sent.get(pending.room)
         return pending.not_before if last is None else max(pending.not_before, last + self.tempo.gap_seconds)
+
+    def _urgent_group(self, urgent: list[Pending], ready: list[Pending], now: float) -> Group:
+        first = min(urgent, key=lambda each: (-each.notice.rank, each.notice.revision))
+        return Group(self._company(first, ready, urgent, now), is_urgent=True)
+
+    def _group_of_rooms(self, ready: list[Pending], now: float) -> Group | None:
+        rooms = sorted((at, room) for room, at in self._times(ready).items() if at <= now)
+        if not rooms:
+            return None
+        together = self._rooms_together([room for _, room in rooms], now)
+        return Group(tuple(each for each in ready if each.room in together), is_urgent=False)
+
+    def _lone_group(self, ready: list[Pending]) -> Group | None:
+        """Of what was refused, one at a time: what was tried least, and nothing before what is older of its thread."""
+        fronts: dict[tuple[str, int], Pending] = {}
+        for each in ready:  # the oldest first
+            fronts.setdefault(each.notice.about, each)
+        suspects = [each for each in fronts.values() if each.alone]
+        if not suspects:
+            return None
+        first = min(suspects, key=lambda each: (each.tries, -each.notice.rank, each.notice.revision))
+        return Group((first,), is_urgent=first.notice.is_urgent)
 
     def _company(self, first: Pending, ready: list[Pending], urgent: list[Pending], now: float) -> tuple[Pending, ...]:
         """All that waits of its room goes along; where calls are few, the other rooms with urgent ones as well."""

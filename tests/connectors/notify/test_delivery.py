@@ -6,20 +6,23 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
+from starlette.requests import Request
 
 from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Throttled, Transient
 from connectors.notify import delivery
 from connectors.notify.delivery import Delivery, courier
 from connectors.notify.notices import Tier
 from connectors.notify.schedule import Tempo
-from connectors.notify.verdicts import Verdict, verdict
+from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.sandbox.robots import Fault
 from tests.connectors.contract.storefront import until
 from tests.connectors.notify.book import ClaimBook
 from tests.connectors.notify.rig import Rig
+from tests.connectors.notify.test_contract import answering
 from tests.connectors.notify.test_schedule import told
 
 QUICK = Tempo(wait_seconds=0.02, interval_seconds=0.05)
@@ -127,6 +130,45 @@ async def test_a_refusal_parks_the_robot_and_keeps_escalations(
     assert numbers(group) == [7]
 
 
+async def test_a_message_that_is_refused_for_itself_holds_up_no_other(
+    group: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A word that the platform does not like, under a code nobody knows: the others are told, and it is given up."""
+    hurry(monkeypatch)
+    dislike(group, "BAD")
+    one = quick(group, book)
+    async with running(one):
+        one.tell(replace(told(7, Tier.SOLD_OUT), title="BAD"))
+        one.tell(told(8, Tier.URGENT))
+        one.tell(told(9))
+        await until(lambda: one.oldest_revision is None)
+    assert (sorted(numbers(group)), one.given_up) == ([8, 9], 1)
+
+
+def dislike(rig: Rig, word: str) -> None:
+    """From now on the platform refuses what has this word in it."""
+    taken = rig.stage.app
+    assert taken is not None
+
+    async def picky(scope: Any, receive: Any, send: Any) -> None:
+        body = await Request(scope, receive).body()
+        if word.encode() in body:
+            await answering(200, b'{"errcode":430104,"errmsg":"inappropriate"}')(scope, replayed(body), send)
+        else:
+            await taken(scope, replayed(body), send)
+
+    rig.stage.app = picky
+
+
+def replayed(body: bytes) -> Any:
+    """The body once more, for who is asked next."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
 async def test_a_message_that_no_robot_would_take_is_given_up(group: Rig, book: ClaimBook) -> None:
     """A drill at a robot without drills gets no further than the guard, and holds nothing up."""
     one = quick(group, book)
@@ -205,37 +247,38 @@ async def test_killed_in_the_middle_of_a_post_it_is_not_forgotten(group: Rig, bo
 
 
 @pytest.mark.parametrize(
-    ("error", "tries", "failures", "expected"),
+    ("error", "case", "expected"),
     [
-        (Throttled("", retry_after_seconds=600.0), 0, 0, Verdict(quiet_seconds=600.0)),
-        (Throttled(""), 0, 3, Verdict(quiet_seconds=16.0)),
-        (Throttled(""), 0, 99, Verdict(quiet_seconds=60.0)),
-        (Transient(""), 0, 0, Verdict(1.0)),
-        (Transient(""), 99, 99, Verdict(30.0)),
-        (OutcomeUnknown(""), 0, 0, Verdict(2.0, may_be_told=True)),
-        (Misunderstood(""), 1, 0, Verdict(4.0, may_be_told=True)),
-        (OutcomeUnknown(""), 3, 0, Verdict(16.0, may_be_told=True, gives_up=True)),
-        (Rejected("", code="93000"), 0, 0, Verdict(quiet_seconds=60.0)),
-        (Rejected("", code="93000"), 9, 9, Verdict(quiet_seconds=900.0)),
-        (Rejected("", code="40058"), 0, 0, Verdict(gives_up=True)),
+        (Throttled("", retry_after_seconds=600.0), Case(), Verdict(quiet_seconds=600.0)),
+        (Throttled(""), Case(failures=3), Verdict(quiet_seconds=16.0)),
+        (Throttled(""), Case(failures=99), Verdict(quiet_seconds=60.0)),
+        (Transient(""), Case(), Verdict(1.0)),
+        (Transient(""), Case(tries=99, failures=99), Verdict(30.0)),
+        (OutcomeUnknown(""), Case(), Verdict(2.0, may_be_told=True)),
+        (OutcomeUnknown(""), Case(tries=3), Verdict(16.0, may_be_told=True, gives_up=True)),
+        (OutcomeUnknown(""), Case(tries=99, is_escalation=True), Verdict(300.0, may_be_told=True)),
+        (Misunderstood(""), Case(), Verdict(quiet_seconds=60.0, may_be_told=True, alone=True)),
+        (Rejected("", code="93000"), Case(), Verdict(quiet_seconds=60.0, alone=True)),
+        (Rejected("", code="93000"), Case(tries=2), Verdict(quiet_seconds=60.0, alone=True, gives_up=True)),
+        (Rejected("", code="1"), Case(tries=9, failures=9, is_escalation=True), Verdict(quiet_seconds=900, alone=True)),
+        (
+            Rejected("", code="1"),
+            Case(tries=2, is_escalation=True, others_were_taken=True),
+            Verdict(quiet_seconds=60.0, alone=True, gives_up=True),
+        ),
+        (Rejected("", code="40058"), Case(is_escalation=True), Verdict(gives_up=True)),
     ],
 )
-async def test_verdicts_on_escalations(error: ConnectorError, tries: int, failures: int, expected: Verdict) -> None:
+async def test_verdicts(error: ConnectorError, case: Case, expected: Verdict) -> None:
     """How long it waits, how long its robot is left alone, whether it may show, whether that was it."""
-    assert verdict(error, tries, failures, is_escalation=True) == expected
-
-
-async def test_what_is_no_escalation_is_given_up_after_three_refusals() -> None:
-    """It would be old by the time somebody has mended the robot."""
-    refused = [verdict(Rejected("", code="1"), tries, 0, is_escalation=False).gives_up for tries in range(4)]
-    assert refused == [False, False, True, True]
+    assert verdict(error, case) == expected
 
 
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Verdicts of seconds become as many milliseconds."""
 
-    def hurried(error: ConnectorError, tries: int, failures: int, *, is_escalation: bool) -> Verdict:
-        ruled = verdict(error, tries, failures, is_escalation=is_escalation)
+    def hurried(error: ConnectorError, case: Case) -> Verdict:
+        ruled = verdict(error, case)
         return ruled._replace(wait_seconds=ruled.wait_seconds / 1000, quiet_seconds=ruled.quiet_seconds / 10_000)
 
     monkeypatch.setattr(delivery, "verdict", hurried)

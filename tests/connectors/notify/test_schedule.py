@@ -209,7 +209,8 @@ def test_what_was_not_told_is_put_back_unless_it_is_pointless() -> None:
     assert group is not None
     taken = box.taken(group.notices)
     box.add(told(3, Tier.SOLD_OUT, sku="MUG"), 0.5)
-    box.put_back(taken, 5.0, may_be_told=True)
+    for each in taken:
+        box.put_back(each, 5.0, may_be_told=True)
     assert send(box, 1.0) == [3]
     assert not send(box, 4.9)
     group = box.due(5.0)
@@ -257,13 +258,15 @@ def test_nothing_is_lost_and_order_holds(data: st.DataObject) -> None:
         if group is None:
             continue
         ready = [each for each in box._waiting if each.not_before <= now]
-        assert group.is_urgent or not any(each.notice.is_urgent for each in ready)
+        assert group.is_urgent or not any(each.notice.is_urgent and not each.alone for each in ready)
         made = grouped(group.notices, BYTES_MAX, box.dropped)
         assert len(made.text.encode()) <= BYTES_MAX
         on_way = box.taken(made.told)
         box.window.ended(now)
         if chance.random() < 0.3:
-            box.put_back(on_way, now + chance.random() * 20, may_be_told=chance.random() < 0.5)
+            at, alone = now + chance.random() * 20, chance.random() < 0.5
+            for each in on_way:
+                box.put_back(each, at, may_be_told=chance.random() < 0.5, alone=alone)
         else:
             dropped += box.dropped
             box.sent(on_way, now, box.dropped)
