@@ -28,7 +28,7 @@ LEAD_SECONDS_MAX = 3_650 * 86_400.0
 # Less than the least cannot be told from none, and the model's sums would lose it.
 SECONDS_MIN = 1.0
 RATE_MIN, RATE_MAX = 0.001, 6_000.0
-FACTOR_MAX = 1_000.0
+FACTOR_MIN, FACTOR_MAX = 0.01, 1_000.0
 SKUS_MAX, TAPE_MAX, INJECTS_MAX, EXPECTATIONS_MAX = 500, 50_000, 100, 100
 # So many orders are made up at most, in the mean.
 MADE_UP_MAX = 100_000
@@ -181,7 +181,7 @@ def _value(value: float, field: str, kind: InjectKind) -> float:
     """What an inject brings, by its kind."""
     match kind:
         case InjectKind.SURGE:
-            return _within(value, field, 0.0, FACTOR_MAX)
+            return _within(value, field, FACTOR_MIN, FACTOR_MAX)
         case InjectKind.SUPPLY_LATE:
             return _within(value, field, SECONDS_MIN, LEAD_SECONDS_MAX)
         case InjectKind.RECEIPT:

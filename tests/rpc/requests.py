@@ -14,6 +14,7 @@ from tests.rpc import spoils as wrong
 from tests.rpc.alert_requests import ALERTS, alerts_of
 from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.desk_requests import DESK, desk_of
+from tests.rpc.drill_requests import DRILLS, drills_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
@@ -138,6 +139,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **selling_of(stall),
         **channel_of(stall),
         **desk_of(stall),
+        **drills_of(stall),
         **alerts_of(stall),
     }
 
@@ -334,5 +336,6 @@ OTHERS: dict[str, Fields] = {
     **SELLING,
     **CHANNEL,
     **DESK,
+    **DRILLS,
     **ALERTS,
 }

@@ -20,6 +20,7 @@ class Stall:
 
     Its channel has credentials, and a listing of the SKU that nobody has touched. A unit of the substitute is promised
     and gone: a shortfall. A live session sells the SKU; somebody has silenced its warnings, and more is on its way.
+    A drill was played; none is any more.
     """
 
     sku: str
@@ -34,6 +35,7 @@ class Stall:
     session_id: int
     silence_id: int
     incoming_id: int
+    drill_id: int
 
 
 async def open_stall(client: Client) -> Stall:
@@ -63,6 +65,7 @@ async def open_stall(client: Client) -> Stall:
         await _open_session(client, channel, sku),
         await _silence(client, sku),
         await _announce(client, sku),
+        await _rehearse(client, sku),
     )
 
 
@@ -90,6 +93,15 @@ async def _announce(client: Client, sku: str) -> int:
     content = {"sku": sku, "quantity": 5, "arrive_time": _soon(), "actor": "li"}
     announced = await client.tell(client.alerts.AnnounceIncoming, alerts.AnnounceIncomingRequest, **content)
     return announced.incoming.incoming_id
+
+
+async def _rehearse(client: Client, sku: str) -> int:
+    script = {"name": "night", "speed": 1, "seconds": 3_600, "skus": [{"sku": sku, "units": 9}]}
+    begun = await client.tell(client.alerts.StartDrill, alerts.StartDrillRequest, actor="li", script=script)
+    for drill in (await client.ask(client.alerts.ListDrills, alerts.ListDrillsRequest)).drills:
+        if drill.state == "RUNNING":
+            await client.ask(client.alerts.StopDrill, alerts.StopDrillRequest, drill_id=drill.drill_id, actor="li")
+    return begun.drill.drill_id
 
 
 def _soon() -> datetime:
