@@ -56,7 +56,7 @@ async def test_readers_that_vanish_leave_nothing_behind(gateway_address: str, to
     """However a reader ends, idle or just opening: within two seconds no subscriber is left."""
     async with _channel(gateway_address) as channel:
         vanishing = Client(channel, token)
-        streams = [AlertStream(vanishing, 0.5 if way == "deadline" else None, live_only={}) for _ in range(10)]
+        streams = [AlertStream(vanishing, 2.0 if way == "deadline" else None, live_only={}) for _ in range(10)]
         if way != "cancel at once":
             for stream in streams:
                 await stream.created()
@@ -154,14 +154,13 @@ async def test_one_of_fifty_stops_reading(
         # A machine may be busy with something else once, and again; a reader in the way is so every time.
         assert min([await _delay(log, others) for _ in range(3)]) < 0.1
         await log.append(*[trend("pot") for _ in range(2_500)])
-        heard = await _escalations(slow)
-        if isinstance(heard, int):
-            assert on_lag == pb.ON_LAG_CUT_OFF
-            async with alerts(client, after=pb.AlertResumePoint(revision=heard, epoch=epoch)) as again:
+        heard, resume = await _escalations(slow)
+        assert (resume is None) == (on_lag == pb.ON_LAG_COALESCE)
+        if resume is not None:
+            async with alerts(client, after=pb.AlertResumePoint(revision=resume, epoch=epoch)) as again:
                 await again.created()
-                heard = {event.sku async for event in _until(again, (await log.head()).revision) if _is_urgent(event)}
-        else:
-            assert on_lag == pb.ON_LAG_COALESCE
+                last = (await log.head()).revision
+                heard |= {event.sku async for event in _until(again, last) if _is_urgent(event)}
         assert heard >= {f"s{number}" for number in range(EVENTS)}
         for stream in (slow, *others):
             stream.cancel()
@@ -225,8 +224,8 @@ async def _time(stream: AlertStream, delays: list[float]) -> None:
         delays.append(time.time() - event.record_time.ToNanoseconds() / 1e9)
 
 
-async def _escalations(stream: AlertStream) -> set[str] | int:
-    """Read on: the SKUs of the escalations up to the end of what was passed over, or where to resume."""
+async def _escalations(stream: AlertStream) -> tuple[set[str], int | None]:
+    """Read on: the SKUs of the escalations up to the end of what was passed over, or up to the cut and where it was."""
     heard: set[str] = set()
     upto = 0
     try:
@@ -241,11 +240,11 @@ async def _escalations(stream: AlertStream) -> set[str] | int:
                 case "progress":
                     pass
             if upto and message.WhichOneof("message") != "lagged" and message.event.sku == "pot":
-                return heard
+                return heard, None
     except grpc.aio.AioRpcError as error:
         refusal = await refused(_raise(error))
         assert refusal.reason == "SLOW_CONSUMER"
-        return int(refusal.facts["resume_revision"])
+        return heard, int(refusal.facts["resume_revision"])
 
 
 async def _until(stream: AlertStream, revision: int) -> AsyncIterator[Any]:
