@@ -5,14 +5,13 @@
     LIST_SUBSTITUTE   THRESHOLD on      a substitute can be had, and the room does not sell it yet
     SLOW_PACE         THRESHOLD on      nothing else is possible
 
-What is missing is what will be asked for until the session ends, at the pace of the last hour with what the present
-burst adds while it fades, less what there is. In one episode each is open once, and what a person has declined, what
-could not be done, and a pace that is slow already are not proposed again.
+What is missing is what the model expects to be asked for until the session ends (`demand.py`), less what there is.
+In one episode each is open once, and what a person has declined, what could not be done, and a pace that is slow
+already are not proposed again.
 """
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from math import ceil, exp
 
 from msgspec import Struct
 
@@ -20,8 +19,6 @@ from gateway.domain.alerts import Proposal, ProposalKind, ProposalState
 from gateway.domain.lines import plain
 from gateway.domain.tiers import Tier
 
-# A burst fades like this (as in `demand.py`).
-FADE_MINUTES = 5.0
 # Where no session says when it ends, so far ahead is looked.
 HORIZON_MINUTES = 60.0
 # Others keep at least this part of what they have.
@@ -38,7 +35,8 @@ class Alternative(Struct, frozen=True):
 
 
 class Need(Struct, frozen=True):
-    """A SKU that may not last. `units`: what the room has of it; rates in orders per minute, `minutes` to the end.
+    """A SKU that may not last. `units`: what the room has of it; `rate` in orders per minute, `minutes` to the end,
+    until which so many units of `demand` are expected.
 
     `elsewhere`: free units by location that does not serve the room. `own` with `others_units`: the room has units of
     its own, and what others may sell beside.
@@ -48,22 +46,15 @@ class Need(Struct, frozen=True):
     title: str
     tier: Tier
     units: int
-    fast_rate: float
-    slow_rate: float
+    rate: float
     minutes: float
+    demand: int
     session_id: int = 0
     to_location: str = ""
     elsewhere: Mapping[str, int] = {}
     own: bool = False
     others_units: int = 0
     alternatives: tuple[Alternative, ...] = ()
-    units_per_order: float = 1.0
-
-    @property
-    def demand(self) -> int:
-        """Units that will be asked for."""
-        burst = max(0.0, self.fast_rate - self.slow_rate) * FADE_MINUTES * (1 - exp(-self.minutes / FADE_MINUTES))
-        return ceil((self.slow_rate * self.minutes + burst) * self.units_per_order)
 
     @property
     def missing(self) -> int:
@@ -79,7 +70,7 @@ def propose(
         return []
     possible = [found for found in (_move(need, now), _raise(need, now), _substitute(need, now)) if found is not None]
     wanted = [one for one in possible if one.kind not in barred]
-    is_last = not wanted and not pending and ProposalKind.SLOW_PACE not in barred
+    is_last = need.missing and not wanted and not pending and ProposalKind.SLOW_PACE not in barred
     if is_last and need.session_id and Tier.THRESHOLD <= need.tier < Tier.SOLD_OUT:
         wanted.append(_slow(need, now))
     return wanted
@@ -176,13 +167,13 @@ def _proposal(need: Need, now: datetime, kind: ProposalKind, zh: str, en: str, *
 
 def _zh(need: Need) -> str:
     return (
-        f"{plain(need.title) or need.sku}还有{need.units}件，每分钟约{need.fast_rate:.1f}单，"
+        f"{plain(need.title) or need.sku}还有{need.units}件，每分钟约{need.rate:.1f}单，"
         f"{need.minutes:.0f}分钟内预计要{need.demand}件"
     )
 
 
 def _en(need: Need) -> str:
     return (
-        f"{plain(need.title) or need.sku}: {need.units} left at {need.fast_rate:.1f} orders a minute, "
+        f"{plain(need.title) or need.sku}: {need.units} left at {need.rate:.1f} orders a minute, "
         f"{need.demand} expected within {need.minutes:.0f} minutes"
     )

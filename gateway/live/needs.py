@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from math import ceil
 
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import Session
+from gateway.domain.demand import forecast
 from gateway.domain.proposals import HORIZON_MINUTES, Alternative, Need
 from gateway.domain.stock import Level
 from gateway.domain.vigil import OVERTIME_SECONDS, Key
@@ -57,6 +59,7 @@ def _need(
     here = {at: level for (sku, at), level in levels.items() if sku == key.sku}
     own = bool(key.session_id)
     units = state.evidence.sellable if own else sum(here[at].available for at in serving if at in here)
+    minutes = _minutes(room, now)
     everywhere = sum(level.available for level in here.values())
     return Need(
         key.sku,
@@ -64,15 +67,14 @@ def _need(
         state.tier,
         units,
         state.evidence.fast_rate,
-        state.evidence.slow_rate,
-        _minutes(room, now),
+        minutes,
+        ceil(forecast(state.watched.pace, now.timestamp(), 60 * minutes, state.circumstances.curve).mean),
         0 if room is None else room.session_id,
         serving[0] if serving else "",
         {at: max(0, level.unallocated) for at, level in here.items() if at not in serving},
         own,
         max(0, everywhere - units) if own else 0,
         tuple(_alternatives(facts[key.sku], room, facts, levels, serving)),
-        state.watched.pace.quantity_mean,
     )
 
 
