@@ -37,7 +37,7 @@ LOOK_SECONDS = 0.5
 # Beyond the drill's own length: a restarted gateway gives it up within a minute, and says LOST.
 OVERTIME_SECONDS = 120.0
 AWAY_SECONDS_MAX = 60.0
-RUNNING = "RUNNING"
+RUNNING, ENDED = "RUNNING", "ENDED"
 
 DrillNumber = Annotated[int, typer.Argument(metavar="DRILL", min=1, help="Its number.", show_default=False)]
 
@@ -70,7 +70,7 @@ def start(
             say(f"Drill {drill.drill_id} ({drill.script.name}) has begun.", style="dim")
         drill = _wait_for(caller, drill)
     _show(caller, drill)
-    if wait and not drill.score.passed:
+    if wait and not (drill.score.passed and drill.state == ENDED):
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -27,12 +27,19 @@ TEMPLATE_COLUMNS = (
     Column("whose", worth=1),
     Column("variants", worth=6),
 )
+# In the place of a tier, as in the names of templates.
+STALE = "stale"
 
 Intent = Annotated[
     str,
     typer.Argument(metavar="INTENT", help="HOST, CHAT, STOCK, RESTOCK or SUBSTITUTE.", show_default=False),
 ]
-Tier = Annotated[str, typer.Argument(metavar="TIER", help="The tier it is for.", show_default=False)]
+Tier = Annotated[
+    str,
+    typer.Argument(
+        metavar="TIER|stale", help="The tier it is for; stale: for when knowledge is old.", show_default=False
+    ),
+]
 Variants = Annotated[
     list[str],
     typer.Argument(
@@ -42,7 +49,6 @@ Variants = Annotated[
     ),
 ]
 Language = Annotated[str, typer.Option("--language", metavar="zh-CN|en", help="Of the words.")]
-Stale = Annotated[bool, typer.Option("--stale", help="For when knowledge is old; no number may be in it.")]
 
 
 @gateway_command(app)
@@ -80,10 +86,9 @@ def set_template(
     actor: Actor,
     request_id: RequestId,
     language: Language = "zh-CN",
-    stale: Stale = False,
 ) -> None:
     """Store a template of your own; for the chat at least three variants."""
-    template = _template(intent, tier, variants, language, is_stale=stale)
+    template = _template(intent, tier, variants, language)
     request = pb.SetTemplateRequest(request_id=request_id, template=template, actor=actor)
     _show_template(caller, caller.ask(caller.live.SetTemplate, request), request_id)
 
@@ -99,10 +104,9 @@ def preview(
     ] = 0,
     sku: Annotated[str, typer.Option("--sku", metavar="CODE", help="With the numbers of this SKU.")] = "",
     language: Language = "zh-CN",
-    stale: Stale = False,
 ) -> None:
     """Show what a template would say; nothing is stored. Without --session with made-up numbers."""
-    template = _template(intent, tier, variants, language, is_stale=stale)
+    template = _template(intent, tier, variants, language)
     request = pb.PreviewTemplateRequest(template=template, session_id=session, sku=sku)
     response = caller.ask(caller.live.PreviewTemplate, request)
     if caller.as_json:
@@ -139,10 +143,13 @@ def list_templates(
     print_table(TEMPLATE_COLUMNS, [_row(each) for each in response.templates], "No templates.")
 
 
-def _template(intent: str, tier: str, variants: list[str], language: str, *, is_stale: bool) -> pb.LineTemplate:
-    return pb.LineTemplate(
-        intent=intent.upper(), tier=arguments.tier(tier), language=language, variants=variants, is_stale=is_stale
-    )
+def _template(intent: str, tier: str, variants: list[str], language: str) -> pb.LineTemplate:
+    template = pb.LineTemplate(intent=intent.upper(), language=language, variants=variants)
+    if tier.strip().lower() == STALE:
+        template.is_stale = True
+    else:
+        template.tier = arguments.tier(tier)
+    return template
 
 
 def _show_template(

@@ -36,7 +36,7 @@ class Line:
     async def start(self) -> None:
         """Listen at a free port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self._begin(self._drop_the_idle())
+        self._dropping = self._begin(self._drop_the_idle())
 
     async def stop(self) -> None:
         """Cut everybody off, and listen no more."""

@@ -50,7 +50,7 @@ class Log:
     async def until_told(self, kind: EventKind) -> None:
         """Wait until the log has an event of this kind."""
         async with asyncio.timeout(TOLD_SECONDS_MAX):
-            while kind not in await self._kinds():
+            while kind not in await self._kinds():  # noqa: ASYNC110 - the log sets no event
                 await asyncio.sleep(0.2)
 
     async def _kinds(self) -> set[EventKind]:
