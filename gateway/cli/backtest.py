@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import arguments
+from gateway.cli.client import AddressOption
 from gateway.cli.errors import EXIT_USAGE, failure
-from gateway.cli.output import Column, number, print_document, print_table, say
+from gateway.cli.output import number, print_document, say
 
 if TYPE_CHECKING:  # loaded when something is judged
     from gateway.cli.orderlog import LoggedOrder
-    from gateway.cli.trials.board import Board, SessionRow, Setting, TrendRow
-    from gateway.cli.trials.intervals import Figure
+    from gateway.cli.trials.board import Board, Setting
     from gateway.domain.profiles import Profile
 
 app = typer.Typer()
@@ -29,7 +29,26 @@ DEFAULT_SEED = 1
 PLOT_ADVICE = "Install it with `pip install 'stockgate[plot]'`, or leave --plot out."
 
 Log = Annotated[
-    Path, typer.Argument(metavar="LOG", help="An order report from Tmall, or a CSV of time, sku, quantity (or .gz).")
+    Path | None,
+    typer.Argument(
+        metavar="LOG",
+        help="An order report from Tmall, or a CSV of time, sku, quantity (or .gz).",
+        show_default="--journal",
+    ),
+]
+Journal = Annotated[bool, typer.Option("--journal", help="Instead of LOG: what was reserved in the gateway's journal.")]
+Since = Annotated[
+    str, typer.Option("--since", metavar="TIME", help="With --journal: recorded at or after (ISO 8601, or 7d ago).")
+]
+Until = Annotated[str, typer.Option("--until", metavar="TIME", help="With --journal: recorded before.")]
+Trials = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trial",
+        metavar="NAME",
+        help="Only this trial: trend, stock, forecast or long-lead; may be given again.",
+        show_default="those the log is long and busy enough for",
+    ),
 ]
 SkuCode = Annotated[
     str | None,
@@ -81,16 +100,18 @@ Output = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; problems as JSON on stderr.")]
 
 
-_TREND_TITLES = ("policy", "orders/min", "raises/h", "raised %", "x2 seen %", "x3 seen %", "x3 delay s", "x5 seen %")
-_STOCK_TITLES = (
-    *("policy", "lead", "speed", "late %", "warning/L", "needless %"),
-    *("urgent right %", "urgent seen %", "urgent warning/L", "repeated %"),
-)
-
-
 @app.command()
-def learn(log: Log, output: Output = None, as_json: AsJson = False) -> None:
-    """Learn the hours of the day and the rate of each SKU from an order log.
+def learn(
+    context: typer.Context,
+    log: Log = None,
+    journal: Journal = False,
+    since: Since = "",
+    until: Until = "",
+    output: Output = None,
+    address: AddressOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn the hours of the day, and each SKU's rate and days, from an order log or from the gateway's journal.
 
     The gateway and `stockgate backtest --profile` take it as what to expect before the first order of a session.
     """
@@ -98,7 +119,7 @@ def learn(log: Log, output: Output = None, as_json: AsJson = False) -> None:
 
     from gateway.domain.profiles import Sale, learned
 
-    orders = _read(log)
+    orders = _Source(log, journal, since, until, _address(context, address)).read()
     profile = learned(Sale(order.time, order.sku, order.quantity) for order in orders)
     if output is None or as_json:
         print_document(msgspec.to_builtins(profile))
@@ -117,7 +138,12 @@ def learn(log: Log, output: Output = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def backtest(
-    log: Log,
+    context: typer.Context,
+    log: Log = None,
+    journal: Journal = False,
+    since: Since = "",
+    until: Until = "",
+    trial: Trials = None,
     policy: Policies = None,
     units: Units = None,
     lead_time: LeadTimeOption = None,
@@ -127,29 +153,74 @@ def backtest(
     sessions: Sessions = 400,
     seed: Seed = DEFAULT_SEED,
     plot: Plot = None,
+    address: AddressOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge policies of warning on an order log: how early, how often for nothing, how often too late.
+    """Judge policies of warning on an order log or a past session: how early, how often for nothing, or too late.
 
     Without --units, --lead-time and --compress: trends at a quarter of the log's rate, at its rate and five times it;
     stock warnings at 10 and 30 minutes of lead time, and four times as fast at 10 and 3. Each figure is followed by
-    its 95 % interval. The log's thin days are left out; one row of a Tmall report is one unit.
+    its 95 % interval. The log's thin days are left out; one row of a Tmall report is one unit. A log of many days is
+    also asked, over all its SKUs, how well lead times of 1, 3 and 5 days are foreseen.
     """
-    choice = _Choice(log, policy or [], units, lead_time, compress, sku, profile, sessions, seed)
+    source = _Source(log, journal, since, until, _address(context, address))
+    choice = _Choice(source, trial or [], policy or [], units, lead_time, compress, sku, profile, sessions, seed)
     board = choice.play()
     if as_json:
         print_document(board.document())
     else:
-        _print(board)
+        from gateway.cli.scoreboard import print_board
+
+        print_board(board)
     if plot is not None:
         _draw(choice, board, plot)
+
+
+def _address(context: typer.Context, address: str | None) -> str | None:
+    return address or (context.obj or {}).get("address")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the orders are: in a file, or in a gateway's journal."""
+
+    log: Path | None
+    journal: bool
+    since: str
+    until: str
+    address: str | None
+
+    def __post_init__(self) -> None:
+        """Either, and not both."""
+        if (self.log is None) != self.journal:
+            raise typer.BadParameter("name a LOG, or give --journal", param_hint="LOG")
+        if not self.journal and (self.since or self.until):
+            raise typer.BadParameter("only with --journal", param_hint="--since" if self.since else "--until")
+
+    def __str__(self) -> str:
+        """What a person calls it."""
+        return str(self.log) if self.log else "the journal"
+
+    def read(self) -> list[LoggedOrder]:
+        """Its orders. Raises Failure."""
+        if self.log is not None:
+            from gateway.cli.orderlog import read_log
+
+            return read_log(self.log, datetime.now(UTC))
+        from gateway.cli.client import ClientSettings, connected
+        from gateway.cli.journal import read_journal
+
+        since, until = (arguments.moment(text) if text else None for text in (self.since, self.until))
+        with connected(ClientSettings.from_environment(self.address), as_json=False) as caller:
+            return read_journal(caller, since, until)
 
 
 @dataclass(frozen=True)
 class _Choice:
     """What was asked for."""
 
-    log: Path
+    source: _Source
+    trials: list[str]
     policies: list[str]
     units: int | None
     lead_time: str | None
@@ -161,15 +232,18 @@ class _Choice:
 
     def play(self) -> Board:
         """Reads the log and plays it. Raises Failure."""
-        from gateway.cli.trials.board import judged
+        from gateway.cli.trials.board import judged, trials_of
 
         settings, rates = self.settings(), self.rates()
-        self._require_known_policies()
+        self._require_known_names()
         profile = None if self.profile_file is None else _profile(self.profile_file)
-        orders = _read(self.log)
+        orders = self.source.read()
         sku = self._sku(orders)
+        trials = frozenset(self.trials) or trials_of(orders, sku)
         with _progress_bar() as on_progress:
-            return judged(orders, sku, settings, rates, self.policies, profile, self.sessions, self.seed, on_progress)
+            return judged(
+                orders, sku, settings, rates, self.policies, profile, self.sessions, self.seed, on_progress, trials
+            )
 
     def settings(self) -> list[Setting]:
         """The settings of the stock trial."""
@@ -190,24 +264,22 @@ class _Choice:
 
         return list(TREND_RATES) if self.compress is None else [self.compress]
 
-    def _require_known_policies(self) -> None:
+    def _require_known_names(self) -> None:
+        from gateway.cli.trials.board import TRIALS
+        from gateway.cli.trials.long_lead import WANTS
         from gateway.cli.trials.policies import POLICIES
 
-        for name in self.policies:
-            if name not in POLICIES:
-                raise typer.BadParameter(f"{name!r} is none of {', '.join(POLICIES)}", param_hint="--policy")
+        known = {**POLICIES, **WANTS}
+        for names, option, among in ((self.policies, "--policy", known), (self.trials, "--trial", TRIALS)):
+            for name in names:
+                if name not in among:
+                    raise typer.BadParameter(f"{name!r} is none of {', '.join(among)}", param_hint=option)
 
     def _sku(self, orders: list[LoggedOrder]) -> str:
         counts = Counter(order.sku for order in orders)
         if self.sku is not None and self.sku not in counts:
-            raise failure("SKU_UNKNOWN", f"{self.log} has no orders of {self.sku}", "Check --sku.", EXIT_USAGE)
+            raise failure("SKU_UNKNOWN", f"{self.source} has no orders of {self.sku}", "Check --sku.", EXIT_USAGE)
         return counts.most_common(1)[0][0] if self.sku is None else self.sku
-
-
-def _read(log: Path) -> list[LoggedOrder]:
-    from gateway.cli.orderlog import read_log
-
-    return read_log(log, datetime.now(UTC))
 
 
 def _profile(path: Path) -> Profile:
@@ -226,62 +298,6 @@ def _profile(path: Path) -> Profile:
 
 def _busiest(profile: Profile) -> int:
     return max(range(len(profile.hours)), key=lambda hour: profile.hours[hour])
-
-
-def _print(board: Board) -> None:
-    say(board.headline)
-    say("\nTrend: has it accelerated?", style="bold")
-    print_table(_columns(_TREND_TITLES), map(_trend_cells, board.trends), "None.")
-    say("\nStock: is what is left too little?", style="bold")
-    print_table(_columns(_STOCK_TITLES), map(_session_cells, board.sessions), "None.")
-    for speed, figure in board.coverage.items():
-        say(f"Time to stock-out, speed {speed:g}x: {_percent(figure)} % lie in the 80 % interval told.")
-
-
-def _columns(titles: tuple[str, ...]) -> list[Column]:
-    return [Column(title, is_number=place > 0) for place, title in enumerate(titles)]
-
-
-def _trend_cells(row: TrendRow) -> list[str]:
-    score = row.score
-    return [
-        row.policy,
-        f"{row.orders_per_minute:.1f}",
-        _plain(score.raises_per_hour, 2),
-        _percent(score.raised_share),
-        _percent(score.recall[2]),
-        _percent(score.recall[3]),
-        _plain(score.delay_seconds[3], 0),
-        _percent(score.recall[5]),
-    ]
-
-
-def _session_cells(row: SessionRow) -> list[str]:
-    score = row.score
-    return [
-        row.policy,
-        f"{row.setting.lead_seconds / 60:g} min",
-        f"{row.setting.compression:g}x",
-        _percent(score.late),
-        _plain(score.warning, 2),
-        _percent(score.needless),
-        _percent(score.urgent_precision),
-        _percent(score.urgent_recall),
-        _plain(score.urgent_warning, 2),
-        _percent(score.repeated),
-    ]
-
-
-def _percent(figure: Figure) -> str:
-    if figure.value is None or figure.low is None or figure.high is None:
-        return "-"
-    return f"{100 * figure.value:.1f} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
-
-
-def _plain(figure: Figure, digits: int) -> str:
-    if figure.value is None:
-        return "-"
-    return f"{figure.value:.{digits}f} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
 
 
 def _draw(choice: _Choice, board: Board, path: Path) -> None:

@@ -4,6 +4,12 @@ The plain form has the columns `time`, `sku` and `quantity` in any order, UTF-8,
 A time is ISO 8601, in China time if it names no zone. Without `sku` all orders are of one SKU; without `quantity`
 each is of one unit. Returns (a quantity below 1) are not demand and are left out. A file that ends in `.gz` is
 unpacked.
+
+Invoice lines as the Online Retail data set has them are a plain log as well, with the columns `InvoiceDate`,
+`StockCode` and `Quantity`; codes that begin with no digit are postage, fees and vouchers there, and are left out.
+
+The journal of a running gateway is the third form: each RESERVE is an order, and one whose units were given back was
+never paid.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ from gateway.cli.errors import EXIT_USAGE, Failure, Problem, Violation, failure
 from gateway.cli.tape import CHINA, FAULTS_MAX, FILE_BYTES_MAX, Fault, TapeError, parse_tape
 
 TIME, SKU, QUANTITY = "time", "sku", "quantity"
+INVOICE_TIME, INVOICE_SKU = "invoicedate", "stockcode"
 QUANTITY_MAX = 10**9
 ADVICE = (
     "An order log is the order report (CSV) as Tmall exports it, or a CSV in UTF-8 with columns time, sku, quantity."
@@ -61,6 +68,9 @@ def _content(path: Path) -> bytes:
 def _parse(content: bytes, now: datetime) -> list[LoggedOrder]:
     header = content.split(b"\n", 1)[0].decode("utf-8-sig", "replace")
     names = [name.strip().strip('"').lower() for name in header.split(",")]
+    if INVOICE_TIME in names and INVOICE_SKU in names:
+        renamed = [{INVOICE_TIME: TIME, INVOICE_SKU: SKU}.get(name, name) for name in names]
+        return [order for order in _plain(content, renamed, now) if order.sku[:1].isdigit()]
     if TIME in names:
         return _plain(content, names, now)
     return [

@@ -20,7 +20,7 @@ from gateway.domain.profiles import Profile, Sale, learned
 
 BUSY_SHARE = 0.4  # of the busiest day's orders; what is below is no selling day
 TICK_SECONDS = 15.0
-OPENS_SECONDS = 9 * 3_600.0
+OPENS_SECONDS = 9 * 3_600.0  # sessions begin from then on; of a shop that sells by night, from midnight
 RETURNS_SECONDS = 15 * 60.0  # unpaid orders give their units back
 
 
@@ -42,11 +42,12 @@ class Day:
     unpaid: frozenset[int]
     history: History
     compression: float = 1.0
+    opens_seconds: float = OPENS_SECONDS
 
     @property
     def opens(self) -> float:
         """When sessions may begin."""
-        return OPENS_SECONDS / self.compression
+        return self.opens_seconds / self.compression
 
     @property
     def ends(self) -> float:
@@ -78,23 +79,31 @@ class Day:
         prior = self.history.prior
         slower = Prior(prior.rate * share, prior.strength, prior.quantity_mean, prior.quantity_square)
         history = History(self.history.curve, slower, self.history.spread)
-        return Day(self.name, kept, frozenset(), history, self.compression)
+        return Day(self.name, kept, frozenset(), history, self.compression, self.opens_seconds)
 
 
 def busy_days(orders: Sequence[LoggedOrder], sku: str, compression: float, profile: Profile | None = None) -> list[Day]:
     """The log's selling days of one SKU, each with what the others (or else `profile`) teach."""
     chosen = [order for order in orders if order.sku == sku]
-    counts = Counter(_date(order) for order in chosen)
+    counts = Counter(date_of(order) for order in chosen)
     least = BUSY_SHARE * max(counts.values())
     names = sorted(date for date, count in counts.items() if count >= least)
-    return [_day(chosen, name, names, sku, compression, profile) for name in names]
+    by_day = sum((order.time + CHINA_OFFSET_SECONDS) % DAY_SECONDS >= OPENS_SECONDS for order in chosen)
+    opens = OPENS_SECONDS if 2 * by_day >= len(chosen) else 0.0
+    return [_day(chosen, name, names, sku, compression, profile, opens) for name in names]
 
 
 def _day(
-    orders: list[LoggedOrder], name: int, names: list[int], sku: str, compression: float, profile: Profile | None
+    orders: list[LoggedOrder],
+    name: int,
+    names: list[int],
+    sku: str,
+    compression: float,
+    profile: Profile | None,
+    opens_seconds: float,
 ) -> Day:
-    of_day = [order for order in orders if _date(order) == name]
-    others = [order for order in orders if _date(order) in names and (_date(order) != name or len(names) == 1)]
+    of_day = [order for order in orders if date_of(order) == name]
+    others = [order for order in orders if date_of(order) in names and (date_of(order) != name or len(names) == 1)]
     known = profile or learned(Sale(order.time, order.sku, order.quantity) for order in others)
     prior = known.prior(sku)
     midnight = name * DAY_SECONDS - CHINA_OFFSET_SECONDS
@@ -107,6 +116,7 @@ def _day(
         unpaid=frozenset(place for place, is_paid in enumerate(paid) if not is_paid),
         history=History(_curve(known, compression), Prior(per_second), known.spread),
         compression=compression,
+        opens_seconds=opens_seconds,
     )
 
 
@@ -115,5 +125,6 @@ def _curve(profile: Profile, compression: float) -> HourCurve:
     return HourCurve(curve.sums, curve.day_seconds, 0.0)
 
 
-def _date(order: LoggedOrder) -> int:
+def date_of(order: LoggedOrder) -> int:
+    """The day of an order, China time."""
     return int((order.time + CHINA_OFFSET_SECONDS) // DAY_SECONDS)

@@ -7,20 +7,21 @@ questions at any moment: have sales accelerated, is what is left too little, is 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import erfc, exp, inf, log, sqrt
 from typing import Protocol
 
 from gateway.cli.trials.days import History
 from gateway.domain.chances import Demand, LeadTime, chance_of_reaching
-from gateway.domain.demand import Pace, begin, is_accelerating, observed
-from gateway.domain.tiers import URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
+from gateway.domain.demand import Pace, begin, forecast, is_accelerating, observed, stock_out_times
+from gateway.domain.tiers import EXACT_UNITS_MAX, URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
 
 WINDOW_SECONDS = 300.0
 RATIO, RATIO_ORDERS_MIN = 2.0, 2
 STATIC_URGENT_SHARE = 0.05
 ROP_Z = 1.65
+TIMES_STEP, TIMES_STEPS = 1.1, 78  # from a minute to a day
 
 
 class Watcher(Protocol):
@@ -38,6 +39,12 @@ class Watcher(Protocol):
     def is_pressing(self, time: float, units: int) -> bool:
         """True if they will run out before anything can be done."""
 
+    def chance(self, time: float, units: int) -> float:
+        """How likely they run out within a lead time."""
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """Seconds until they have run out: the 10 %, 50 % and 90 % quantile; empty if it cannot say."""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -51,11 +58,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Policy:
-    """A way to warn; `warns_of` are the questions it is made for."""
+    """A way to warn; `warns_of` are the questions it is made for. `forecasts`: its numbers are judged as well."""
 
     name: str
     watcher: Callable[[Session], Watcher]
     warns_of: frozenset[str]
+    forecasts: bool = False
 
 
 class Tiers:
@@ -63,6 +71,7 @@ class Tiers:
 
     def __init__(self, session: Session) -> None:
         self._curve = session.history.curve
+        self._lead = session.lead_seconds
         self._supply = Supply(LeadTime(session.lead_seconds))
         self._standing = Standing(since=session.start)
         self.pace: Pace = begin(session.history.prior, session.start, self._curve)
@@ -88,6 +97,15 @@ class Tiers:
     def is_pressing(self, time: float, units: int) -> bool:
         """URGENT or higher."""
         return self.tier(time, units) >= Tier.URGENT
+
+    def chance(self, time: float, units: int) -> float:
+        """The model's."""
+        return chance_of_reaching(forecast(self.pace, time, self._lead, self._curve), units, EXACT_UNITS_MAX)
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """The model's."""
+        told = stock_out_times(self.pace, time, units, self._curve)
+        return [inf if each is None else each for each in (told.p10, told.p50, told.p90)]
 
 
 class TwoRates:
@@ -122,11 +140,23 @@ class TwoRates:
 
     def is_short(self, time: float, units: int) -> bool:
         """At most the 95 % quantile of the demand."""
-        return self._chance(time, units) >= 0.05  # noqa: PLR2004 - the service level of this policy
+        return self.chance(time, units) >= 0.05  # noqa: PLR2004 - the service level of this policy
 
     def is_pressing(self, time: float, units: int) -> bool:
         """It is likely to sell out."""
-        return self._chance(time, units) >= URGENT_CHANCE
+        return self.chance(time, units) >= URGENT_CHANCE
+
+    def chance(self, time: float, units: int) -> float:
+        """The chance that so many are asked for within the lead time."""
+        return self._chance(time, units, self._lead)
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """When that chance reaches each share, to a tenth."""
+        horizons = [60.0 * TIMES_STEP**step for step in range(TIMES_STEPS)]
+        return [
+            next((horizon for horizon in horizons if self._chance(time, units, horizon) >= share), inf)
+            for share in (0.1, 0.5, 0.9)
+        ]
 
     def _judge(self, base: float) -> None:
         bar = max(3.0, log(max(base * 1_800, 1e-9)))
@@ -146,10 +176,10 @@ class TwoRates:
     def _fast(self) -> float:
         return (self._fast_orders + 60 * self._orders / self._exposure) / (self._fast_exposure + 60)
 
-    def _chance(self, time: float, units: int) -> float:
+    def _chance(self, time: float, units: int, horizon: float) -> float:
         self._age(time)
         slow = self._orders / self._exposure
-        mean = slow * self._lead + max(0.0, self._fast() - slow) * 600 * (1 - exp(-self._lead / 600))
+        mean = slow * horizon + max(0.0, self._fast() - slow) * 600 * (1 - exp(-horizon / 600))
         return chance_of_reaching(Demand(mean, 1 / (1 / max(self._orders, 1.0) + self.spread**2)), units, 20)
 
 
@@ -179,6 +209,15 @@ class RateTimesLead:
 
     is_pressing = is_short
 
+    def chance(self, time: float, units: int) -> float:
+        """Yes or no."""
+        return float(self.is_short(time, units))
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """One number for all three."""
+        rate = self._since(time, WINDOW_SECONDS) / WINDOW_SECONDS
+        return [units / rate if rate else inf] * 3
+
     def _since(self, time: float, seconds: float) -> int:
         return sum(each > time - seconds for each in self._recent)
 
@@ -204,6 +243,14 @@ class StaticLine:
         """At 5 % or below."""
         return units <= self._urgent_line
 
+    def chance(self, time: float, units: int) -> float:
+        """Yes or no."""
+        return float(self.is_pressing(time, units))
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """Knows nothing of time."""
+        return ()
+
 
 class ReorderPoint(StaticLine):
     """The textbook's: mean demand over the lead time at this hour, and 1.65 standard deviations of it."""
@@ -214,21 +261,34 @@ class ReorderPoint(StaticLine):
 
     def is_short(self, time: float, units: int) -> bool:
         """At the reorder point or below it."""
-        curve = self._history.curve
-        mean = self._history.prior.rate * (curve.shop_time(time + self._lead) - curve.shop_time(time))
+        mean = self._mean(time, self._lead)
         return units <= mean + ROP_Z * sqrt(mean + (self._history.spread * mean) ** 2)
+
+    def chance(self, time: float, units: int) -> float:
+        """The normal distribution's."""
+        mean = self._mean(time, self._lead)
+        return 0.5 * erfc((units - mean) / sqrt(2 * (mean + (self._history.spread * mean) ** 2)))
+
+    def times(self, time: float, units: int) -> Sequence[float]:
+        """One number for all three: when the mean of history has reached it."""
+        horizons = (60.0 * TIMES_STEP**step for step in range(TIMES_STEPS))
+        return [next((horizon for horizon in horizons if self._mean(time, horizon) >= units), inf)] * 3
+
+    def _mean(self, time: float, horizon: float) -> float:
+        curve = self._history.curve
+        return self._history.prior.rate * (curve.shop_time(time + horizon) - curve.shop_time(time))
 
 
 TREND, THRESHOLD, URGENT = "trend", "threshold", "urgent"
 _ALL: tuple[Policy, ...] = (
-    Policy("tiers", Tiers, frozenset({TREND, THRESHOLD, URGENT})),
-    Policy("two-rates", TwoRates, frozenset({TREND, THRESHOLD, URGENT})),
+    Policy("tiers", Tiers, frozenset({TREND, THRESHOLD, URGENT}), forecasts=True),
+    Policy("two-rates", TwoRates, frozenset({TREND, THRESHOLD, URGENT}), forecasts=True),
     Policy("static-10", lambda session: StaticLine(session, 0.1), frozenset({THRESHOLD, URGENT})),
     Policy("static-20", lambda session: StaticLine(session, 0.2), frozenset({THRESHOLD})),
     Policy("static-50", lambda session: StaticLine(session, 0.5), frozenset({THRESHOLD})),
     Policy("ratio", RateTimesLead, frozenset({TREND})),
-    Policy("rate", RateTimesLead, frozenset({THRESHOLD, URGENT})),
+    Policy("rate", RateTimesLead, frozenset({THRESHOLD, URGENT}), forecasts=True),
     Policy("rate-doubled", lambda session: RateTimesLead(session, 2.0), frozenset({THRESHOLD})),
-    Policy("reorder-point", ReorderPoint, frozenset({THRESHOLD})),
+    Policy("reorder-point", ReorderPoint, frozenset({THRESHOLD}), forecasts=True),
 )
 POLICIES: Mapping[str, Policy] = {policy.name: policy for policy in _ALL}
