@@ -191,8 +191,9 @@ def _action(notice: Notice) -> str:
     said = both(_fit(notice.action))
     if not said and not actor:
         return ""
-    by = f"{actor}：" if actor else "处理 Do："
-    return f"{by}{said}"
+    if actor:
+        return f"{actor}：{said}"
+    return f"处理 Do：{said}" if notice.kind is Kind.TIER else said
 
 
 def _host(notice: Notice) -> str:

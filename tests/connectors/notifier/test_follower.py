@@ -1,8 +1,16 @@
 """From a sale to what people read, through a real gateway: each change once, in order, whoever is killed."""
 
 import asyncio
+from dataclasses import dataclass
 from itertools import pairwise
 
+import httpx
+
+from connectors.gateway_client import GatewayAddress
+from connectors.notify.follower import Follower
+from connectors.notify.frontdoor import FrontDoor
+from connectors.notify.serve import robot_of
+from connectors.notify.settings import settings_of
 from connectors.sandbox.robots import Fault
 from gateway.v1 import alert_pb2
 from tests.connectors.notifier.ward import CUP, GROUPS, MUG, Ward
@@ -98,3 +106,31 @@ async def test_one_robot_that_is_away_holds_up_no_other(ward: Ward) -> None:
     assert await ward.cursor("feishu") < event.revision
     ward.hall.desks["feishu"].go_wrong(None)
     await ward.heard(event, "feishu")
+
+
+@dataclass
+class Watch:
+    """A stream that hears of the watchdog, or does not."""
+
+    is_alive: bool = True
+
+
+async def test_a_pipeline_that_has_died_is_told(ward: Ward) -> None:
+    """Ninety seconds without a sign of life are told once, at once; and so is that the warnings are back."""
+    settings = settings_of(ward.document("dingtalk")).robots[0]
+    door = FrontDoor(GatewayAddress("127.0.0.1:1"), "test")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        follower = Follower(settings, robot_of(settings, ward.environment(), client), door, "https://ops.example")
+        delivery = follower._spread._delivery  # type: ignore[union-attr]  # a group's robot has one
+        watch = Watch()
+        follower._watch = watch  # type: ignore[assignment]  # what a follower asks of it, and no more
+        for is_alive in (True, False, False, True, True):
+            watch.is_alive = is_alive
+            follower._look_after_silence()
+            while await delivery.send_due():
+                pass
+    await door.close()
+    [silent, back] = ward.hall.desks["dingtalk"].texts
+    assert "没有收到预警系统的消息" in silent
+    assert "预警系统已恢复" in back
+    assert follower.resume_point is None

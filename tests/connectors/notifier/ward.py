@@ -81,14 +81,13 @@ class Ward:
 
     # ---- notifiers
 
-    def start(self, *robots: str, **changes: Any) -> asyncio.Event:
-        """A notifier for these robots, or for all four; set what it returns to stop it in order."""
+    def start(self, *robots: str, **changes: Any) -> None:
+        """A notifier for these robots, or for all four, until the test is over."""
         stopping = asyncio.Event()
         at = GatewayAddress(self.gateway, self.token)
         settings = settings_of(self.document(*(robots or ROBOTS), **changes))
         running = notify(settings, at, stopping, self.environment(), QUICK)
         self._running.append((asyncio.create_task(running), stopping))
-        return stopping
 
     def document(self, *robots: str, **changes: Any) -> dict[str, Any]:
         """What a robots file holds."""
