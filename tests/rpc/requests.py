@@ -15,6 +15,7 @@ from tests.rpc.alert_requests import ALERTS, alerts_of
 from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.desk_requests import DESK, desk_of
 from tests.rpc.drill_requests import DRILLS, drills_of
+from tests.rpc.live_requests import LIVE, live_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
@@ -141,6 +142,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **desk_of(stall),
         **drills_of(stall),
         **alerts_of(stall),
+        **live_of(stall),
     }
 
 
@@ -335,6 +337,7 @@ OTHERS: dict[str, Fields] = {
     "GetVersion": {},
     **SELLING,
     **CHANNEL,
+    **LIVE,
     **DESK,
     **DRILLS,
     **ALERTS,

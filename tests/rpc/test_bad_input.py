@@ -24,6 +24,7 @@ from gateway.alerts.engine import Engine
 from gateway.domain.demand import Prior, begin
 from gateway.domain.tiers import Standing, Tier
 from gateway.domain.vigil import Watched
+from gateway.live.proposing import Proposing
 from gateway.settings import Settings
 from gateway.store.alert_tables import metadata
 from gateway.v1 import (
@@ -38,6 +39,7 @@ from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
 from tests.merchants import drop_merchant, new_merchant_name, schema_of_token
 from tests.refusals import Refusal, refusal_of, refusal_of_error, refused
+from tests.rpc.live_requests import rows_of
 from tests.rpc.requests import MUTATIONS, OTHERS, mutations_of, others_of
 from tests.rpc.spoils import NOT_UTF8, Fields, Spoil
 from tests.rpc.stalls import Stall, open_stall
@@ -88,6 +90,7 @@ async def shop(settings: Settings) -> AsyncIterator[Client]:
     with pytest.MonkeyPatch.context() as patched:
         stop_allocating(patched)
         patched.setattr(Engine, "look", _rest)
+        patched.setattr(Proposing, "look", _rest)
         async with gateway as address, grpc.aio.insecure_channel(address) as channel:
             yield Client(channel, token)
     await drop_merchant(settings, name)
@@ -113,6 +116,7 @@ async def test_a_bad_field_is_named_and_nothing_changes(shop: Client, witness: "
     """Each bad value of each field is refused with its status, reason and path, and leaves nothing behind (R11)."""
     stall = await open_stall(shop)
     await witness.warn(stall.sku)
+    await witness.propose(stall)
     request = _good(stall)[name]
     before = await witness.everything()
     wrong: list[str] = []
@@ -245,6 +249,14 @@ class Witness:
             watched,
         )
 
+    async def propose(self, stall: Stall) -> None:
+        """Have a proposal with the number of the stall's session; and words of the merchant's own."""
+        rows = ((f"{{schema}}.{table}", row) for table, row in rows_of(stall).items())
+        for table, row in rows:
+            places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
+            sql = f"INSERT INTO {table.format(schema=self._schema)} VALUES ({places}) ON CONFLICT DO NOTHING"
+            await self._connection.execute(sql, *row)
+
     async def everything(self) -> dict[str, str]:
         """A digest of each table."""
         digests = {}
@@ -256,7 +268,7 @@ class Witness:
         return digests
 
 
-async def _rest(_engine: Engine) -> None:
+async def _rest(_loop: object) -> None:
     """Look at nothing: what is seen here is what callers have done."""
 
 
