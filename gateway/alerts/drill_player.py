@@ -72,10 +72,13 @@ class Player:
         self._began = time.monotonic()
         is_over = False
         while not is_over:
+            began = time.monotonic()
             is_behind = self._advance()
+            took = time.monotonic() - began
             if time.monotonic() >= self._due:
                 is_over = await self._beat()
-            await asyncio.sleep(0 if is_behind else self._pause)
+            # One who cannot keep up takes half of the time there is, and no more.
+            await asyncio.sleep(took if is_behind else self._pause)
 
     def _advance(self) -> bool:
         """Let the drill's time pass; True if it has not caught up with the clock yet."""
