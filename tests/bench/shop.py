@@ -92,7 +92,7 @@ def zipf(skus: list[str], seed: int, count: int) -> list[str]:
 @asynccontextmanager
 async def running_echo() -> AsyncIterator[str]:
     """The bare echo's address."""
-    async with _running([sys.executable, "-m", "tests.bench.echo"], {}) as line:
+    async with running([sys.executable, "-m", "tests.bench.echo"], {}) as line:
         yield line
 
 
@@ -104,7 +104,7 @@ async def running_gateway(data_dir: Path) -> AsyncIterator[str]:
         "STOCKGATE_LISTEN": "127.0.0.1:0",
         "STOCKGATE_CREDENTIALS_KEY": Fernet.generate_key().decode(),
     }
-    async with _running([sys.executable, "-m", "gateway", "serve", "--json"], environment) as line:
+    async with running([sys.executable, "-m", "gateway", "serve", "--json"], environment) as line:
         yield str(json.loads(line)["address"])
 
 
@@ -121,7 +121,7 @@ async def stockgate(data_dir: Path, *words: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _running(command: list[str], environment: dict[str, str]) -> AsyncIterator[str]:
+async def running(command: list[str], environment: dict[str, str]) -> AsyncIterator[str]:
     """A process, and the first line it writes."""
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **environment}
