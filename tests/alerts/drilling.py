@@ -15,6 +15,7 @@ from gateway.domain.drills import DrillInject, DrillScript, DrillSku, Happening,
 from gateway.domain.tiers import TierChange
 from gateway.settings import Settings
 from gateway.store import alert_log
+from gateway.store import drills as store
 from gateway.store.alert_tables import metadata
 from gateway.store.database import Clock, Database, MerchantDatabase
 from tests.client import new_id
@@ -91,6 +92,16 @@ class Stage:
 
         await until(is_there)
         return events[count - 1]
+
+    async def delivered(self, drill_id: int, revision: int) -> None:
+        """Wait until the player has seen that all who listen have this event."""
+
+        async def is_delivered() -> bool:
+            async with self.database.transaction() as connection:
+                row = await store.lock_running(connection, drill_id)
+            return row is not None and revision in row.progress.delivered
+
+        await until(is_delivered)
 
     async def die(self, drill_id: int) -> None:
         """The drill is played no more, and nobody says so."""

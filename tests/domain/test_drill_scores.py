@@ -28,8 +28,9 @@ def change(at: float, before: Tier, after: Tier, sku: str = "tea", **content: An
     """A tier change at a second of the drill, recorded a tenth of a second of the clock later."""
     time = START + timedelta(seconds=at / SPEED)
     body = TierTold(before, after, EVIDENCE, StockOutTimes(1.0, 2.0, 3.0), runbook=Runbook(after, TWO_STEPS))
-    usual = {"revision": 8 + int(at), "record_time": time + timedelta(seconds=0.1), "episode": 1, "drill_id": 7}
-    return Event(kind=EventKind.TIER_CHANGE, body=body, sku=sku, observe_time=time, **(usual | content))
+    usual: dict[str, Any] = {"kind": EventKind.TIER_CHANGE, "episode": 1, "drill_id": 7, "observe_time": time}
+    recorded = {"revision": 8 + int(at), "record_time": time + timedelta(seconds=0.1)}
+    return Event(body=body, sku=sku, **(usual | recorded | content))
 
 
 def reaction(clock_seconds: float, body: Acknowledgement | StepDone, sku: str = "tea", episode: int = 1) -> Event:

@@ -175,10 +175,14 @@ async def test_people_rehearse_what_they_would_do(client: Client) -> None:
         change = await stream.event()
         while change.tier_change.to != Tier.TIER_SOLD_OUT:
             change = await stream.event()
-        key = {"sku": "tea", "episode": change.episode, "tier": Tier.TIER_SOLD_OUT, "drill_id": drill.drill_id}
-        who = {"request_id": new_id(), "actor": "li"}
-        acknowledge = pb.AcknowledgeRequest(**who, **key, action=AckAction.ACK_ACTION_DELIST)
-        await client.alerts.Acknowledge(acknowledge, **client.options)
+        key: dict[str, Any] = {
+            "sku": "tea",
+            "episode": change.episode,
+            "tier": Tier.TIER_SOLD_OUT,
+            "drill_id": drill.drill_id,
+        }
+        delist = {**key, "actor": "li", "action": AckAction.ACK_ACTION_DELIST}
+        await client.tell(client.alerts.Acknowledge, pb.AcknowledgeRequest, **delist)
         await client.tell(client.alerts.CompleteStep, pb.CompleteStepRequest, actor="li", step=0, **key)
         await stop(client, drill.drill_id)
         events = await until_kind(stream, AlertEventKind.ALERT_EVENT_KIND_DRILL_ENDED)
