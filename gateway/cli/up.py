@@ -32,6 +32,7 @@ from gateway.cli.starting import started_gateway, stop
 MODULE = "connectors.up"
 WEATHERS = ("none", "calm", "harsh")
 CASES = ("double11",)
+UNITS, SKUS = 500, 1
 # A case's six hours take two minutes.
 SPEED = 180
 SESSION_SECONDS_MAX = 86_400.0
@@ -47,8 +48,10 @@ def up(
         str | None,
         typer.Option("--session", metavar="DURATION", help="Play one live session of 60s, 5m ..., judge it, and end."),
     ] = None,
-    units: Annotated[int, typer.Option("--units", metavar="N", help="Units on hand.", min=0, max=10_000_000)] = 500,
-    skus: Annotated[int, typer.Option("--skus", metavar="N", help="Goods they are divided among.", min=1, max=200)] = 1,
+    units: Annotated[int, typer.Option("--units", metavar="N", help="Units on hand.", min=0, max=10_000_000)] = UNITS,
+    skus: Annotated[
+        int, typer.Option("--skus", metavar="N", help="Goods they are divided among.", min=1, max=200)
+    ] = SKUS,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the buyers and the weather.")] = 1,
     faults: Annotated[
         str, typer.Option("--faults", metavar="WEATHER", help=f"How the platforms fare: {', '.join(WEATHERS)}.")
@@ -79,7 +82,8 @@ def up(
     came in its order as well.
     """
     seconds = _seconds(session)
-    _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json, case=case, speed=speed)
+    _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json, is_case=case is not None)
+    _refuse_what_a_case_has_of_its_own(case, speed, is_session=bool(seconds), is_plain=(units, skus) == (UNITS, SKUS))
     played_speed = speed or SPEED
     play = [
         *(("--case", case, "--speed", str(played_speed)) if case else ()),
@@ -122,29 +126,29 @@ def _seconds(session: str | None) -> float:
 
 
 def _refuse_nonsense(
-    seconds: float,
-    faults: str,
-    report: Path | None,
-    *,
-    naive: bool,
-    as_json: bool,
-    case: str | None,
-    speed: int | None,
+    seconds: float, faults: str, report: Path | None, *, naive: bool, as_json: bool, is_case: bool
 ) -> None:
     if faults not in WEATHERS:
         raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
-    if case is not None and case not in CASES:
-        raise typer.BadParameter(f"{case!r} is none of {', '.join(CASES)}", param_hint="--case")
-    if case and (seconds or naive):
-        raise typer.BadParameter("a --case is a session of its own, with warnings: no --session, no --naive")
-    if speed is not None and not case:
-        raise typer.BadParameter("--speed goes with a --case")
     if not seconds and naive:
         raise typer.BadParameter("--naive goes with a --session")
-    if not (seconds or case) and (report or as_json):
+    if not (seconds or is_case) and (report or as_json):
         raise typer.BadParameter("--report and --json go with a --session or a --case")
     if report is not None and not report.resolve().parent.is_dir():
         raise failure("FILES", f"there is no folder {report.resolve().parent}", "Make it first.", EXIT_USAGE)
+
+
+def _refuse_what_a_case_has_of_its_own(
+    case: str | None, speed: int | None, *, is_session: bool, is_plain: bool
+) -> None:
+    if case is None:
+        if speed is not None:
+            raise typer.BadParameter("--speed goes with a --case")
+        return
+    if case not in CASES:
+        raise typer.BadParameter(f"{case!r} is none of {', '.join(CASES)}", param_hint="--case")
+    if is_session or not is_plain:
+        raise typer.BadParameter("a case has its own length and its own goods: no --session, --units or --skus")
 
 
 @contextmanager
