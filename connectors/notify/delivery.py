@@ -193,7 +193,10 @@ class Delivery:
                 held.append(notice)
             else:
                 ours.append(replace(notice, may_be_told=notice.may_be_told or claim.possible_duplicate))
-        self.outbox.delay(held, self._clock() + HELD_SECONDS)
+        now = self._clock()
+        if len(ours) < len(notices):
+            self.outbox.window.heard_another(now)
+        self.outbox.delay(held, now + HELD_SECONDS)
         return ours
 
     async def _claim(self, notice: Notice) -> Claim:
@@ -218,4 +221,7 @@ class Delivery:
 
 def courier(robot: Robot, claims: Claims, tempo: Tempo | None = None) -> Delivery:
     """A delivery to a group, at the group's own pace."""
-    return Delivery(robot, claims, Outbox(tempo or Tempo(), Window(robot.limits.rates)), robot.name)
+    window = Window(robot.limits.rates)
+    # The process before this one may have been killed with the platform's limit half used up.
+    window.heard_another(time.monotonic())
+    return Delivery(robot, claims, Outbox(tempo or Tempo(), window), robot.name)

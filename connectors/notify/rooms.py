@@ -140,7 +140,7 @@ class RoomDelivery(Delivery):
 
     def wakes_at(self, now: float) -> float | None:
         """When a notice or a hint is due."""
-        opens = self.outbox.window.opens_at(urgent=False)
+        opens = self.outbox.window.opens_at(now, urgent=False)
         at = self.board.wakes_at()
         times = [self.outbox.wakes_at(now), None if at is None else max(at, opens, self.outbox.quiet_until)]
         return min((each for each in times if each is not None), default=None)

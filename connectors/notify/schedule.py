@@ -22,6 +22,8 @@ from connectors.notify.robot import Rate
 
 # Of the platform's limit: kept for what is urgent; and of that, spread over the span.
 KEPT_SHARE, SPREAD_SHARE = 2, 4
+# Another notifier that was heard of is counted with for so long.
+SHARED_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,40 @@ class Tempo:
 class Window:
     """What a platform's limit still allows: so many calls in any span of so many seconds, ours counted at their end.
 
-    A call arrives before it ends, so that spans between our ends are never longer than those between arrivals.
+    A call arrives before it ends, so that spans between our ends are never longer than those between arrivals. While
+    another notifier serves the same robot, each takes half.
     """
 
     def __init__(self, rates: Sequence[Rate]) -> None:
         """Nothing was sent yet."""
         self._rates = tuple(rates)
         self._ends: deque[float] = deque(maxlen=max(rate.calls for rate in rates))
+        self._shared_until = float("-inf")
 
     def ended(self, now: float) -> None:
         """A call has ended, however it ended."""
         self._ends.append(now)
 
+    def heard_another(self, now: float) -> None:
+        """Another notifier was faster."""
+        self._shared_until = now + SHARED_SECONDS
+
     def allows(self, now: float, *, urgent: bool) -> bool:
         """True if a call may begin."""
-        return self.opens_at(urgent=urgent) <= now
+        return self.opens_at(now, urgent=urgent) <= now
 
     def free(self, now: float) -> int:
         """How many calls that are not urgent may begin."""
-        return min(_usable(rate, urgent=False) - self._used(rate, now) for rate in self._rates)
+        return min(_usable(rate, urgent=False) - self._used(rate, now) for rate in self._shares(now))
 
-    def opens_at(self, *, urgent: bool) -> float:
+    def opens_at(self, now: float, *, urgent: bool) -> float:
         """When the next call may begin, if none is made before; what is over may be named."""
-        return max(self._opening(rate, urgent=urgent) for rate in self._rates)
+        return max(self._opening(rate, urgent=urgent) for rate in self._shares(now))
+
+    def _shares(self, now: float) -> Sequence[Rate]:
+        if now >= self._shared_until:
+            return self._rates
+        return [rate._replace(calls=max(1, rate.calls // 2)) for rate in self._rates]
 
     def _used(self, rate: Rate, now: float) -> int:
         return sum(now - end < rate.seconds for end in self._ends)
@@ -195,8 +208,8 @@ class Outbox:
         if not self._waiting:
             return None
         urgent = [self._ready_at(each) for each in self._waiting if each.notice.is_urgent and not each.alone]
-        times = [max(min(urgent), self.window.opens_at(urgent=True))] if urgent else []
-        opens = self.window.opens_at(urgent=False)
+        times = [max(min(urgent), self.window.opens_at(now, urgent=True))] if urgent else []
+        opens = self.window.opens_at(now, urgent=False)
         rest = [each for each in self._waiting if not each.notice.is_urgent and not each.alone]
         times += [max(at, opens) for at in self._times(rest).values()]
         times += [max(self._ready_at(each), opens) for each in self._waiting if each.alone]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -16,7 +17,7 @@ from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rej
 from connectors.notify import delivery
 from connectors.notify.delivery import Delivery, courier
 from connectors.notify.notices import Tier
-from connectors.notify.schedule import Tempo
+from connectors.notify.schedule import Outbox, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.sandbox.robots import Fault
 from tests.connectors.contract.storefront import until
@@ -180,6 +181,16 @@ async def test_a_message_that_no_robot_would_take_is_given_up(group: Rig, book: 
 
 
 # ---- two notifiers, and one that dies
+
+
+async def test_who_loses_a_race_keeps_to_half_of_the_limit(group: Rig, book: ClaimBook) -> None:
+    """Another notifier serves the robot, and the platform counts both."""
+    one = Delivery(group.robot, book.notifier("one"), Outbox(QUICK, Window(group.robot.limits.rates)), group.robot.name)
+    before = one.outbox.window.free(time.monotonic())
+    book.sent.add((7, group.robot.name))
+    one.tell(told(7, Tier.URGENT))
+    assert await one.send_due()
+    assert (before, one.outbox.window.free(time.monotonic()), numbers(group)) == (10, 5, [])
 
 
 async def test_two_notifiers_tell_once(group: Rig, book: ClaimBook) -> None:

@@ -138,6 +138,17 @@ def test_a_flood_of_urgent_ones_waits_for_seconds() -> None:
     assert max(delays) <= 12.01
 
 
+def test_two_notifiers_share_the_limit() -> None:
+    """Who hears of another takes half, as long as the other was heard of lately."""
+    window = Window(MINUTE)
+    window.heard_another(0.0)
+    assert (window.free(0.0), window.free(119.9), window.free(120.0)) == (5, 5, 10)
+    for _ in range(10):
+        window.ended(1.0)
+    assert window.opens_at(2.0, urgent=True) == 61.0
+    assert window.opens_at(120.0, urgent=True) <= 120.0
+
+
 def test_a_ban_is_silence() -> None:
     """Until it is over nothing goes out, urgent or not; then the most pressing first."""
     box = outbox()
@@ -154,7 +165,7 @@ def test_no_span_has_more_calls_than_the_platform_takes(pauses: list[float], rat
     """Whenever calls are made as soon as they may be."""
     window, now, ends = Window(rates), 0.0, []
     for pause in pauses:
-        now = max(now + pause, window.opens_at(urgent=True))
+        now = max(now + pause, window.opens_at(now, urgent=True))
         window.ended(now)
         ends.append(now)
     for rate in rates:
