@@ -37,14 +37,16 @@ always have one (3 s), and `LiveClient.watch_hints` never yields one that is pas
 
 **Mutations** (`acknowledge`, `silence`, `complete_step` ...) get a `request_id` once, and keep it while they are tried
 again: they happen once. Who must survive a crash of his own between two tries chooses the id himself. Every call has a
-deadline. Errors: `GatewayAway` (no answer; may have been applied), `GatewayRefused` with a `reason` from a closed list
-("ALREADY_ACKNOWLEDGED") and its facts in `metadata`.
+deadline; `Connection.ask` gives the same to calls of the gateway's other services. Errors: `GatewayAway` (no answer; it
+may have been applied), `GatewayRefused` with a `reason` from a closed list ("ALREADY_ACKNOWLEDGED") and its facts in
+`metadata`.
 
 **One loop, one connection.** A client belongs to the event loop it is made in and has one connection, which is closed
 in the end; any number of watches and calls share it, up to 8 watches of one `subscriber_id`. A watch has one consumer.
 """
 
 from gateway.client.alerts import AlertsClient
+from gateway.client.connection import Connection
 from gateway.client.errors import ClientError, GatewayAway, GatewayRefused, LogBroken, ResumePointLost
 from gateway.client.hints import HintWatch
 from gateway.client.live import LiveClient
@@ -58,6 +60,7 @@ __all__ = [
     "AlertWatch",
     "AlertsClient",
     "ClientError",
+    "Connection",
     "GatewayAway",
     "GatewayRefused",
     "HintWatch",

@@ -70,6 +70,8 @@ class AlertsClient(AlertSettings):
     ) -> AlertWatch:
         """Subscribe: an endless iterator of events that resumes by itself. To be called where a loop runs.
 
+        It begins when the first item is asked for: with `Start.LIVE`, what came before that does not come.
+
         - What: `skus`, `channels`, `session_ids`, `min_tier` (tier changes only), `kinds`; nothing said: everything.
           Drills and watchdogs come only if asked for. `event_age_seconds_max`: what was recorded longer ago is not
           sent; 0: all is.

@@ -19,7 +19,7 @@ import grpc.aio
 
 from gateway.client.backoff import Backoff
 from gateway.client.connection import Closing, Connection
-from gateway.client.errors import ClientError, error_of, is_passing
+from gateway.client.errors import error_of, is_passing
 from gateway.v1 import live_service_pb2
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class HintWatch(Closing):
             raise StopAsyncIteration
         if self._reading is None:
             self._reading = asyncio.get_running_loop().create_task(_read(self._open, self._box), name="hints of a room")
+            self._reading.add_done_callback(self._box.reader_ended)
         while (hint := self._box.take()) is None:
             if self._box.is_over:
                 raise StopAsyncIteration
@@ -97,7 +98,7 @@ class _Box:
     def __init__(self, clock: Clock) -> None:
         self.changed = asyncio.Event()
         self.dropped = 0
-        self.failed: ClientError | None = None
+        self.failed: BaseException | None = None
         self.is_over = False
         self._clock = clock
         self._waiting: dict[str, live_service_pb2.Hint] = {}
@@ -128,8 +129,9 @@ class _Box:
             self.changed.clear()
         return None
 
-    def fail(self, error: ClientError) -> None:
-        self.failed = error
+    def reader_ended(self, reading: asyncio.Task[None]) -> None:
+        """Who waits hears why nothing comes any more."""
+        self.failed = None if reading.cancelled() else reading.exception()
         self.changed.set()
 
     def end(self) -> None:
@@ -157,8 +159,7 @@ async def _read(open_stream: Callable[[], Any], box: _Box) -> None:
         except grpc.aio.AioRpcError as error:
             failed = error_of(error)
             if not is_passing(error):
-                box.fail(failed)
-                return
+                raise failed from None
             wait_seconds = failed.retry_after_seconds
         finally:
             call.cancel()

@@ -35,6 +35,8 @@ SILENT_INTERVALS_MAX = 3
 SILENCE_MARGIN_SECONDS = 5.0
 FIRST_MESSAGE_SECONDS_MAX = 10.0
 LAST_REPORT_SECONDS_MAX = 1.0
+# Resumed as everything that passes; but this reader, or who has named it, is to blame.
+WORTH_A_WORD = frozenset({"SLOW_CONSUMER", "TOO_MANY_STREAMS"})
 
 
 @dataclass(frozen=True)
@@ -192,10 +194,24 @@ class AlertWatch(Closing):
         start = self._wanted.start
         if isinstance(start, Start) and start.asks_for_cursor and self.subscriber_id:
             request = alert_service_pb2.GetCursorRequest(subscriber_id=self.subscriber_id)
-            response = await self._connection.ask_once(self._stub.GetCursor, request)
+            asking = asyncio.ensure_future(self._connection.ask_once(self._stub.GetCursor, request))
+            await self._wait_unless_closed(asking)
+            if self._closed.is_set():
+                return
+            response = asking.result()
             if response.HasField("point"):
                 self.point = ResumePoint(response.point.revision, response.point.epoch)
         self._has_asked_for_cursor = True
+
+    async def _wait_unless_closed(self, asking: asyncio.Future[Any]) -> None:
+        """Wait until it is done; closing the watch, or cancelling who waits, cancels it."""
+        closing = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait([asking, closing], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            closing.cancel()
+            if not asking.done():
+                asking.cancel()
 
     def _request(self) -> alert_service_pb2.WatchTierChangesRequest:
         request = alert_service_pb2.WatchTierChangesRequest()
@@ -238,7 +254,8 @@ class AlertWatch(Closing):
         elif failed.reason in {COMPACTED, *MISMATCHES} or not is_passing(error):
             raise failed
         else:
-            log.info("a stream of warnings was lost, and is resumed: %s", failed.code)
+            level = logging.WARNING if failed.reason in WORTH_A_WORD else logging.INFO
+            log.log(level, "a stream of warnings was lost, and is resumed: %s", failed.reason or failed.code)
         self._end_stream(failed.retry_after_seconds)
 
     def _begin_anew(self) -> None:

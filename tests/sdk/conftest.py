@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from gateway.settings import Settings
+from tests.sdk.log import Log, log_of
+
 # grpc ends what was cancelled in its own time.
 GRPC_SECONDS_MAX = 2.0
 
@@ -18,3 +21,10 @@ async def no_task_is_left() -> AsyncIterator[None]:
     if left:
         _, left = await asyncio.wait(left, timeout=GRPC_SECONDS_MAX)
     assert not left
+
+
+@pytest.fixture
+async def log(settings: Settings, token: str) -> AsyncIterator[Log]:
+    """The merchant's alert log, from behind."""
+    async with log_of(settings, token) as log:
+        yield log

@@ -6,8 +6,7 @@ import textwrap
 import pytest
 
 import gateway.client
-from gateway.settings import Settings
-from tests.sdk.log import log_of
+from tests.sdk.log import Log
 
 
 def example() -> str:
@@ -23,9 +22,7 @@ def test_the_example_is_short() -> None:
     assert len(lines) <= 12
 
 
-async def test_the_example_runs(
-    settings: Settings, gateway_address: str, token: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_the_example_runs(gateway_address: str, token: str, log: Log, capsys: pytest.CaptureFixture[str]) -> None:
     """It prints where things stand, and then what comes."""
     code, last_line = example().rsplit("\n", 1)
     assert last_line == "asyncio.run(main())"
@@ -33,7 +30,7 @@ async def test_the_example_runs(
     exec(compile(code.replace("127.0.0.1:50051", gateway_address), "example", "exec"), names)
     running = asyncio.ensure_future(names["main"]())  # type: ignore[operator]  # the example has defined it
     printed = ""
-    async with log_of(settings, token) as log, asyncio.timeout(20):
+    async with asyncio.timeout(20):
         while "not normal: []" not in printed:
             await asyncio.sleep(0.05)
             printed += capsys.readouterr().out

@@ -136,3 +136,11 @@ async def test_a_dropped_watch_is_hung_up() -> None:
         with pytest.raises(StopAsyncIteration):
             await waiting
         await until(lambda: not script.open_streams)
+
+
+async def test_a_defect_is_raised_and_not_waited_for() -> None:
+    """A client that is closed cannot open a stream: who asks it hears so."""
+    async with live_of(Script()) as live:
+        pass
+    with pytest.raises(Exception, match="closed"):
+        await following(live.watch_hints(7))

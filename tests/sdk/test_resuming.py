@@ -28,7 +28,7 @@ from gateway.domain.alerts import EventKind
 from gateway.settings import Settings
 from tests.faults.processes import GatewayProcess, running
 from tests.sdk.line import line_to
-from tests.sdk.log import DETAIL, Log, log_of
+from tests.sdk.log import DETAIL, Log
 from tests.sdk.reading import following, next_revisions, until
 
 WHOLE: dict[str, Any] = {"include_drills": True, "with_watchdogs": True}
@@ -38,13 +38,6 @@ ROUNDS_MIN = 2
 CUT_SECONDS = 4.0
 SETTLE_SECONDS_MAX = 30.0
 IDLE_SECONDS = 70.0
-
-
-@pytest.fixture
-async def log(settings: Settings, token: str) -> AsyncIterator[Log]:
-    """The merchant's alert log."""
-    async with log_of(settings, token) as log:
-        yield log
 
 
 @pytest.fixture
