@@ -72,8 +72,8 @@ def _problems_of_sku(sku: str, learned: Any) -> Iterator[str]:
     least = learned.quantity_mean**2 * (1 - 1e-9)
     if not least <= learned.quantity_square <= QUANTITY_MAX**2:
         yield f"the quantity_square of {name} is at least the square of its quantity_mean"
-    if learned.orders < 0:
-        yield f"the orders of {name} are 0 or more"
+    if min(learned.orders, learned.day_mean, learned.day_variance) < 0:
+        yield f"the orders, day_mean and day_variance of {name} are 0 or more"
 
 
 def _numbers(value: Any) -> Iterator[float]:

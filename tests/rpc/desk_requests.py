@@ -1,4 +1,4 @@
-"""Of every RPC of AlertService at the desk a good request, and what can be wrong with each of its fields."""
+"""Of every RPC of AlertService about tiers, and at the desk, a good request and what can be wrong with each field."""
 
 import json
 import math
@@ -37,6 +37,8 @@ def desk_of(stall: Stall) -> dict[str, Message]:
     steps = [{"text": "喊人", "text_en": "Shout", "owner": "助播", "minutes_max": 1}]
     lines = {"host_line": "手快有", "host_line_en": "Be quick", "receivers": ["ops"]}
     return {
+        "GetTier": made(pb.GetTierRequest, sku=stall.sku),
+        "ListTiers": made(pb.ListTiersRequest, **page, min_tier=Tier.TIER_TREND, session_id=stall.session_id),
         "Acknowledge": made(pb.AcknowledgeRequest, **who, **key, **supply, note="in a van"),
         "CompleteStep": made(pb.CompleteStepRequest, **who, **key, step=1),
         "Silence": made(pb.SilenceRequest, **who, **hush, max_tier=Tier.TIER_TREND),
@@ -109,6 +111,20 @@ _TOKEN_OF_ARRIVAL = (
         for text in ('["a", 1]', "[1, -1]", "[-1, 1]", f"[{10**18}, 1]", f"[1, {2**63}]", "[1, 2, 3]", "[1.5, 1]")
     ),
 )
+_TOKEN_OF_STANDING = (
+    *wrong.PAGE_TOKEN,
+    *(
+        Spoil(text, wrong.token(text))
+        for text in (
+            '[3, "a"]',
+            '[6, "a", 0]',
+            '[-1, "a", 0]',
+            '[3, "\\u0000", 0]',
+            '[3, "a", -1]',
+            f'[3, "a", {2**63}]',
+        )
+    ),
+)
 _SKUS: tuple[Any, ...] = ({}, [], {"": PROFILE["skus"]["tea"]}, {"a\nb": PROFILE["skus"]["tea"]}, {"a": 1})
 _PROFILES = (
     *("x", "[]", "null", "1", "{", "{}", "[" * 100_000, profile() + "x"),
@@ -120,13 +136,20 @@ _PROFILES = (
     *(_sku_of_profile(rate=rate) for rate in (0, -1, 1e9)),
     *(_sku_of_profile(quantity_mean=mean) for mean in (0, 0.5, -1, 2)),
     *(_sku_of_profile(quantity_square=square) for square in (0, 2.2, -1)),
-    _sku_of_profile(orders=-1),
+    *(_sku_of_profile(**{name: -1}) for name in ("orders", "day_mean", "day_variance")),
     profile().replace("0.2", "NaN"),
     profile().replace("0.2", "1e999"),
     profile() + " " * 3 * 2**20,
 )
 # By the name of the RPC.
 DESK: dict[str, Fields] = {
+    "GetTier": {"sku": wrong.SKU, "session_id": _no("SESSION_UNKNOWN")},
+    "ListTiers": {
+        "min_tier": _numbers(6, -1, wrong.INT32_MAX),
+        "session_id": _no("SESSION_UNKNOWN"),
+        "page_size": wrong.PAGE_SIZE,
+        "page_token": _TOKEN_OF_STANDING,
+    },
     "Acknowledge": {
         **_KEY,
         "tier": (*_TIER, *_lost("TIER_CHANGED", 2, 4, 5)),

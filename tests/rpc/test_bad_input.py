@@ -62,13 +62,19 @@ METHOD_OF = {
     "return_stock": "ReturnStock",
 }
 FIELDS: dict[str, Fields] = {METHOD_OF[name]: fields for name, fields in MUTATIONS.items()} | OTHERS
-WHOLE = (stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2)
+SERVICES = (
+    stock_service_pb2,
+    catalog_service_pb2,
+    channel_service_pb2,
+    operations_service_pb2,
+    alert_service_pb2,
+    live_service_pb2,
+)
 METHODS: dict[str, MethodDescriptor] = {
     method.name: method
-    for module in (*WHOLE, alert_service_pb2, live_service_pb2)
+    for module in SERVICES
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
-    if module in WHOLE or method.name in FIELDS
 }
 GARBAGE = {
     "noise": b"\xff" * 12,
