@@ -54,8 +54,13 @@ def up(
     ] = SKUS,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of the buyers and the weather.")] = 1,
     faults: Annotated[
-        str, typer.Option("--faults", metavar="WEATHER", help=f"How the platforms fare: {', '.join(WEATHERS)}.")
-    ] = "calm",
+        str | None,
+        typer.Option(
+            "--faults",
+            metavar="WEATHER",
+            help=f"How the platforms fare: {', '.join(WEATHERS)}; calm if not said, none in a case.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Write the session's report there, as JSON.")
     ] = None,
@@ -82,6 +87,8 @@ def up(
     came in its order as well.
     """
     seconds = _seconds(session)
+    # A delay of the platforms' is some minutes of a case, and would be told as its warnings'.
+    faults = faults or ("none" if case else "calm")
     _refuse_nonsense(seconds, faults, report, naive=naive, as_json=as_json, is_case=case is not None)
     _refuse_what_a_case_has_of_its_own(case, speed, is_session=bool(seconds), is_plain=(units, skus) == (UNITS, SKUS))
     played_speed = speed or SPEED
