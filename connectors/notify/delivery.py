@@ -22,8 +22,8 @@ from connectors.notify.verdicts import Case, Verdict, verdict
 log = logging.getLogger(__name__)
 # What another notifier has in hand is looked at again after so long.
 HELD_SECONDS = 5.0
-# A robot is asked anew at least so often whether there is something to do.
-IDLE_SECONDS_MAX = 60.0
+# An outbox is asked anew at least so often whether there is something to do, and no sooner than that.
+IDLE_SECONDS_MIN, IDLE_SECONDS_MAX = 0.005, 60.0
 
 
 class Claim(NamedTuple):
@@ -187,6 +187,8 @@ class Delivery:
         ours: list[Notice] = []
         held: list[Notice] = []
         for notice, claim in zip(notices, claims, strict=True):
+            if notice not in self.outbox:  # something newer has come meanwhile
+                continue
             if claim.sent:
                 self.outbox.taken([notice])
             elif not claim.granted or any(notice.about == each.about for each in held):
@@ -194,7 +196,7 @@ class Delivery:
             else:
                 ours.append(replace(notice, may_be_told=notice.may_be_told or claim.possible_duplicate))
         now = self._clock()
-        if len(ours) < len(notices):
+        if any(not claim.granted for claim in claims):
             self.outbox.window.heard_another(now)
         self.outbox.delay(held, now + HELD_SECONDS)
         return ours
@@ -215,7 +217,7 @@ class Delivery:
         at = self.wakes_at(now)
         seconds = IDLE_SECONDS_MAX if at is None else min(at - now, IDLE_SECONDS_MAX)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
+            async with asyncio.timeout(max(IDLE_SECONDS_MIN, seconds)):
                 await self._changed.wait()
 
 

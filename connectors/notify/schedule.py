@@ -147,6 +147,10 @@ class Outbox:
         """How many wait."""
         return len(self._waiting)
 
+    def __contains__(self, notice: object) -> bool:
+        """True if this notice waits."""
+        return isinstance(notice, Notice) and any(pending.notice.key == notice.key for pending in self._waiting)
+
     @property
     def oldest_revision(self) -> int | None:
         """The lowest number that waits; None if nothing does."""
@@ -199,9 +203,8 @@ class Outbox:
         urgent = [pending for pending in unsuspected if pending.notice.is_urgent]
         if urgent:
             return self._urgent_group(urgent, unsuspected, now) if self.window.allows(now, urgent=True) else None
-        if not self.window.allows(now, urgent=False):
-            return None
-        return self._group_of_rooms(unsuspected, now) or self._lone_group(ready)
+        group = self._group_of_rooms(unsuspected, now) if self.window.allows(now, urgent=False) else None
+        return group or self._lone_group(ready, now)
 
     def wakes_at(self, now: float) -> float | None:
         """When `due` is to be asked next if nothing comes; None: when something comes."""
@@ -212,7 +215,9 @@ class Outbox:
         opens = self.window.opens_at(now, urgent=False)
         rest = [each for each in self._waiting if not each.notice.is_urgent and not each.alone]
         times += [max(at, opens) for at in self._times(rest).values()]
-        times += [max(self._ready_at(each), opens) for each in self._waiting if each.alone]
+        for each in self._waiting:
+            if each.alone:
+                times.append(max(self._ready_at(each), self.window.opens_at(now, urgent=each.notice.is_urgent)))
         return max(now, self.quiet_until, min(times))
 
     def _take(self, pending: Pending) -> None:
@@ -263,12 +268,14 @@ class Outbox:
         together = self._rooms_together([room for _, room in rooms], now)
         return Group(tuple(each for each in ready if each.room in together), is_urgent=False)
 
-    def _lone_group(self, ready: list[Pending]) -> Group | None:
+    def _lone_group(self, ready: list[Pending], now: float) -> Group | None:
         """Of what was refused, one at a time: what was tried least, and nothing before what is older of its thread."""
         fronts: dict[tuple[str, int], Pending] = {}
         for each in ready:  # the oldest first
             fronts.setdefault(each.notice.about, each)
-        suspects = [each for each in fronts.values() if each.alone]
+        suspects = [
+            each for each in fronts.values() if each.alone and self.window.allows(now, urgent=each.notice.is_urgent)
+        ]
         if not suspects:
             return None
         first = min(suspects, key=lambda each: (each.tries, -each.notice.rank, each.notice.revision))
