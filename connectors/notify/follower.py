@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,6 +31,8 @@ REPORT_SECONDS = 5.0
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 30.0
 # Nothing that was settled later is held back by a stop for longer.
 FINISH_SECONDS = 3.0
+# Of so many SKUs it is known what their last change has told.
+REMEMBERED_MAX = 2_000
 
 
 class Follower:
@@ -46,6 +49,7 @@ class Follower:
         self._watch: AlertWatch | None = None
         self._point: ResumePoint | None = None
         self._snapshot_revision = 0
+        self._last: OrderedDict[tuple[str, int], Notice] = OrderedDict()
         self._is_silent = False
         self._spread = _Rooms(robot, door) if settings.platform == "agora" else _Group(robot, door, tempo)
 
@@ -134,8 +138,23 @@ class Follower:
         self._tell(notice_of(event, around), around)
 
     def _tell(self, notice: Notice | None, around: Surroundings) -> None:
-        if notice is not None and self._is_wanted(notice, around):
+        if notice is None:
+            return
+        notice = self._with_numbers(notice)
+        if self._is_wanted(notice, around):
             self._spread.tell(notice, around.rooms)
+
+    def _with_numbers(self, notice: Notice) -> Notice:
+        """An escalation tells what the change it escalates has told."""
+        if notice.kind is Kind.TIER:
+            self._last[notice.about] = notice
+            if len(self._last) > REMEMBERED_MAX:
+                self._last.popitem(last=False)
+            return notice
+        last = self._last.get(notice.about) if notice.kind is Kind.ESCALATED else None
+        if last is None or last.tier is not notice.tier:
+            return notice
+        return replace(notice, reason=last.reason, action=last.action, host_line=last.host_line)
 
     def _is_wanted(self, notice: Notice, around: Surroundings) -> bool:
         if notice.is_drill and not (self.settings.include_drills or self.settings.drill_only):

@@ -193,7 +193,7 @@ def _action(notice: Notice) -> str:
         return ""
     if actor:
         return f"{actor}：{said}"
-    return f"处理 Do：{said}" if notice.kind is Kind.TIER else said
+    return f"处理 Do：{said}" if notice.kind in {Kind.TIER, Kind.ESCALATED} else said
 
 
 def _host(notice: Notice) -> str:

@@ -3,8 +3,14 @@
 import asyncio
 from typing import Any
 
+from gateway.domain.alerts import Escalation, EventKind, News
+from gateway.domain.tiers import Tier
+from gateway.settings import Settings
+from gateway.store.alert_log import begin_append
+from gateway.store.database import Clock
 from gateway.v1 import alert_pb2
 from gateway.v1 import alert_service_pb2 as pb
+from tests.alerts.counter import counter_of
 from tests.client import made, new_id
 from tests.connectors.notifier.ward import CUP, Ward
 from tests.live.rooms import soon
@@ -40,6 +46,14 @@ async def acknowledge(ward: Ward, event: alert_pb2.AlertEvent, **content: Any) -
     await ward.client.tell(ward.client.alerts.Acknowledge, pb.AcknowledgeRequest, **asked)
 
 
+async def called_by(ward: Ward, robot: str) -> str:
+    """The text with which a robot calls everybody."""
+    kept = ward.hall.desks[robot].kept
+    await ward.until(lambda: any(one.mentions_all for one in kept))
+    [called] = [one.text for one in kept if one.mentions_all]
+    return called
+
+
 async def test_a_drill_reaches_only_robots_that_want_drills(ward: Ward) -> None:
     """Marked there from the first letter; no call is made to a robot without drills, nor to one that only rehearses."""
     ward.start("feishu", include_drills=True)
@@ -65,6 +79,24 @@ async def test_what_people_decide_is_told(ward: Ward) -> None:
     await ward.heard(event, "wecom")
     await acknowledge(ward, event, action=alert_pb2.ACK_ACTION_WATCH, note="看一下")
     await ward.until(lambda: any("王芳：继续观察，看一下｜watching" in text for text in ward.hall.desks["wecom"].texts))
+
+
+async def test_when_nobody_answers_everybody_is_called(ward: Ward, settings: Settings, clock: Clock) -> None:
+    """The third level mentions everybody, with the numbers and the step of the change that nobody has taken on."""
+    ward.start("dingtalk", "wecom")
+    await ward.sell(CUP, 17)
+    event = await ward.reached(CUP, URGENT)
+    await ward.heard(event, "dingtalk", "wecom")
+    async with counter_of(settings, ward.token, clock) as counter, counter.database.transaction() as connection:
+        appending = await begin_append(connection, counter.database)
+        body = Escalation(3, Tier.URGENT, appending.now)
+        told = News(kind=EventKind.ESCALATED, body=body, sku=CUP, episode=event.episode, channels=("dy",))
+        await appending.append([told])
+    for robot in ("dingtalk", "wecom"):
+        called = await called_by(ward, robot)
+        assert "请所有人处理" in called
+        assert "可用 3 件" in called
+        assert "处理 Do：" in called
 
 
 async def test_a_robot_is_told_of_its_rooms_and_tiers_only(ward: Ward) -> None:
