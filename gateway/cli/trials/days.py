@@ -21,6 +21,7 @@ from gateway.domain.profiles import Profile, Sale, learned
 BUSY_SHARE = 0.4  # of the busiest day's orders; what is below is no selling day
 TICK_SECONDS = 15.0
 OPENS_SECONDS = 9 * 3_600.0  # sessions begin from then on; of a shop that sells by night, from midnight
+LOT_UNITS_MAX = 10_000  # what is more is a typing error or a wholesaler, and no session's demand
 RETURNS_SECONDS = 15 * 60.0  # unpaid orders give their units back
 
 
@@ -35,7 +36,10 @@ class History:
 
 @dataclass(frozen=True)
 class Day:
-    """A day's orders in seconds from midnight, ascending, `compression` of the log's in one."""
+    """A day's orders in seconds from midnight, ascending, `compression` of the log's in one.
+
+    `quantities` are the units of each; empty: one each. `unpaid` are places among the orders.
+    """
 
     name: str
     orders: tuple[float, ...]
@@ -43,6 +47,7 @@ class Day:
     history: History
     compression: float = 1.0
     opens_seconds: float = OPENS_SECONDS
+    quantities: tuple[int, ...] = ()
 
     @property
     def opens(self) -> float:
@@ -60,26 +65,43 @@ class Day:
         return self.orders[bisect_left(self.orders, self.opens) :]
 
     @cached_property
+    def units(self) -> tuple[float, ...]:
+        """When each unit was asked for."""
+        return tuple(time for time, quantity in self._lots for _ in range(quantity))
+
+    @cached_property
     def moments(self) -> tuple[tuple[float, int], ...]:
-        """When policies look: at each order (1) and at each tick (0)."""
+        """When policies look: at each order, with its units, and at each tick (0)."""
         ticks = int((self.ends - self.opens) / TICK_SECONDS)
         looked = [(self.opens + tick * TICK_SECONDS, 0) for tick in range(ticks)]
-        return tuple(sorted(looked + [(time, 1) for time in self.orders]))
+        return tuple(sorted([*looked, *self._lots]))
 
     @cached_property
     def moments_with_returns(self) -> tuple[tuple[float, int], ...]:
-        """The same, and the units that come back from orders nobody pays (-1)."""
-        returns = [(self.orders[place] + RETURNS_SECONDS, -1) for place in self.unpaid]
+        """The same, and the units that come back from orders nobody pays, as negative numbers."""
+        returns = [(time + RETURNS_SECONDS, -quantity) for time, quantity in map(self._lots.__getitem__, self.unpaid)]
         return tuple(sorted([*self.moments, *returns]))
+
+    @property
+    def _lots(self) -> list[tuple[float, int]]:
+        return list(zip(self.orders, self.quantities or (1,) * len(self.orders), strict=True))
 
     def thinned(self, share: float, seed: int) -> Day:
         """The day with so much of its orders, by chance."""
         chance = random.Random(f"{seed}/{self.name}")  # noqa: S311 - chance for a trial, no secret
-        kept = tuple(time for time in self.orders if chance.random() < share)
+        kept = [lot for lot in self._lots if chance.random() < share]
         prior = self.history.prior
         slower = Prior(prior.rate * share, prior.strength, prior.quantity_mean, prior.quantity_square)
         history = History(self.history.curve, slower, self.history.spread)
-        return Day(self.name, kept, frozenset(), history, self.compression, self.opens_seconds)
+        return Day(
+            self.name,
+            tuple(time for time, _ in kept),
+            frozenset(),
+            history,
+            self.compression,
+            self.opens_seconds,
+            tuple(quantity for _, quantity in kept),
+        )
 
 
 def busy_days(orders: Sequence[LoggedOrder], sku: str, compression: float, profile: Profile | None = None) -> list[Day]:
@@ -107,16 +129,15 @@ def _day(
     known = profile or learned(Sale(order.time, order.sku, order.quantity) for order in others)
     prior = known.prior(sku)
     midnight = name * DAY_SECONDS - CHINA_OFFSET_SECONDS
-    units = [(order.time - midnight) / compression for order in of_day for _ in range(order.quantity)]
-    paid = [order.is_paid for order in of_day for _ in range(order.quantity)]
-    per_second = prior.rate * prior.quantity_mean * compression
+    faster = Prior(prior.rate * compression, prior.strength, prior.quantity_mean, prior.quantity_square)
     return Day(
         name=str(name),
-        orders=tuple(units),
-        unpaid=frozenset(place for place, is_paid in enumerate(paid) if not is_paid),
-        history=History(_curve(known, compression), Prior(per_second), known.spread),
+        orders=tuple((order.time - midnight) / compression for order in of_day),
+        unpaid=frozenset(place for place, order in enumerate(of_day) if not order.is_paid),
+        history=History(_curve(known, compression), faster, known.spread),
         compression=compression,
         opens_seconds=opens_seconds,
+        quantities=tuple(min(order.quantity, LOT_UNITS_MAX) for order in of_day),
     )
 
 

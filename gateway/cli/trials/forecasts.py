@@ -71,8 +71,8 @@ def forecast_trial(days: Sequence[Day], policy: Policy, lead_seconds: float, see
     losses: list[float] = []
     for moment in _moments(days, lead_seconds, seed, count):
         watcher = policy.watcher(Session(moment.day.history, moment.start, lead_seconds, moment.units))
-        for time in _seen(moment):
-            watcher.sees(time)
+        for time, sold in _seen(moment):
+            watcher.sees(time, sold)
         if moment.came is not None:
             chances.append((watcher.chance(moment.told, moment.stock), moment.came))
         end = moment.day.ends - moment.told
@@ -97,25 +97,24 @@ def _moment(day: Day, lead_seconds: float, chance: random.Random) -> _Moment:
     start = chance.uniform(day.opens, max(day.opens, LAST_START_SECONDS / day.compression))
     told = start + chance.uniform(*COVERAGE_SECONDS)
     units, share = chance.choice(COVERAGE_STOCKS), chance.choice(STOCK_SHARES)
-    now = bisect_left(day.orders, told)
-    is_known = now + units <= len(day.orders)
-    recent = now - bisect_left(day.orders, told - lead_seconds)
+    now = bisect_left(day.units, told)
+    is_known = now + units <= len(day.units)
+    recent = now - bisect_left(day.units, told - lead_seconds)
     stock = max(1, round(share * recent))
-    asked = bisect_left(day.orders, told + lead_seconds) - now
+    asked = bisect_left(day.units, told + lead_seconds) - now
     return _Moment(
         day,
         start,
         told,
         units,
-        day.orders[now + units - 1] - told if is_known else 0.0,
+        day.units[now + units - 1] - told if is_known else 0.0,
         stock,
         asked >= stock if told + lead_seconds <= day.ends else None,
     )
 
 
-def _seen(moment: _Moment) -> tuple[float, ...]:
-    orders = moment.day.orders
-    return orders[bisect_left(orders, moment.start) : bisect_left(orders, moment.told)]
+def _seen(moment: _Moment) -> list[tuple[float, int]]:
+    return [(time, sold) for time, sold in moment.day.moments if sold and moment.start <= time < moment.told]
 
 
 def _pinball(times: Sequence[float], truth: float) -> float:

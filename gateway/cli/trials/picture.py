@@ -23,7 +23,7 @@ def draw(day: Day, lead_seconds: float, units: int | None, path: Path) -> None:
     figure = Figure(figsize=(11, 6), layout="constrained")
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True)
-    times, stock, pace, tiers = _played(day, lead_seconds, units or int(len(day.selling) * UNITS_SHARE))
+    times, stock, pace, tiers = _played(day, lead_seconds, units or int(len(day.units) * UNITS_SHARE))
     hours = [time * day.compression / HOUR_SECONDS for time in times]
     above.step(hours, stock, where="post", color="black")
     above.set_ylabel("units left")
@@ -52,12 +52,12 @@ def _played(
     pace: list[tuple[float, float]] = []
     tiers: list[Tier] = []
     sold_out = day.ends
-    for time, sold in day.moments[bisect_left(day.moments, (day.opens, -2)) :]:
+    for time, sold in day.moments[bisect_left(day.moments, (day.opens, -1)) :]:
         if time > sold_out + HOUR_SECONDS / day.compression:
             break
         if sold and units:
-            units -= 1
-            watcher.sees(time)
+            units = max(0, units - sold)
+            watcher.sees(time, sold)
             sold_out = time if units == 0 else sold_out
         curve = day.history.curve
         minute = curve.shop_time(time + 30) - curve.shop_time(time - 30)

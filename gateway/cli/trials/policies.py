@@ -27,8 +27,8 @@ TIMES_STEP, TIMES_STEPS = 1.1, 78  # from a minute to a day
 class Watcher(Protocol):
     """One policy at work on one SKU. It is asked in order of time."""
 
-    def sees(self, time: float) -> None:
-        """An order of one unit."""
+    def sees(self, time: float, quantity: int = 1) -> None:
+        """An order of so many units."""
 
     def is_rising(self, time: float) -> bool:
         """True while sales have accelerated."""
@@ -76,9 +76,9 @@ class Tiers:
         self._standing = Standing(since=session.start)
         self.pace: Pace = begin(session.history.prior, session.start, self._curve)
 
-    def sees(self, time: float) -> None:
+    def sees(self, time: float, quantity: int = 1) -> None:
         """Learns from an order."""
-        self.pace = observed(self.pace, time, self._curve)
+        self.pace = observed(self.pace, time, self._curve, quantity)
 
     def is_rising(self, time: float) -> bool:
         """The trend's score has passed its bar."""
@@ -122,9 +122,11 @@ class TwoRates:
         self._orders, self._exposure = rate * 300, 300.0
         self._fast_orders = self._fast_exposure = 0.0
         self._score, self._count, self._raised = 0.0, 0, False
+        self._quantity = history.prior.quantity_mean
 
-    def sees(self, time: float) -> None:
+    def sees(self, time: float, quantity: int = 1) -> None:
         """Learns from an order."""
+        self._quantity += 0.05 * (quantity - self._quantity)
         base = self._orders / self._exposure
         drift = (self.ratio - 1) * base * (1 + 0.5 / sqrt(self._orders)) * (time - self._time)
         self._count = self._count + 1 if self._score > drift else 1
@@ -180,6 +182,7 @@ class TwoRates:
         self._age(time)
         slow = self._orders / self._exposure
         mean = slow * horizon + max(0.0, self._fast() - slow) * 600 * (1 - exp(-horizon / 600))
+        mean *= self._quantity
         return chance_of_reaching(Demand(mean, 1 / (1 / max(self._orders, 1.0) + self.spread**2)), units, 20)
 
 
@@ -190,9 +193,9 @@ class RateTimesLead:
         self._start, self._lead, self._factor = session.start, session.lead_seconds, factor
         self._recent: deque[float] = deque()
 
-    def sees(self, time: float) -> None:
-        """Remembers an order for ten minutes."""
-        self._recent.append(time)
+    def sees(self, time: float, quantity: int = 1) -> None:
+        """Remembers the units of an order for ten minutes."""
+        self._recent.extend([time] * quantity)
         while self._recent[0] <= time - 2 * WINDOW_SECONDS:
             self._recent.popleft()
 
@@ -228,7 +231,7 @@ class StaticLine:
     def __init__(self, session: Session, share: float) -> None:
         self._line, self._urgent_line = share * session.units, STATIC_URGENT_SHARE * session.units
 
-    def sees(self, time: float) -> None:
+    def sees(self, time: float, quantity: int = 1) -> None:
         """Learns nothing."""
 
     def is_rising(self, time: float) -> bool:
@@ -275,8 +278,8 @@ class ReorderPoint(StaticLine):
         return [next((horizon for horizon in horizons if self._mean(time, horizon) >= units), inf)] * 3
 
     def _mean(self, time: float, horizon: float) -> float:
-        curve = self._history.curve
-        return self._history.prior.rate * (curve.shop_time(time + horizon) - curve.shop_time(time))
+        curve, prior = self._history.curve, self._history.prior
+        return prior.rate * prior.quantity_mean * (curve.shop_time(time + horizon) - curve.shop_time(time))
 
 
 TREND, THRESHOLD, URGENT = "trend", "threshold", "urgent"

@@ -34,6 +34,8 @@ SEEN_SECONDS = 5.0
 COVERAGE_STOCKS = (20, 50, 100)
 COVERAGE_SECONDS = (600.0, 3_600.0)
 
+_FIRST = -(10**9)  # before all that happens at a moment
+
 
 @dataclass(frozen=True)
 class SessionScore:
@@ -115,13 +117,16 @@ def coverage_trial(days: Sequence[Day], seed: int, sessions: int = SESSIONS) -> 
     for day, start, units in _draws(days, seed, COVERAGE_STOCKS, sessions):
         watcher = Tiers(Session(day.history, start, 0.0, units))
         told = start + chance.uniform(*COVERAGE_SECONDS)
-        begin, now = bisect_left(day.orders, start), bisect_left(day.orders, told)
-        if now + units > len(day.orders):
+        now = bisect_left(day.units, told)
+        if now + units > len(day.units):
             continue
-        for time in day.orders[begin:now]:
-            watcher.sees(time)
+        for time, sold in day.moments[
+            bisect_left(day.moments, (start, _FIRST)) : bisect_left(day.moments, (told, _FIRST))
+        ]:
+            if sold:
+                watcher.sees(time, sold)
         times = stock_out_times(watcher.pace, told, units, day.history.curve)
-        sold_out = day.orders[now + units - 1] - told
+        sold_out = day.units[now + units - 1] - told
         covered.append((times.p10 or 0.0) <= sold_out and (times.p90 is None or sold_out <= times.p90))
     return intervals.share(covered)
 
@@ -146,12 +151,12 @@ def _play(
 ) -> _Story:
     watcher: Watcher = policy.watcher(Session(day.history, start, lead_seconds, units))
     warned = urgent = sold_out = None
-    for time, sold in day.moments[bisect_left(day.moments, (start, -2)) :]:
+    for time, sold in day.moments[bisect_left(day.moments, (start, _FIRST)) :]:
         if time > end:
             break
         units -= sold
         if sold:
-            watcher.sees(time)
+            watcher.sees(time, sold)
         if units <= 0:
             sold_out = time
         if warned is None and watcher.is_short(time, units):
@@ -193,16 +198,16 @@ def _raises(day: Day, policy: Policy, start: float, units: int, lead_seconds: fl
     """How often the warning came, in a session whose unpaid units come back."""
     watcher = policy.watcher(Session(day.history, start, lead_seconds, units))
     raises, was_short = 0, False
-    served: set[float] = set()
-    for time, sold in day.moments_with_returns[bisect_left(day.moments_with_returns, (start, -2)) :]:
+    served: set[tuple[float, int]] = set()
+    for time, sold in day.moments_with_returns[bisect_left(day.moments_with_returns, (start, _FIRST)) :]:
         if time > end:
             break
-        if (sold > 0 and units <= 0) or (sold < 0 and time - RETURNS_SECONDS not in served):
-            continue  # refused at an empty shelf, or sold before the session
+        if (sold > 0 and units < sold) or (sold < 0 and (time - RETURNS_SECONDS, -sold) not in served):
+            continue  # refused for want of units, or sold before the session
         units -= sold
         if sold > 0:
-            served.add(time)
-            watcher.sees(time)
+            served.add((time, sold))
+            watcher.sees(time, sold)
         is_short = watcher.is_short(time, units)
         raises += is_short and not was_short
         was_short = is_short
