@@ -33,8 +33,8 @@ MODULE = "connectors.up"
 WEATHERS = ("none", "calm", "harsh")
 CASES = ("double11",)
 UNITS, SKUS = 500, 1
-# A case's six hours take two minutes.
-SPEED = 180
+# A case's six hours take three minutes.
+SPEED = 120
 SESSION_SECONDS_MAX = 86_400.0
 SESSION_SECONDS_MIN = 4.0
 CREDENTIALS_KEY_BYTES = 32
@@ -81,7 +81,7 @@ def up(
 ) -> None:
     """Start everything here, and let buyers in: until Ctrl-C, or for one judged --session or --case.
 
-    `--case double11`: six hours of a live room in two minutes; a guest brings a surge, warnings come and are answered.
+    `--case double11`: six hours of a live room in three minutes; a guest brings a surge, warnings come and are answered.
 
     Exit code of a session: 0 if no unit was oversold and the ledger adds up, else 1. Of a case: if all of its story
     came in its order as well.

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from connectors.sandbox.city import CitySettings
 
 MINUTES = 360.0
-# So many times faster than the clock: the six hours take two minutes.
-SPEED, SPEED_MIN, SPEED_MAX = 180.0, 30.0, 600.0
+# So many times faster than the clock: the six hours take three minutes.
+SPEED, SPEED_MIN, SPEED_MAX = 120.0, 30.0, 600.0
 
 UNITS, UNITS_NEAR, UNITS_OF_SUBSTITUTE = 500, 200, 300
 MAIN, NEAR = "main", "near"
