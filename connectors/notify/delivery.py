@@ -125,7 +125,10 @@ class Delivery:
 
     async def post(self, written: Written) -> bool:
         """Post a message and see to what was in it; True if it was taken."""
-        self._on_way = self.outbox.taken(written.told)
+        told = {notice.key: notice for notice in written.told}
+        taken = self.outbox.taken(written.told)
+        # With the word of doubt that a claim may have brought.
+        self._on_way = tuple(replace(each, notice=told[each.notice.key]) for each in taken)
         try:
             await self.robot.post(written.message)
         except ConnectorError as error:

@@ -225,6 +225,20 @@ async def test_what_another_notifier_holds_waits_for_it(
     assert "可能重复" in group.desk.texts[1]
 
 
+async def test_a_word_of_doubt_outlives_a_failure(group: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another may have told says so at the first try, and at the next one too."""
+    hurry(monkeypatch)
+    book.lapsed.add((7, group.robot.name))
+    group.desk.go_wrong(Fault.BUSY, calls=1)
+    one = quick(group, book)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: len(book.held) == 0 and group.desk.calls == 1)
+        book.lapsed.clear()
+        await until(lambda: one.oldest_revision is None)
+    assert "可能重复" in group.desk.texts[0]
+
+
 async def test_without_the_gateway_it_is_told_with_a_word_of_doubt(group: Rig, book: ClaimBook) -> None:
     """Who cannot claim posts all the same."""
     mine = book.notifier("one")
