@@ -20,7 +20,14 @@ from tests.client import Client
 from tests.merchants import drop_merchant, new_merchant_name
 
 # These wait more than they compute: begun first, they are done when the others are.
-LONG_FILES = ("test_faults.py", "test_kills.py", "test_escrow.py", "test_up.py", "test_database_away.py")
+LONG_FILES = (
+    "test_resuming.py",
+    "test_faults.py",
+    "test_kills.py",
+    "test_escrow.py",
+    "test_up.py",
+    "test_database_away.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from gateway.client import (
     AlertsClient,
     AlertWatch,
     GatewayRefused,
+    PassedOver,
     ResumePoint,
     ResumePointLost,
     Snapshot,
@@ -26,6 +27,7 @@ from gateway.client import (
 )
 from gateway.domain.alerts import EventKind
 from gateway.settings import Settings
+from gateway.v1.alert_service_pb2 import ON_LAG_COALESCE
 from tests.faults.processes import GatewayProcess, running
 from tests.sdk.line import line_to
 from tests.sdk.log import DETAIL, Log
@@ -50,8 +52,10 @@ async def alerts(gateway_address: str, token: str) -> AsyncIterator[AlertsClient
 async def read(watch: AlertWatch, revisions: list[int]) -> None:
     """Process what comes, for ever."""
     async for item in watch:
-        assert isinstance(item, AlertEvent), item
-        revisions.append(item.revision)
+        if isinstance(item, AlertEvent):
+            revisions.append(item.revision)
+        else:
+            assert not revisions, f"in the middle of the stream came {item}"
 
 
 async def append_at_random(log: Log, chance: random.Random) -> None:
@@ -101,28 +105,35 @@ async def test_a_gateway_is_killed_and_stopped_at_random(
 
 
 async def test_the_line_is_cut_again_and_again(gateway_address: str, token: str, log: Log) -> None:
-    """In the middle of whatever it carries: the consumer notices nothing."""
+    """In the middle of whatever it carries, however the stream began: the consumer notices nothing."""
     seed = random.SystemRandom().randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
     head = await log.head()
-    revisions: list[int] = []
+    starts = (ResumePoint(head.revision, head.epoch), Start.SNAPSHOT, Start.LIVE)
+    seen: list[list[int]] = [[] for _ in starts]
     async with line_to(gateway_address) as line, AlertsClient(line.address, token) as alerts:
-        watch = alerts.watch(**WHOLE, start=ResumePoint(head.revision, head.epoch))
-        reading = asyncio.ensure_future(read(watch, revisions))
+        watches = [alerts.watch(**WHOLE, start=start) for start in starts]
+        reading = [asyncio.ensure_future(read(*each)) for each in zip(watches, seen, strict=True)]
         appending = asyncio.ensure_future(append_at_random(log, chance))
         ends = time.monotonic() + CUT_SECONDS
         while time.monotonic() < ends:
             await asyncio.sleep(chance.uniform(0.0, 0.6))
             line.cut()
+        # Who was cut off before he had begun begins now.
+        await until(lambda: all(seen) or any(task.done() for task in reading), SETTLE_SECONDS_MAX)
         await end(appending)
         last = await log.append()
-        await until(lambda: last in revisions or reading.done(), SETTLE_SECONDS_MAX)
-        await end(reading)
+        await until(lambda: all(last in each for each in seen) or any(task.done() for task in reading))
+        await end(*reading)
         assert line.connections > 2
-    assert revisions[: last - head.revision] == list(range(head.revision + 1, last + 1))
+    expected = list(range(head.revision + 1, last + 1))
+    assert seen[0][: len(expected)] == expected
+    for revisions in seen[1:]:
+        assert revisions[: last - revisions[0] + 1] == list(range(revisions[0], last + 1))
 
 
+@pytest.mark.timeout(IDLE_SECONDS + 110)
 async def test_an_idle_stream_survives_a_line_that_drops_idle_connections(
     gateway_address: str, token: str, log: Log
 ) -> None:
@@ -137,6 +148,8 @@ async def test_an_idle_stream_survives_a_line_that_drops_idle_connections(
             assert isinstance(got, AlertEvent)
             assert got.revision == last
         assert (line.connections, line.dropped) == (1, 0)
+        # The engine's watchdog, every 30 s, passes every filter.
+        assert all(time.monotonic() - watch._watchdog_heard < IDLE_SECONDS for watch in (quiet, usual))
 
 
 async def test_a_gateway_that_stops_says_so_first(settings: Settings, token: str, log: Log) -> None:
@@ -168,6 +181,25 @@ async def test_a_slow_consumer_loses_nothing(alerts: AlertsClient, log: Log) -> 
     await log.until_told(EventKind.SUBSCRIBER_LAGGED)
     expected = list(range(head.revision + 2, last + 1))
     assert await next_revisions(watch, len(expected)) == expected
+
+
+async def test_a_slow_consumer_may_pass_over_the_past(alerts: AlertsClient, log: Log) -> None:
+    """With COALESCE it hears what it has missed, and after that everything again."""
+    head = await log.head()
+    start = ResumePoint(head.revision, head.epoch)
+    watch = alerts.watch(**WHOLE, subscriber_id="sleepy", start=start, on_lag=ON_LAG_COALESCE)
+    await log.append()
+    await next_revisions(watch, 1)
+    for _ in range(20):
+        await log.append(250, detail=DETAIL)
+    item = await following(watch)
+    while not isinstance(item, PassedOver):
+        item = await following(watch)
+    assert item.to_revision - item.from_revision > 1_000
+    last = await log.append()
+    while not isinstance(item, AlertEvent) or item.revision < last:
+        item = await following(watch)
+    assert item.revision == last
 
 
 async def test_what_is_compacted_is_a_snapshot_or_an_error(alerts: AlertsClient, log: Log) -> None:
