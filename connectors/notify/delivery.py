@@ -227,6 +227,5 @@ class Delivery:
 def courier(robot: Robot, claims: Claims, tempo: Tempo | None = None) -> Delivery:
     """A delivery to a group, at the group's own pace."""
     window = Window(robot.limits.rates)
-    # The process before this one may have been killed with the platform's limit half used up.
-    window.heard_another(time.monotonic())
+    window.begin(time.monotonic())
     return Delivery(robot, claims, Outbox(tempo or Tempo(), window), robot.name)

@@ -61,6 +61,10 @@ class Window:
         """Another notifier was faster."""
         self._shared_until = now + SHARED_SECONDS
 
+    def begin(self, now: float) -> None:
+        """The process before this one may have been killed with half of the limit used up."""
+        self._shared_until = now + max(rate.seconds for rate in self._rates)
+
     def allows(self, now: float, *, urgent: bool) -> bool:
         """True if a call may begin."""
         return self.opens_at(now, urgent=urgent) <= now

@@ -149,6 +149,13 @@ def test_two_notifiers_share_the_limit() -> None:
     assert window.opens_at(120.0, urgent=True) <= 120.0
 
 
+def test_the_first_minute_is_careful() -> None:
+    """The process before this one may have used the limit up to half when it was killed."""
+    window = Window(MINUTE)
+    window.begin(1_000.0)
+    assert (window.free(1_059.9), window.free(1_060.0)) == (5, 10)
+
+
 def test_a_ban_is_silence() -> None:
     """Until it is over nothing goes out, urgent or not; then the most pressing first."""
     box = outbox()
