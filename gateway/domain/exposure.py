@@ -184,7 +184,9 @@ def judge_reading(book: Book, command: JudgeReading) -> ListingChanged:
         if push is None and not state.unsure:
             _record_drift(book, listing, reading, known, least, most, "exposure lowered to what the reading proves")
     state = replace(state, reading=None, unsure=False)
-    if push is not None:
+    # One that is still under way will be reported; what it may add is in the bounds. Only of what nobody will report is
+    # this the answer: such a push has no reading but one that was asked for since.
+    if push is not None and push.unknown_since is not None:
         found = state.sales_left - known
         report = ReportPush(listing.listing_id, push.push_id, PushResult.READ_BACK)
         _settle(book, listing, push, report, found + push.sales if push.kind is PushKind.RAISE else -found)
