@@ -25,6 +25,7 @@ from gateway.domain.division import (
     lock_of,
     policy_of,
     rooms,
+    sellers_of,
     share_of,
     shown_at,
     shown_by,
@@ -47,6 +48,9 @@ SPARE_SECONDS = 6.0
 # Smaller raises than this part of what a listing has wait until they are worth a call.
 RAISE_SHARE_MIN = 0.1
 RAISE_WAITS_ABOVE = 20
+
+# By SKU, location and channel: units that may still be given.
+Gaps = dict[tuple[str, str, str], list[int]]
 
 
 def allocate(situation: Situation) -> list[AnySelling]:
@@ -87,7 +91,7 @@ def _overdrawn(situation: Situation) -> set[LevelKey]:
 
 def _pushes(situation: Situation, wants: Wants, permitted: set[int], must: set[LevelKey]) -> Iterator[AnySelling]:
     unread = {one.sku for each in situation.listings if each.state.exposure is None for one in each.components}
-    starving = _starving(situation, wants)
+    starving, gaps = _starving(situation, wants), _gaps(situation)
     for listing in situation.listings:
         state = listing.state
         if state.exposure is None or not can_change(situation, listing):
@@ -103,7 +107,7 @@ def _pushes(situation: Situation, wants: Wants, permitted: set[int], must: set[L
         elif over and (must_lower or _should_lower(situation, listing, over, want, starving, may_share)):
             yield _lowering(situation, listing, over)
         elif not unread.intersection(one.sku for one in listing.components):
-            yield from _raising(situation, listing, want, may_share)
+            yield from _raising(situation, listing, want, gaps, may_share=may_share)
 
 
 def _places(exposure: Sequence[Share], want: Mapping[str, int]) -> list[str]:
@@ -191,13 +195,16 @@ def _lowering(situation: Situation, listing: Listing, over: tuple[Share, ...]) -
     return PlanPush(listing.listing_id, kind, over, first + _risk(situation, listing))
 
 
-def _raising(situation: Situation, listing: Listing, want: Mapping[str, int], may_share: bool) -> Iterator[PlanPush]:
+def _raising(
+    situation: Situation, listing: Listing, want: Mapping[str, int], gaps: Gaps, *, may_share: bool
+) -> Iterator[PlanPush]:
     state = listing.state
     shares = []
     for at, sales in want.items():
         more = sales - state.exposed_at(at)
         if not may_share:
             more = min(more, *(_unallocated(situation, one.sku, at) // one.units for one in listing.components))
+            more = _within(listing, at, more, gaps)
         if more > 0:
             shares.append(Share(at, more))
     more = sum(share.sales for share in shares)
@@ -208,6 +215,33 @@ def _raising(situation: Situation, listing: Listing, want: Mapping[str, int], ma
     if not more or (state.sales_left > RAISE_WAITS_ABOVE and more < RAISE_SHARE_MIN * state.sales_left):
         return
     yield PlanPush(listing.listing_id, PushKind.RAISE, tuple(shares), 2.0 + _risk(situation, listing), may_share)
+
+
+def _gaps(situation: Situation) -> Gaps:
+    """Of locked SKUs, what those they are locked for, and all others, may still be given at each location.
+
+    As long as somebody shows more than he is to have, nobody beside him is given what is on its way to the other side.
+    """
+    found: Gaps = {}
+    for sku, sellers in sellers_of(situation).items():
+        if lock_of(situation, sku) is not None:
+            for ours, room in rooms(situation, sku, sellers):
+                for at, units in room.items():
+                    gap = units - sum(shown_at(one, sku, at) for one in ours)
+                    # One for all of them: what one is given is not there for the next.
+                    shared = [gap]
+                    found |= {(sku, at, one.channel): shared for one in ours}
+    return found
+
+
+def _within(listing: Listing, at: str, sales: int, gaps: Gaps) -> int:
+    """As many of these sales as there is a gap for, which is smaller then."""
+    mine = [(gaps.get((one.sku, at, listing.channel)), one.units) for one in listing.components]
+    sales = max(0, min([sales, *(gap[0] // units for gap, units in mine if gap is not None)]))
+    for gap, units in mine:
+        if gap is not None:
+            gap[0] -= sales * units
+    return sales
 
 
 def _unallocated(situation: Situation, sku: str, at: str) -> int:

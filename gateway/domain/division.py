@@ -61,7 +61,7 @@ def divide(situation: Situation) -> tuple[Wants, set[int]]:
     """What each listing should have at each location, in sales; and those whose policy lets them show others' units."""
     wants: Wants = {}
     permitted: set[int] = set()
-    shares = {sku: _divide_sku(situation, sku, sellers) for sku, sellers in _sellers(situation).items()}
+    shares = {sku: _divide_sku(situation, sku, sellers) for sku, sellers in sellers_of(situation).items()}
     for listing in situation.listings:
         places = serving(situation, listing)
         by_place = {
@@ -213,7 +213,7 @@ def policy_of(situation: Situation, sku: str, channel: str) -> Policy:
     return policy
 
 
-def _sellers(situation: Situation) -> dict[str, list[Listing]]:
+def sellers_of(situation: Situation) -> dict[str, list[Listing]]:
     """By SKU, the listings that sell it."""
     found: dict[str, list[Listing]] = {}
     for listing in situation.listings:

@@ -32,7 +32,7 @@ _NAMES_CHANNELS = {PolicyKind.WEIGHTED, PolicyKind.FIXED, PolicyKind.PRIORITY, P
 
 
 class ChannelShare(Struct, frozen=True, array_like=True, gc=False):
-    """What a policy says of one channel: a weight or a quota in units; the most it may show in units, None: any."""
+    """What a policy says of one channel: a weight, a quota or units of its own; the most units it may show, or None."""
 
     channel: str
     share: int = 0

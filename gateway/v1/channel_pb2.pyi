@@ -90,7 +90,9 @@ class _PolicyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PolicyKind
     POLICY_KIND_PRIORITY: _PolicyKind.ValueType  # 4
     """Every unit is shown once; the first channel has all up to its cap, then the next."""
     POLICY_KIND_EXCLUSIVE: _PolicyKind.ValueType  # 5
-    """Only the first channel sells it."""
+    """The first channel alone sells as many units as its share says, all others divide the rest by demand; with a share
+    of 0 only the first sells it.
+    """
     POLICY_KIND_SHARED: _PolicyKind.ValueType  # 6
     """Every channel shows all of it, less a buffer that grows with sales speed times sync delay. May oversell."""
 
@@ -108,7 +110,9 @@ POLICY_KIND_FIXED: PolicyKind.ValueType  # 3
 POLICY_KIND_PRIORITY: PolicyKind.ValueType  # 4
 """Every unit is shown once; the first channel has all up to its cap, then the next."""
 POLICY_KIND_EXCLUSIVE: PolicyKind.ValueType  # 5
-"""Only the first channel sells it."""
+"""The first channel alone sells as many units as its share says, all others divide the rest by demand; with a share
+of 0 only the first sells it.
+"""
 POLICY_KIND_SHARED: PolicyKind.ValueType  # 6
 """Every channel shows all of it, less a buffer that grows with sales speed times sync delay. May oversell."""
 Global___PolicyKind: _TypeAlias = PolicyKind  # noqa: Y015
@@ -500,7 +504,7 @@ class ChannelShare(_message.Message):
     channel: _builtins.str
     """The channel's code."""
     share: _builtins.int
-    """Its weight (WEIGHTED), its quota in units (FIXED); elsewhere ignored."""
+    """Its weight (WEIGHTED), its quota in units (FIXED), units of its own (the first of EXCLUSIVE); elsewhere ignored."""
     cap: _builtins.int
     """The most it may show, in units; absent: no limit."""
     def __init__(

@@ -153,7 +153,7 @@ def test_nobody_else_is_to_have_locked_units(
     ours = [one for one in listings if one.channel in lock.channels and one.components[0].sku == "CUP"]
     others = [one for one in listings if one.channel not in lock.channels]
     assert sum(given_out(ours, wants, "CUP", at) for at in LOCATIONS) <= lock.units
-    stop_at = max((policy.stop_at for policy in policies if policy.sku == "CUP"), default=0)
+    stop_at = seen.policies["CUP"].stop_at if "CUP" in seen.policies else 0
     reachable = {at for one in ours for at in (served[one.channel] or LOCATIONS) if max(0, units["CUP", at]) > 0}
     free = sum(max(0, units["CUP", at]) for at in LOCATIONS) - stop_at
     kept = min(lock.units, max(0, sum(max(0, units["CUP", at]) for at in reachable) - stop_at))

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from gateway.domain.allocation import allocate
 from gateway.domain.book import Book
 from gateway.domain.changes import Counters
-from gateway.domain.division import Situation
+from gateway.domain.division import Lock, Situation
 from gateway.domain.errors import GatewayError
 from gateway.domain.groups import Wish, decide, needs
 from gateway.domain.listings import ChannelRule, Listing
@@ -41,6 +41,7 @@ class Ledger:
         self.orders: dict[tuple[str, str], KnownOrder] = {}
         self.shortfalls: list[Shortfall] = []
         self.policies: dict[str, Policy] = {}
+        self.locks: dict[str, Lock] = {}
 
     def apply(self, *commands: Wish) -> list[Any]:
         """Decide a group and save it."""
@@ -83,6 +84,7 @@ class Ledger:
             self.policies,
             self.locations,
             open_channels,
+            locks=self.locks,
         )
         for command in allocate(situation):
             (outcome,) = self.apply(command)
