@@ -54,7 +54,7 @@ UNFORESEEN_SHARE = 0.14
 UNFORESEEN_LATER_SHARE, LATER_SECONDS = 0.45, 9_000.0
 EXCESS_SECONDS = 4 * 3_600.0  # a live session's length: so long it may go on faster than the days before
 
-QUANTITY_KEPT = 0.95
+QUANTITY_GAIN_MIN = 0.02  # of an order, among the fifty that tell how many units are asked for at a time
 HORIZON_SECONDS_MAX = 7 * 86_400.0
 
 _DECAY = log(2.0) / HALF_LIFE_SECONDS
@@ -152,6 +152,7 @@ def observed(
     shop_time = curve.shop_time(now)
     forgotten, gap = _since(pace, now, shop_time)
     filled, daily = pace.filled, pace.daily
+    gain = max(QUANTITY_GAIN_MIN, 1 / (pace.evidence_orders + PRIOR_ORDERS + 1))
     return Pace(
         now,
         shop_time,
@@ -159,8 +160,8 @@ def observed(
         _learned(pace.middle, 4 * forgotten, gap, filled),
         _learned(pace.slow, forgotten, gap, filled),
         scored(_calmed(pace, now, forgotten, gap), now, gap, forgotten, false_raise_seconds),
-        QUANTITY_KEPT * pace.quantity_mean + (1 - QUANTITY_KEPT) * quantity,
-        QUANTITY_KEPT * pace.quantity_square + (1 - QUANTITY_KEPT) * quantity * quantity,
+        pace.quantity_mean + gain * (quantity - pace.quantity_mean),
+        pace.quantity_square + gain * (quantity * quantity - pace.quantity_square),
         pace.evidence_orders + 1,
         filled,
         None if daily is None else sold(daily, curve.day(now), quantity),
