@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from gateway.cli import arguments
-from gateway.v1 import stock_pb2
+from gateway.v1 import alert_pb2, stock_pb2
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,26 @@ def test_lines_that_make_no_sense_are_refused(texts: list[str]) -> None:
     """A forgotten quantity is never taken for one unit."""
     with pytest.raises(typer.BadParameter):
         arguments.reserve_lines(texts)
+
+
+def test_times_to_come_are_iso_or_in_how_long() -> None:
+    """`15m` is in fifteen minutes; a time is a time; a bare number is neither."""
+    in_15_minutes = arguments.later("15m").ToDatetime(UTC) - datetime.now(UTC)
+    assert timedelta(minutes=14) < in_15_minutes <= timedelta(minutes=15)
+    assert arguments.later("2026-11-22T08:00:00+08:00").ToDatetime(UTC) == datetime(2026, 11, 22, tzinfo=UTC)
+    for wrong in ("soon", "15", "", "99999999999d"):
+        with pytest.raises(typer.BadParameter):
+            arguments.later(wrong)
+
+
+def test_words_of_warnings() -> None:
+    """Tiers, kinds of events, actions and states by their bare names."""
+    assert arguments.tier("Sold-Out") == arguments.tier("SOLD_OUT") == alert_pb2.TIER_SOLD_OUT
+    assert arguments.alert_kind("tier-change") == alert_pb2.ALERT_EVENT_KIND_TIER_CHANGE
+    assert arguments.ack_action("false-alarm") == alert_pb2.ACK_ACTION_FALSE_ALARM
+    assert arguments.proposal_state("lapsed") == alert_pb2.PROPOSAL_STATE_LAPSED
+    assert arguments.session_sku("TEA") == alert_pb2.SessionSku(sku="TEA")
+    assert arguments.session_sku("TEA=20") == alert_pb2.SessionSku(sku="TEA", exclusive_units=20)
+    for read in (arguments.tier, arguments.alert_kind, arguments.ack_action, arguments.proposal_state):
+        with pytest.raises(typer.BadParameter, match="is none of"):
+            read("unspecified")
