@@ -27,8 +27,9 @@ from gateway.domain.attention import (
     silence_end,
     silenced_by,
 )
+from gateway.domain.demand import FALSE_RAISE_SECONDS
 from gateway.domain.errors import AlreadyAcknowledged, EpisodeOver, TierChanged
-from gateway.domain.tiers import Standing, Tier
+from gateway.domain.tiers import SERVICE_LEVEL, Standing, Tier
 
 START = datetime(2026, 11, 11, 20, 0, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -223,10 +224,10 @@ def test_a_silence_is_over_by_the_clock_or_by_resolution(
 def test_a_policy_is_filled_from_its_own_word_down() -> None:
     """The SKU's, that for all, the first; a fastest way that nobody has named is the lead time, whichever that is."""
     first = filled(None, None)
-    assert first == AlertPolicy("", 0.97, 0, 0, 1_800.0, None, 14_400.0, no_supply=False)
+    assert first == AlertPolicy("", SERVICE_LEVEL, 0, 0, 1_800.0, None, FALSE_RAISE_SECONDS, no_supply=False)
     for_all = AlertPolicy("", service_level=0.9, fixed_line=50, fastest_lead_seconds=60.0, no_supply=True)
     own = AlertPolicy("tea", fixed_line=0, lead_seconds=600.0, no_supply=False)
-    assert filled(own, for_all) == AlertPolicy("tea", 0.9, 0, 0, 600.0, 60.0, 14_400.0, no_supply=False)
+    assert filled(own, for_all) == AlertPolicy("tea", 0.9, 0, 0, 600.0, 60.0, FALSE_RAISE_SECONDS, no_supply=False)
     assert filled(None, for_all).no_supply is True
 
 
