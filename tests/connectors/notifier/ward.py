@@ -15,12 +15,14 @@ from connectors.sandbox.robots import Hall
 from connectors.sandbox.robots.hall import ROBOTS
 from gateway.v1 import alert_pb2
 from gateway.v1 import alert_service_pb2 as pb
+from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1.channel_pb2 import Platform
-from tests.client import Client
+from tests.client import Client, made
 from tests.live.rooms import open_session
 from tests.rpc.shop_calls import create, link
 
 CUP, MUG = "CUP", "MUG"
+TITLES = {CUP: "红色<b>马克杯", MUG: "@所有人 茶杯"}
 UNITS = 20
 GROUPS = ("dingtalk", "feishu", "wecom")
 QUICK = Tempo(wait_seconds=0.1, interval_seconds=0.3)
@@ -46,7 +48,9 @@ class Ward:
         """Twenty cups and twenty mugs, on one channel, in one live session with an Agora room; a line at ten."""
         await create(self.client, channel="dy", platform=Platform.PLATFORM_DOUYIN)
         for place, sku in enumerate((CUP, MUG)):
-            await self.client.add_sku(sku, UNITS)
+            request = made(catalog_pb.CreateSkuRequest, sku={"sku": sku, "title": TITLES[sku]})
+            await self.client.catalog.CreateSku(request, **self.client.options)
+            await self.client.receive(sku, UNITS)
             await link(self.client, [(sku, 1)], channel="dy", item_id=str(place), platform_sku_id="2")
         policy = {"fixed_line": 10, "hard_floor": 4}
         await self.client.tell(self.client.alerts.SetAlertPolicy, pb.SetAlertPolicyRequest, actor="li", policy=policy)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from starlette.requests import Request
@@ -20,9 +21,9 @@ from connectors.notify.notices import Tier
 from connectors.notify.schedule import Outbox, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.sandbox.robots import Fault
-from tests.connectors.contract.storefront import until
+from tests.connectors.contract.storefront import Stage, until
 from tests.connectors.notify.book import ClaimBook
-from tests.connectors.notify.rig import Rig
+from tests.connectors.notify.rig import Rig, rigged
 from tests.connectors.notify.test_contract import answering
 from tests.connectors.notify.test_schedule import told
 
@@ -34,11 +35,12 @@ def book() -> ClaimBook:
     return ClaimBook()
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def group(dingtalk: Rig) -> Rig:
-    """A group robot with little patience; what is true of one is true of all."""
-    dingtalk.lose_patience()
-    return dingtalk
+@pytest_asyncio.fixture(loop_scope="session", params=["dingtalk", "feishu", "wecom"])
+async def group(request: pytest.FixtureRequest, stage: Stage, client: httpx.AsyncClient) -> Rig:
+    """A group's robot on each of the three, with little patience."""
+    rig = rigged(str(request.param), stage, client)
+    rig.lose_patience()
+    return rig
 
 
 @contextlib.asynccontextmanager
@@ -95,40 +97,40 @@ async def test_after_a_fault_it_is_told_again(
     assert ("可能重复" in group.desk.texts[-1]) == (fault is not Fault.BUSY)
 
 
-async def test_a_ban_is_waited_out_and_the_most_pressing_goes_first(group: Rig, book: ClaimBook) -> None:
+async def test_a_ban_is_waited_out_and_the_most_pressing_goes_first(dingtalk: Rig, book: ClaimBook) -> None:
     """DingTalk's punishment is ten minutes in which no call is made; claims are free for who may not be banned."""
-    one = quick(group, book)
-    group.desk.go_wrong(Fault.THROTTLE, calls=1)
+    one = quick(dingtalk, book)
+    dingtalk.desk.go_wrong(Fault.THROTTLE, calls=1)
     async with running(one):
         one.tell(told(7, Tier.URGENT))
         await until(lambda: one.failures == 1)
         one.tell(told(8, Tier.SOLD_OUT))
         await until(lambda: not book.held)
-    assert group.desk.calls == 1
+    assert dingtalk.desk.calls == 1
     ban = one.outbox.quiet_until - asyncio.get_running_loop().time()
     assert 590 < ban <= 600
-    assert 590 < group.robot.banned_seconds <= 600
-    one.outbox.quiet_until = group.transport.limiter._banned_until = 0.0
+    assert 590 < dingtalk.robot.banned_seconds <= 600
+    one.outbox.quiet_until = dingtalk.transport.limiter._banned_until = 0.0
     async with running(one):
         await until(lambda: one.oldest_revision is None)
-    assert numbers(group) == [8, 7]
+    assert numbers(dingtalk) == [8, 7]
 
 
 async def test_a_refusal_parks_the_robot_and_keeps_escalations(
-    group: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+    dingtalk: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrong token is not tried again and again; when somebody has mended it, what still matters is told."""
     hurry(monkeypatch)
-    one = quick(group, book)
-    group.desk.go_wrong(Fault.REFUSE)
+    one = quick(dingtalk, book)
+    dingtalk.desk.go_wrong(Fault.REFUSE)
     async with running(one):
         one.tell(told(7, Tier.URGENT))
         one.tell(replace(told(8, Tier.NORMAL), tier_before=Tier.URGENT))
         await until(lambda: one.failures >= 5)
         await until(lambda: one.given_up == 1)
-        group.desk.go_wrong(None)
+        dingtalk.desk.go_wrong(None)
         await until(lambda: one.oldest_revision is None)
-    assert numbers(group) == [7]
+    assert numbers(dingtalk) == [7]
 
 
 async def test_a_message_that_is_refused_for_itself_holds_up_no_other(
@@ -154,7 +156,9 @@ def dislike(rig: Rig, word: str) -> None:
     async def picky(scope: Any, receive: Any, send: Any) -> None:
         body = await Request(scope, receive).body()
         if word.encode() in body:
-            await answering(200, b'{"errcode":430104,"errmsg":"inappropriate"}')(scope, replayed(body), send)
+            await answering(200, b'{"errcode":430104,"code":430104,"errmsg":"inappropriate"}')(
+                scope, replayed(body), send
+            )
         else:
             await taken(scope, replayed(body), send)
 
@@ -183,14 +187,16 @@ async def test_a_message_that_no_robot_would_take_is_given_up(group: Rig, book: 
 # ---- two notifiers, and one that dies
 
 
-async def test_who_loses_a_race_keeps_to_half_of_the_limit(group: Rig, book: ClaimBook) -> None:
+async def test_who_loses_a_race_keeps_to_half_of_the_limit(dingtalk: Rig, book: ClaimBook) -> None:
     """Another notifier serves the robot, and the platform counts both."""
-    one = Delivery(group.robot, book.notifier("one"), Outbox(QUICK, Window(group.robot.limits.rates)), group.robot.name)
+    one = Delivery(
+        dingtalk.robot, book.notifier("one"), Outbox(QUICK, Window(dingtalk.robot.limits.rates)), dingtalk.robot.name
+    )
     before = one.outbox.window.free(time.monotonic())
-    book.sent.add((7, group.robot.name))
+    book.sent.add((7, dingtalk.robot.name))
     one.tell(told(7, Tier.URGENT))
     assert await one.send_due()
-    assert (before, one.outbox.window.free(time.monotonic()), numbers(group)) == (10, 5, [])
+    assert (before, one.outbox.window.free(time.monotonic()), numbers(dingtalk)) == (10, 5, [])
 
 
 async def test_two_notifiers_tell_once(group: Rig, book: ClaimBook) -> None:
