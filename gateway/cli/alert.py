@@ -27,7 +27,7 @@ app.add_typer(alert_settings.profile_app, name="profile")
 
 TIER_COLUMNS = (
     Column("SKU"),
-    Column("session", worth=2),
+    Column("session", worth=11),
     Column("tier"),
     Column("since", worth=7),
     Column("available", is_number=True),

@@ -23,6 +23,7 @@ STYLES = {
     alert_pb2.TIER_URGENT: "bold red",
     alert_pb2.TIER_SOLD_OUT: "bold magenta",
 }
+LEAST_CHANCE = 0.0001
 MINUTE_SECONDS = 60.0
 HOUR_SECONDS = 3_600.0
 DAY_SECONDS = 86_400.0
@@ -67,8 +68,8 @@ def left(stock_out: alert_pb2.StockOut) -> str:
 
 
 def percent(chance: float) -> str:
-    """A chance, to three digits: `40 %`, `1.25 %`."""
-    return f"{chance * 100:.3g} %"
+    """A chance, to three digits: `40 %`, `1.25 %`, `< 0.01 %`."""
+    return "< 0.01 %" if 0 < chance < LEAST_CHANCE else f"{chance * 100:.3g} %"
 
 
 def about(event: alert_pb2.AlertEvent) -> str:

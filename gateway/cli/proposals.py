@@ -26,8 +26,8 @@ PROPOSAL_COLUMNS = (
     Column("state"),
     Column("why", worth=6),
     Column("proposed", worth=2),
-    Column("by", worth=4),
-    Column("effect", worth=5),
+    Column("by", worth=7),
+    Column("effect", worth=8),
 )
 
 ProposalNumber = Annotated[int, typer.Argument(metavar="PROPOSAL", min=1, help="Its number.", show_default=False)]
