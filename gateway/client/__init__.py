@@ -21,7 +21,8 @@ nothing, whatever is restarted when::
 last revision that was *processed*, and an event is processed when your loop asks for the next one. So an event on which
 your process dies comes again after its restart, and a lost connection or a restart of the gateway does not show at all.
 With a `subscriber_id` the gateway keeps that point (it is told every 5 s; what you processed since then comes again).
-To keep it yourself, together with what you made of the events, store `watch.point` and give it back as `start`.
+To keep it yourself, together with what you made of the events, store `watch.point` and give it back as `start`. Who
+hands events on to others, and is done with them later, leaves the name away and says `report_cursor` himself.
 
 **What may come instead of an event.** A `Snapshot`: where everything stands, at the beginning, and, marked
 `is_after_loss`, when the point was so old that the log is no longer kept. A `PassedOver`, only with `ON_LAG_COALESCE`.

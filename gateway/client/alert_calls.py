@@ -210,6 +210,16 @@ class AlertCalls(Closing):
         response = await self._connection.ask(self._stub.GetCursor, request)
         return ResumePoint(response.point.revision, response.point.epoch) if response.HasField("point") else None
 
+    async def report_cursor(self, subscriber_id: str, point: ResumePoint) -> int:
+        """Say up to where the log was processed, for who decides himself when that is. Returns how far behind that is.
+
+        A watch with a subscriber_id does so by itself. Asked once: the next report says more.
+        """
+        request = alert_service_pb2.ReportCursorRequest(
+            subscriber_id=subscriber_id, revision=point.revision, epoch=point.epoch
+        )
+        return (await self._connection.ask_once(self._stub.ReportCursor, request)).lag
+
     async def subscribers(self) -> Sequence[alert_pb2.SubscriberState]:
         """Who subscribes, and how far each is behind."""
         request = alert_service_pb2.ListSubscribersRequest()

@@ -247,6 +247,10 @@ async def test_the_gateway_keeps_the_point(gateway_address: str, token: str, log
         watch = alerts.watch(skus=["TEA"], include_drills=True, subscriber_id="night-shift")
         assert await next_revisions(watch, 3) == [first + 2, first + 3, first + 4]
         assert await alerts.cursor("nobody") is None
+        assert await alerts.report_cursor("night-shift", ResumePoint(first + 4, head.epoch)) < 5
+        assert await alerts.cursor("night-shift") == ResumePoint(first + 4, head.epoch)
+        with pytest.raises(GatewayRefused, match="EPOCH_MISMATCH"):
+            await alerts.report_cursor("night-shift", ResumePoint(first, "00000000-0000-0000-0000-000000000000"))
         assert [each.subscriber_id for each in await alerts.subscribers()] == ["night-shift"]
 
 
