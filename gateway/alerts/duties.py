@@ -17,11 +17,14 @@ from gateway.domain.vigil import Key, Watched
 from gateway.store import desk as store
 from gateway.store.database import ReadConnection
 
-Write = Callable[[ReadConnection], Awaitable[None]]
+Write = Callable[[ReadConnection], Awaitable[bool]]
 
 
 class Duty(NamedTuple):
-    """An event, what is written with it, and the key that has been escalated by it, with the rungs told since."""
+    """An event, what is written with it, and the key that has been escalated by it, with the rungs told since.
+
+    Where `write` says False a person was faster, and there is nothing to tell.
+    """
 
     news: News
     write: Write | None = None
@@ -56,8 +59,9 @@ def _arrival(each: IncomingUnits, quantity_left: int, reason: str, now: datetime
     """Announced units have arrived (in part, if any are left), or have not."""
     ended = replace(each, quantity=quantity_left, end_reason=reason if reason == "LATE" or not quantity_left else "")
 
-    async def write(connection: ReadConnection) -> None:
-        await store.end_incoming(connection, each.incoming_id, quantity_left, ended.end_reason, now)
+    async def write(connection: ReadConnection) -> bool:
+        done = await store.end_incoming(connection, each.incoming_id, quantity_left, ended.end_reason, now)
+        return done is not None
 
     return Duty(News(kind=EventKind.INCOMING_ENDED, body=ended, sku=each.sku, observe_time=now), write)
 
@@ -76,8 +80,8 @@ def _acknowledgements(watched: Mapping[Key, Watched], surroundings: Surroundings
 
         async def write(
             connection: ReadConnection, number: int = ended.acknowledgement_id, reason: str = reason
-        ) -> None:
-            await store.end_acknowledgement(connection, number, now, reason)
+        ) -> bool:
+            return await store.end_acknowledgement(connection, number, now, reason) is not None
 
         about = _about(surroundings, Key(held.sku, held.session_id), held.episode, tier, now)
         yield Duty(replace(about, kind=EventKind.ACKNOWLEDGEMENT_ENDED, body=ended), write)
@@ -112,8 +116,8 @@ def _silences(watched: Mapping[Key, Watched], surroundings: Surroundings, now: d
             continue
         ended = replace(silence, ended_time=now)
 
-        async def write(connection: ReadConnection, number: int = silence.silence_id) -> None:
-            await store.end_silence(connection, number, now)
+        async def write(connection: ReadConnection, number: int = silence.silence_id) -> bool:
+            return await store.end_silence(connection, number, now) is not None
 
         yield Duty(News(kind=EventKind.SILENCE_ENDED, body=ended, observe_time=now), write)
 

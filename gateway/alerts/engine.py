@@ -204,12 +204,11 @@ class Engine:
         self, lookout: Lookout, surroundings: Surroundings, told: Sequence[Told], now: datetime, *, is_whole: bool
     ) -> None:
         due = self._duties(lookout, surroundings, now) if is_whole else []
-        others = [duty.news for duty in due]
         if is_whole and (self._watchdog is None or now - self._watchdog >= WATCHDOG):
             self._watchdog = now
-            others.append(News(kind=EventKind.WATCHDOG, observe_time=now))
+            due.append(Duty(News(kind=EventKind.WATCHDOG, observe_time=now)))
         is_checkpoint = is_whole and time.monotonic() >= self._checkpoint
-        if not told and not others and not is_checkpoint:
+        if not told and not due and not is_checkpoint:
             return
         keys = dict.fromkeys([key for key, _ in told] + [duty.escalates for duty in due if duty.escalates])
         keys |= dict.fromkeys(Key(movement.sku) for movement in lookout.arrived)
@@ -220,8 +219,9 @@ class Engine:
                 if not entry.is_saved or not lookout.is_awake(key, surroundings)
             )
         news = [_news(lookout, surroundings, one) for one in told]
-        await self._save(lookout, surroundings, list(keys), news, others, due, is_checkpoint=is_checkpoint)
-        lookout.arrived.clear()
+        await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
+        if is_whole:
+            lookout.arrived.clear()
 
     async def _save(
         self,
@@ -229,7 +229,6 @@ class Engine:
         surroundings: Surroundings,
         keys: list[Key],
         news: list[News],
-        others: list[News],
         due: Sequence[Duty],
         *,
         is_checkpoint: bool,
@@ -249,10 +248,9 @@ class Engine:
                 if not await store.write_stands(connection, rows, awake):
                     raise LeaseLostError
             await store.remove_stands(connection, gone)
-            for duty in due:
-                if duty.write is not None:
-                    await duty.write(connection)
-            await appending.append(news + others, changes_settings=any(duty.write for duty in due))
+            done = [duty for duty in due if duty.write is None or await duty.write(connection)]
+            is_setting = any(duty.write is not None for duty in done)
+            await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
         lookout.saved(keys)
         if is_checkpoint:
             self._checkpoint = time.monotonic() + CHECKPOINT_SECONDS

@@ -21,6 +21,8 @@ from gateway.store.live import open_sessions
 from gateway.store.standings import Stand
 
 SKUS_MAX = 100_000
+# Where a list goes on: the tier, the code and the session of the last key.
+Place = tuple[int, str, int]
 
 
 class KeyState(Struct, frozen=True):
@@ -99,24 +101,27 @@ class Tiers:
         min_tier: Tier = Tier.NORMAL,
         session_id: int = 0,
         skus: Collection[str] | None = None,
-        after: tuple[int, str, int] | None = None,
+        after: Place | None = None,
         count_max: int,
-    ) -> list[KeyState]:
-        """Up to `count_max` keys, most pressing first, then by code and session, after (tier, code, session).
+    ) -> tuple[list[KeyState], Place | None]:
+        """Up to `count_max` keys, most pressing first, then by code and session; and after what there are more.
 
         Of a session: what it sells; its own units where it has any. Raises `SessionUnknown`.
         """
         async with self._database.transaction() as connection:
             await take_snapshot(connection)
             now = await read_time(connection, self._database.now)
-            if session_id:
-                skus = await _sold_in(connection, session_id)
+            skus = await _sold_in(connection, session_id) if session_id else skus
             stands = await store.list_stands(
                 connection, min_tier=min_tier, codes=skus, after=after, count_max=count_max
             )
             surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
             current = [stand for stand in stands if surroundings.is_current(stand.key)]
-            return await _states(connection, current, surroundings, now)
+            states = await _states(connection, current, surroundings, now)
+        if len(stands) < count_max:
+            return states, None
+        last = stands[-1]
+        return states, (int(last.watched.standing.tier), *last.key)
 
     async def snapshot(self, skus: Collection[str] | None) -> tuple[list[KeyState], int]:
         """Where all keys that were ever watched stand, of these SKUs or of all, and the log's revision then."""

@@ -25,11 +25,11 @@ class Live:
         """Use the merchant's store; where SKUs stand is asked of its tiers, units are moved by its writer."""
 
         async def read_tiers(skus: Collection[str]) -> list[KeyState]:
-            return await tiers.pressing(skus=skus, count_max=KEYS_MAX)
+            return (await tiers.pressing(skus=skus, count_max=KEYS_MAX))[0]
 
         async def read_pressing(skus: Collection[str] | None, min_tier: Tier) -> list[KeyState]:
             count_max = PRESSING_MAX if skus is None else KEYS_MAX
-            return await tiers.pressing(min_tier=min_tier, skus=skus, count_max=count_max)
+            return (await tiers.pressing(min_tier=min_tier, skus=skus, count_max=count_max))[0]
 
         self.sessions = Sessions(database)
         self.rooms = Rooms(database, read_tiers)

@@ -53,18 +53,15 @@ async def get_tier(call: Call, request: pb.GetTierRequest) -> pb.GetTierResponse
 async def list_tiers(call: Call, request: pb.ListTiersRequest) -> pb.ListTiersResponse:
     """List where SKUs stand, most pressing first."""
     size = page_size(request)
-    found = await call.merchant.tiers.pressing(
+    states, last = await call.merchant.tiers.pressing(
         min_tier=tier_of(request.min_tier, "min_tier") or Tier.NORMAL,
         session_id=number(request.session_id, "session_id"),
         after=page_token(request, _PLACE, None),
         count_max=size,
     )
-    response = pb.ListTiersResponse()
-    for state in found:
+    response = pb.ListTiersResponse(next_page_token=token(last) if last is not None else "")
+    for state in states:
         fill_tier_state(response.states.add(), state)
-    if len(found) == size:
-        last = found[-1]
-        response.next_page_token = token((int(last.tier), last.key.sku, last.key.session_id))
     return response
 
 
