@@ -31,6 +31,8 @@ STREAMS_MAX = 5_000
 BATCH = 200
 # What the hub still has in memory: who was away for a moment, or opens again after a restart, needs no database.
 RECENT_MAX = 1_024
+# Readers who catch up take so many of the gateway's connections at most.
+READINGS_MAX = 2
 LOOK_ANYWAY_SECONDS = 1.0
 # The first event is looked up at once; in a burst they gather for so long.
 GATHER_SECONDS = 0.02
@@ -40,16 +42,17 @@ TEND_SECONDS = 0.25
 # Streams end before the earliest age at which grpc may cut their connection (30 minutes less 10 %), not all at once.
 AGE_SECONDS_MIN, AGE_SECONDS_MAX = 24 * 60.0, 26.5 * 60.0
 # So many streams are woken per turn of the loop, so that other calls are heard in between.
-WOKEN_PER_TURN = 64
+WOKEN_PER_TURN = 256
 TOLD_SECONDS_MAX = 5.0
 
 
 class _Readers:
     """Who asks for the same; `matched`: the last revision that was for them, or of which they were told."""
 
-    __slots__ = ("matched", "subscribers")
+    __slots__ = ("matched", "subscribers", "wanted")
 
-    def __init__(self, matched: int) -> None:
+    def __init__(self, wanted: Wanted, matched: int) -> None:
+        self.wanted = wanted
         self.subscribers: dict[Subscriber, None] = {}
         self.matched = matched
 
@@ -69,6 +72,7 @@ class AlertHub:
         self._clock = (datetime.now(UTC), time.monotonic())
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
+        self._catching_up = asyncio.Semaphore(READINGS_MAX)
         self._next_head: asyncio.Future[AlertHead] | None = None
         self._closing = False
         self._empty = asyncio.Event()
@@ -132,7 +136,10 @@ class AlertHub:
         self._subscribers[subscriber] = None
         self._empty.clear()
         self._names[subscriber.name] += 1
-        self._groups.setdefault(subscriber.wanted, _Readers(self.revision)).subscribers[subscriber] = None
+        group = self._groups.setdefault(subscriber.wanted, _Readers(subscriber.wanted, self.revision))
+        group.subscribers[subscriber] = None
+        # A filter may be long, and is kept once.
+        subscriber.wanted = group.wanted
         age = AGE_SECONDS_MIN + self._chance() * (AGE_SECONDS_MAX - AGE_SECONDS_MIN)
         subscriber.ends = time.monotonic() + age
         if self._closing:
@@ -213,7 +220,13 @@ class AlertHub:
             async with self._database.transaction() as connection:
                 head = await read_alert_head(connection)
                 self._clock = (await read_time(connection, self._database.now), time.monotonic())
+                is_first = self.revision < 0
+                since = head.revision - RECENT_MAX
+                events = await read_events(connection, since, RECENT_MAX) if is_first else []
             self._follow(head)
+            if is_first:
+                # After a restart all readers come at once, and most of them lack only the last few events.
+                self._recent = self._aged([event for event in events if event.revision <= head.revision])
             return head
 
     async def _look(self) -> int:
@@ -223,7 +236,7 @@ class AlertHub:
         found = 0
         while True:
             async with self._reading:
-                async with self._database.transaction() as connection:
+                async with self._database.statements() as connection:
                     events = await read_events(connection, self.revision, BATCH)
                     head = None if events else await read_alert_head(connection)
                     if head is not None:
@@ -302,10 +315,14 @@ class AlertHub:
         if recent:
             await asyncio.sleep(0)
             return recent[:BATCH]
-        async with self._database.transaction() as connection:
+        async with self._catching_up, self._database.transaction() as connection:
             events = await read_events(connection, revision, BATCH)
             if not events or events[0].revision != revision + 1:
                 raise compacted(await read_alert_head(connection), revision)
+        return self._aged(events)
+
+    def _aged(self, events: Sequence[Event]) -> list[Entry]:
+        """Events that were news when they were recorded."""
         heard, now = time.monotonic(), self.now()
         return [Entry(event, heard - (now - event.record_time).total_seconds()) for event in events]
 

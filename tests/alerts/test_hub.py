@@ -232,14 +232,14 @@ async def test_two_writers_interleaved(settings: Settings, token: str, clock: Cl
 
 async def test_what_is_removed_under_a_reader_is_no_silent_gap(log: Log, hub: AlertHub) -> None:
     """Who reads the past so slowly that it is removed meanwhile is told so, with what is kept (G4)."""
-    await log.append(*[trend() for _ in range(1_000)])
+    await log.append(*[trend() for _ in range(2_000)])
     reader = Reader(hub)
     await reader.open(0)
     assert await reader.revisions(200) == list(range(1, 201))
     await log.compact(500)
     with pytest.raises(RevisionCompacted) as caught:
-        await reader.revisions(1_000)
-    assert caught.value.facts == {"compact_revision": 500, "current_revision": 1_000}
+        await reader.revisions(2_000)
+    assert caught.value.facts == {"compact_revision": 500, "current_revision": 2_000}
 
 
 async def test_a_new_lineage_ends_every_stream(log: Log, hub: AlertHub) -> None:
@@ -333,6 +333,26 @@ async def test_a_crowd_at_the_door_is_one_question(log: Log, hub: AlertHub, monk
     heads = await asyncio.gather(*(reader.open() for reader in readers))
     assert {head.revision for head in heads} == {1}
     assert readings < 10
+
+
+async def test_a_short_absence_costs_no_question(log: Log, hub: AlertHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart all readers come back at once: what most of them lack the hub has in memory, read once."""
+    await log.append(*[trend() for _ in range(900)])
+    readers = [Reader(hub) for _ in range(100)]
+    readings = 0
+    read = alert_log.read_events
+
+    async def count(*arguments: object) -> object:
+        nonlocal readings
+        readings += arguments[1] != 900
+        return await read(*arguments)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(hubs, "read_events", count)
+    for number, reader in enumerate(readers):
+        await reader.open(number * 9)
+    found = [await reader.revisions(900) for reader in readers]
+    assert found == [list(range(number * 9 + 1, 901)) for number in range(100)]
+    assert readings == 1
 
 
 async def test_a_failed_look_is_made_up_for(log: Log, hub: AlertHub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+import json
+import os
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -170,7 +173,7 @@ async def test_after_a_restored_backup_old_points_are_refused(
     await log.append(trend())
     old = (await log.head()).epoch
     merchant = token.partition(".")[0]
-    found = await app.new_epoch(replace(settings), merchant)
+    found = (await _stockgate(settings, "new-epoch", "--merchant", merchant))["epochs"]
     assert found == {merchant: (await log.head()).epoch}
     assert found[merchant] != old
     refusal = await refused(AlertStream(client, after=pb.AlertResumePoint(revision=1, epoch=old)).drain())
@@ -181,10 +184,12 @@ async def test_after_a_restored_backup_old_points_are_refused(
     assert (refusal.reason, refusal.field) == ("EPOCH_MISMATCH", "epoch")
 
 
-async def test_a_new_lineage_of_nobody_is_refused(settings: Settings) -> None:
+async def test_a_new_lineage_of_nobody_is_refused(settings: Settings, log: Log) -> None:
     """A merchant there is not gets no lineage, and the others keep theirs."""
+    before = await log.head()
     with pytest.raises(InvalidArgument, match="no merchant"):
         await app.new_epoch(settings, "nobody")
+    assert await log.head() == before
 
 
 async def test_what_is_asked_for(client: Client, log: Log) -> None:
@@ -260,6 +265,8 @@ async def test_a_stopping_gateway_says_goodbye(settings: Settings, token: str, l
         streams = [AlertStream(client, **start) for start in starts]
         for stream in streams:
             await stream.created()
+        for stream in (streams[0], streams[2]):
+            assert (await stream.read()).snapshot_end.revision == await stream.progress() == 1
         await log.append(trend())
         assert await streams[1].revisions(1) == [2]
         ends = asyncio.gather(*(stream.drain() for stream in streams))
@@ -313,7 +320,7 @@ async def test_the_server_speaks_and_lets_speak() -> None:
         >= {
             "grpc.keepalive_time_ms": 20_000,
             "grpc.keepalive_timeout_ms": 5_000,
-        "grpc.http2.ping_timeout_ms": 5_000,
+            "grpc.http2.ping_timeout_ms": 5_000,
             "grpc.http2.max_pings_without_data": 0,
             "grpc.http2.min_ping_interval_without_data_ms": 5_000,
             "grpc.max_connection_age_ms": 1_800_000,
@@ -356,6 +363,19 @@ async def test_another_gateways_events_are_heard(settings: Settings, client: Cli
         await log.append(trend())
         assert await here.revisions(301) == await there.revisions(301) == list(range(1, 302))
         there.cancel()
+
+
+async def _stockgate(settings: Settings, *words: str) -> Any:
+    """Run a command that works on the database; its JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "gateway", *words, "--json"],
+        env={**os.environ, "STOCKGATE_DATABASE_URL": str(settings.database_url)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(output)
 
 
 def _listed(events: object) -> list[int]:
