@@ -27,6 +27,8 @@ from gateway.domain.stock import Level
 from gateway.domain.tiers import Tier
 
 ON_THE_WAY_SECONDS_MAX = 10.0
+# A pace fades and is never quite nothing: fewer expected sales than these are none.
+ON_THE_WAY_MIN = 0.05
 # So long a number may be spoken after it was so.
 SPOKEN_WITHIN = timedelta(seconds=3)
 
@@ -115,7 +117,8 @@ def on_the_way(shelf: Shelf, sellers: Iterable[Listing]) -> int:
     paces: dict[str, float] = {}
     for one in sellers:
         paces[one.channel] = paces.get(one.channel, 0.0) + one.state.pace_at(shelf.now)
-    return sum(ceil(pace * _age_seconds(shelf, code)) for code, pace in paces.items())
+    expected = [pace * _age_seconds(shelf, code) for code, pace in paces.items()]
+    return sum(ceil(sales) for sales in expected if sales >= ON_THE_WAY_MIN)
 
 
 def _age_seconds(shelf: Shelf, channel: str) -> float:

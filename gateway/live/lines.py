@@ -22,9 +22,10 @@ from gateway.domain.lines import BUILT_IN_TEMPLATES, Template, Values
 from gateway.domain.phrases import EN
 from gateway.domain.tiers import Tier
 from gateway.live.rooms import Rooms, require_sold
+from gateway.live.sessions import require_open
 from gateway.store.alert_log import Appending, begin_append
 from gateway.store.alert_requests import first_answer, keep_answer
-from gateway.store.database import MerchantDatabase
+from gateway.store.database import MerchantDatabase, read_time
 from gateway.store.live import is_drill, lines_taken
 from gateway.store.templates import delete_template, read_templates, write_template
 
@@ -91,17 +92,19 @@ class Lines:
 
         Raises `SessionUnknown`, `SessionOver`, `SkuUnknown`, `DrillUnknown`.
         """
-        session, view = await self._rooms.view(asked.session_id)
-        require_sold(session, [asked.sku], "sku")
-        if (waits := self._viewer_waits(asked)) > 0:
-            return Line(quiet_reason="VIEWER_QUIET", retry_after_ms=_ms(timedelta(seconds=waits)))
+        # Looked at before anything is worked out or locked as well: a chat asks all the time.
         async with self._database.transaction() as connection:
+            require_sold(await require_open(connection, asked.session_id), [asked.sku], "sku")
             if asked.drill_id and not await is_drill(connection, asked.drill_id):
                 raise DrillUnknown(f"no drill has the number {asked.drill_id}", field="drill_id")
-            # Looked at before the log is locked as well: a chat that asks all the time is to lock nothing.
-            recent = await lines_taken(connection, asked.session_id, asked.drill_id, view.shelf.now - ROOM_SPAN)
-            if (quiet := _quiet(recent, asked.intent, view.shelf.now)) is not None:
-                return quiet
+            now = await read_time(connection, self._database.now)
+            recent = await lines_taken(connection, asked.session_id, asked.drill_id, now - ROOM_SPAN)
+        if (waits := self._viewer_waits(asked)) > 0:
+            return Line(quiet_reason="VIEWER_QUIET", retry_after_ms=_ms(timedelta(seconds=waits)))
+        if (quiet := _quiet(recent, asked.intent, now)) is not None:
+            return quiet
+        session, view = await self._rooms.view(asked.session_id)
+        async with self._database.transaction() as connection:
             log = await begin_append(connection, self._database)
             recent = await lines_taken(connection, asked.session_id, asked.drill_id, log.now - ROOM_SPAN)
             if (quiet := _quiet(recent, asked.intent, log.now)) is not None:

@@ -37,13 +37,15 @@ async def read_needs(
     facts |= await catalog.read_skus(connection, {code for sku in facts.values() for code in sku.substitutes})
     levels = await read_levels(connection, facts)
     needs = {}
+    served: dict[tuple[str, ...], tuple[str, ...]] = {}
     for key, state in warned.items():
         sku, room = facts.get(key.sku), rooms[key]
         channels = state.channels if room is None else room.channels
         if sku is None or sku.frozen or not channels:
             continue
-        serving = await live.serving_locations(connection, channels)
-        needs[key] = _need(key, state, room, facts, levels, serving, now)
+        if channels not in served:
+            served[channels] = await live.serving_locations(connection, channels)
+        needs[key] = _need(key, state, room, facts, levels, served[channels], now)
     return needs
 
 

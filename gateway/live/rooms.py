@@ -32,6 +32,8 @@ PAUSE_SECONDS = 0.5
 LOOK_ANYWAY_SECONDS = 1.0
 TELL_AGAIN_SECONDS = 1.0
 TIERS_SECONDS = 1.0
+# Rooms that somebody asks about and nobody follows.
+ASKED_MAX = 100
 
 _NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -199,6 +201,7 @@ class Rooms:
         self._database = database
         self._read_tiers = read_tiers
         self._rooms: dict[int, tuple[Room, asyncio.Task[None]]] = {}
+        self._asked: dict[int, Room] = {}
         self._closing = False
 
     def wake(self) -> None:
@@ -244,9 +247,14 @@ class Rooms:
                 kept[1].cancel()
 
     def _room(self, session_id: int) -> Room:
+        """The room; one that nobody follows is remembered for a while, for what it knows of past sales."""
         if session_id in self._rooms:
             return self._rooms[session_id][0]
-        return Room(self._database, self._read_tiers, session_id)
+        room = self._asked.pop(session_id, None) or Room(self._database, self._read_tiers, session_id)
+        self._asked[session_id] = room
+        if len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+        return room
 
 
 def require_sold(session: Session, skus: Iterable[str], field: str = "") -> None:

@@ -55,7 +55,9 @@ def test_it_is_what_its_own_listings_may_sell() -> None:
     assert sellable(seen, "MUG") == 0
 
 
-@pytest.mark.parametrize(("pace", "age", "left"), [(1.0, 2.0, 18), (1.0, 2.1, 17), (0.5, 60.0, 15), (5.0, 9.0, 0)])
+@pytest.mark.parametrize(
+    ("pace", "age", "left"), [(1.0, 2.0, 18), (1.0, 2.1, 17), (0.5, 60.0, 15), (5.0, 9.0, 0), (0.001, 9.0, 20)]
+)
 def test_orders_on_their_way_are_taken_off(pace: float, age: float, left: int) -> None:
     """The channel's pace times the age of its watermark, ten seconds at most, rounded up; never below zero."""
     assert (
