@@ -223,6 +223,8 @@ def _gaps(situation: Situation) -> Gaps:
     As long as somebody shows more than he is to have, nobody beside him is given what is on its way to the other side.
     """
     found: Gaps = {}
+    if not situation.locks and not any(policy.own_units for policy in situation.policies.values()):
+        return found
     for sku, sellers in sellers_of(situation).items():
         if lock_of(situation, sku) is not None:
             for ours, room in rooms(situation, sku, sellers):

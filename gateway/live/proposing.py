@@ -144,7 +144,7 @@ class Proposing:
         if isinstance(outcome, GatewayError):
             raise outcome
         assert isinstance(outcome, StockMoved), "the answer to a transfer"
-        return f"已调拨{proposal.quantity}件，流水号{outcome.revision}"
+        return f"已调拨{proposal.quantity}件，流水号{outcome.revision} ({proposal.quantity} units moved)"
 
     async def _settle(
         self,
@@ -218,7 +218,7 @@ async def _raise_exclusive(
     had = sum(one.exclusive_units for one in session.skus if one.sku == proposal.sku)
     asked = SkuAsked(proposal.sku, had + proposal.quantity)
     await change(connection, database, appending, session, [asked])
-    return f"本场专属库存由{had}件增加到{asked.exclusive_units}件"
+    return f"本场专属库存由{had}件增加到{asked.exclusive_units}件 (own units: {had} to {asked.exclusive_units})"
 
 
 async def _list_substitute(
@@ -227,14 +227,14 @@ async def _list_substitute(
     session = await require_open(connection, proposal.session_id)
     if all(one.sku != proposal.substitute for one in session.skus):
         await change(connection, database, appending, session, [SkuAsked(proposal.substitute)])
-    return f"{proposal.substitute}已加入本场"
+    return f"{proposal.substitute}已加入本场 (listed in the session)"
 
 
 async def _slow_pace(
     connection: ReadConnection, _database: MerchantDatabase, _appending: Appending, proposal: Proposal
 ) -> str:
     await require_open(connection, proposal.session_id)
-    return "主播提示已改为放慢节奏"
+    return "主播提示已改为放慢节奏 (the host is told to slow down)"
 
 
 _DO: dict[ProposalKind, Do] = {
