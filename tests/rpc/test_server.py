@@ -19,7 +19,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway import app
 from gateway.settings import Settings
-from gateway.v1 import catalog_service_pb2, channel_service_pb2, operations_service_pb2, stock_service_pb2
+from gateway.v1 import (
+    alert_service_pb2,
+    catalog_service_pb2,
+    channel_service_pb2,
+    live_service_pb2,
+    operations_service_pb2,
+    stock_service_pb2,
+)
 from gateway.v1 import operations_service_pb2 as operations
 from tests.client import Client
 from tests.refusals import refused
@@ -30,6 +37,8 @@ OURS = (
     "gateway.v1.StockService",
     "gateway.v1.CatalogService",
     "gateway.v1.ChannelService",
+    "gateway.v1.AlertService",
+    "gateway.v1.LiveService",
     "gateway.v1.OperationsService",
 )
 THEIRS = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz")
@@ -73,7 +82,15 @@ async def test_reflection_lists_all_services(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [stock_service_pb2, catalog_service_pb2, channel_service_pb2, operations_service_pb2]
+    "module",
+    [
+        stock_service_pb2,
+        catalog_service_pb2,
+        channel_service_pb2,
+        alert_service_pb2,
+        live_service_pb2,
+        operations_service_pb2,
+    ],
 )
 async def test_reflection_describes_every_method(client: Client, module: Any) -> None:
     """The description of a service is that of the contract, and so are the files that it stands on."""
