@@ -59,7 +59,7 @@ async def announce(
     connection: ReadConnection, appending: Appending, units: IncomingUnits, places: Places
 ) -> IncomingUnits:
     """Store units on their way, and tell of them; returns them with their number."""
-    announced = replace(units, incoming_id=appending.next_revision)
+    announced = replace(units, incoming_id=appending.next_revision, announce_time=appending.now)
     await store.add_incoming(connection, announced)
     told = news(EventKind.INCOMING_ANNOUNCED, announced, places, appending.now, sku=units.sku)
     await appending.append([told], changes_settings=True)

@@ -3,7 +3,7 @@
 Each duty is an event and what is written with it, in the engine's own transaction.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from gateway.alerts.surroundings import Surroundings
 from gateway.domain.alerts import EventKind, IncomingUnits, News
 from gateway.domain.attention import ack_end, escalation_due, rungs_told, silence_end
 from gateway.domain.tiers import Tier
-from gateway.domain.vigil import Key, Watched
+from gateway.domain.vigil import Key, Moved, Watched
 from gateway.store import desk as store
 from gateway.store.database import ReadConnection
 
@@ -44,15 +44,21 @@ def duties(
             yield _arrival(each, each.quantity, "LATE", now)
 
 
-def arrivals(came: Mapping[str, int], surroundings: Surroundings, now: datetime) -> dict[int, Duty]:
-    """Units that have come, by SKU, are those that were announced first."""
-    left, found = dict(came), {}
-    for each in surroundings.desk.incoming:
-        taken = min(left.get(each.sku, 0), each.quantity)
-        if taken > 0:
-            left[each.sku] -= taken
-            found[each.incoming_id] = _arrival(each, each.quantity - taken, "ARRIVED", now)
-    return found
+def arrivals(came: Iterable[Moved], surroundings: Surroundings, now: datetime) -> dict[int, Duty]:
+    """Units that have come are those that were announced for the soonest, and before they came."""
+    left = {each.incoming_id: each.quantity for each in surroundings.desk.incoming}
+    for movement in came:
+        units, at = movement.on_hand_change, surroundings.tempo.time(movement.time)
+        for each in surroundings.desk.incoming:
+            if each.sku == movement.sku and (each.announce_time is None or each.announce_time <= at):
+                taken = min(units, left[each.incoming_id])
+                left[each.incoming_id] -= taken
+                units -= taken
+    return {
+        each.incoming_id: _arrival(each, left[each.incoming_id], "ARRIVED", now)
+        for each in surroundings.desk.incoming
+        if left[each.incoming_id] < each.quantity
+    }
 
 
 def _arrival(each: IncomingUnits, quantity_left: int, reason: str, now: datetime) -> Duty:

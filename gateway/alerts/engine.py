@@ -13,7 +13,6 @@ however fast it was read, and by whom.
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -258,10 +257,7 @@ class Engine:
                 del lookout.entries[key]
 
     def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime) -> list[Duty]:
-        came = Counter[str]()
-        for movement in lookout.arrived:
-            came[movement.sku] += movement.on_hand_change
-        arrived = arrivals(came, surroundings, now)
+        arrived = arrivals(lookout.arrived, surroundings, now)
         found = list(arrived.values())
         if self._looked_for_duties == lookout.ticked:
             return found

@@ -250,6 +250,7 @@ class IncomingUnits(Struct, frozen=True, tag="incoming"):
     incoming_id: int = 0
     reference: str = ""
     end_reason: str = ""
+    announce_time: datetime | None = None
 
 
 class AlertPolicy(Struct, frozen=True, tag="policy"):

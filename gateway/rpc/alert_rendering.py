@@ -47,7 +47,7 @@ _FIELD_OF: dict[type[Body], str] = {
 }
 # What the proto calls otherwise, and what it does not tell.
 _RENAMED = {"before": "from", "after": "to"}
-_UNTOLD = {"journal_revision", "open_revision"}
+_UNTOLD = {"journal_revision", "open_revision", "announce_time"}
 
 
 def fill_event(m: alert_pb2.AlertEvent, event: Event) -> None:
