@@ -53,7 +53,8 @@ async def test_what_was_ordered_enters_the_forecast(counter: Counter, action: Ac
     acknowledged, announced = await counter.events()
     assert (acknowledged.kind, announced.kind) == (EventKind.ACKNOWLEDGED, EventKind.INCOMING_ANNOUNCED)
     reference = f"acknowledgement {answer.revision}"
-    units = IncomingUnits(SKU, 200, arrives, "li", announced.revision, reference)
+    when = announced.record_time
+    units = IncomingUnits(SKU, 200, arrives, "li", announced.revision, reference, announce_time=when)
     assert announced.body == units
     assert (await counter.state()).incoming == (units,)
 
