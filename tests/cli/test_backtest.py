@@ -121,6 +121,22 @@ def test_a_log_of_many_days_is_asked_about_days(tmp_path: Path, capsys: pytest.C
     assert all(row["stock_outs"]["cases"] == 2 for row in document["long_leads"])
 
 
+@pytest.mark.parametrize("name", [name for name in POLICIES if name != "tiers"])
+def test_no_baseline_is_better_on_both_axes(board: Board, name: str) -> None:
+    """Late and needless; recall and raises; chances and times told: each baseline is worse in one of the two."""
+    stock = {row.policy: (value(row.score.late), value(row.score.needless)) for row in board.sessions}
+    trend = {row.policy: (-value(row.score.recall[3]), value(row.score.raises_per_hour)) for row in board.trends}
+    told = {row.policy: (value(row.score.brier), value(row.score.loss_minutes)) for row in board.forecasts}
+    for rows in (stock, trend, told):
+        if name in rows:
+            assert rows[name][0] >= rows["tiers"][0] or rows[name][1] >= rows["tiers"][1]
+
+
+def value(figure: intervals.Figure) -> float:
+    """The figure itself; 0 without a case."""
+    return figure.value or 0.0
+
+
 def test_equal_arguments_give_an_equal_board(log: Path, board: Board) -> None:
     """Every draw and every interval has a fixed seed."""
     again = judged(read_log(log, NOW), "A", [Setting(600, 1)], [1.0], ["tiers"], None, 40, SEED, lambda *_: None)
