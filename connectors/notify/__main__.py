@@ -11,25 +11,34 @@ from connectors.arguments import DEFAULT_ADDRESS, gateway_address
 from connectors.gateway_client import GatewayAddress
 from connectors.logs import log_to_stderr
 from connectors.notify.serve import notify
-from connectors.notify.settings import NotifySettings, SettingsError, read_settings
+from connectors.notify.settings import EXAMPLE, NotifySettings, SettingsError, read_settings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def serve(
-    robots: Annotated[Path, typer.Option("--robots", metavar="FILE", help="TOML: page_url, and [[robots]].")],
+    robots: Annotated[
+        Path | None,
+        typer.Option("--robots", metavar="FILE", help="TOML: the robots, and the page where people answer."),
+    ] = None,
     address: Annotated[
         str | None,
         typer.Option(
             "--address", metavar="HOST:PORT", help=f"The gateway; else STOCKGATE_ADDRESS, else {DEFAULT_ADDRESS}."
         ),
     ] = None,
+    example: Annotated[bool, typer.Option("--example", help="Print such a file and end.")] = False,
 ) -> None:
     """Tell DingTalk, Feishu and WeCom groups and Agora rooms what the gateway warns of, until Ctrl-C or SIGTERM.
 
     A robot's secrets are STOCKGATE_ROBOT_<NAME>_TOKEN and STOCKGATE_ROBOT_<NAME>_SECRET.
     """
+    if example:
+        typer.echo(EXAMPLE, nl=False)
+        return
+    if robots is None:
+        raise typer.BadParameter("which robots? --example prints a file to begin with", param_hint="--robots")
     log_to_stderr()
     gateway = gateway_address(address)
     try:

@@ -1,19 +1,4 @@
-"""Which robots there are: a TOML file without secrets, and the secrets from the environment.
-
-    page_url = "https://ops.example/alerts"     # where people answer; sku, session, episode, tier are added
-
-    [[robots]]
-    name = "ops"                                # as runbooks name receivers
-    platform = "dingtalk"                       # dingtalk, feishu, wecom, agora
-    rooms = ["一号直播间"]                       # only what concerns these rooms; none named: everything
-    min_tier = "THRESHOLD"                      # changes from or to this tier or a higher one; else TREND
-    include_drills = true                       # rehearsals, too; else none
-    drill_only = false                          # a rehearsal itself: texts are written and never sent
-
-    [[robots]]
-    name = "rooms"
-    platform = "agora"
-    app_id = "0123456789abcdef0123456789abcdef"
+"""Which robots there are: a TOML file without secrets (`EXAMPLE`), and the secrets from the environment.
 
 A robot's secrets are `STOCKGATE_ROBOT_<NAME>_TOKEN` (DingTalk's access token, the last part of Feishu's webhook,
 WeCom's key, Agora's customer key) and `STOCKGATE_ROBOT_<NAME>_SECRET` (what signs; none for WeCom), the name in
@@ -36,6 +21,25 @@ from connectors.notify.notices import Tier
 from connectors.notify.robot import Dialect
 from connectors.notify.wecom import WeCom
 
+EXAMPLE = """\
+# Where people answer; sku, session, episode, tier and revision are added.
+page_url = "https://ops.example/alerts"
+
+# A group. Its secrets are STOCKGATE_ROBOT_<NAME>_TOKEN and STOCKGATE_ROBOT_<NAME>_SECRET; <NAME> is OPS here.
+[[robots]]
+name = "ops"                  # as runbooks name receivers
+platform = "dingtalk"         # dingtalk, feishu, wecom, agora
+rooms = ["一号直播间"]        # only what concerns these rooms; none named: everything
+min_tier = "THRESHOLD"        # changes from or to this tier or a higher one; not said: TREND
+include_drills = true         # rehearsals, too; not said: none
+drill_only = false            # a rehearsal itself: texts are written and never sent
+
+# Every live session that has an Agora channel.
+[[robots]]
+name = "rooms"
+platform = "agora"
+app_id = "0123456789abcdef0123456789abcdef"
+"""
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 SECRETS_PREFIX = "STOCKGATE_ROBOT_"
 PLATFORMS = ("dingtalk", "feishu", "wecom", "agora")

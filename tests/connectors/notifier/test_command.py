@@ -132,6 +132,8 @@ async def test_what_is_not_typed_right_is_said(ward: Ward, notify: Notify, tmp_p
     write_robots(good, ward, "wecom")
     for arguments, environment, code, words in (
         (("--help",), None, 0, "STOCKGATE_ROBOT_<NAME>_TOKEN"),
+        (("--example",), None, 0, "[[robots]]"),
+        (("--address", "127.0.0.1:1"), None, 2, "--example prints a file"),
         (("--robots", str(wrong)), None, 2, "robots[0].platform: 'icq'"),
         (("--robots", str(tmp_path / "none.toml")), None, 2, "cannot be read"),
         (("--robots", str(good)), {}, 2, "STOCKGATE_ROBOT_WECOM_TOKEN is not set"),

@@ -7,6 +7,7 @@ import pytest
 
 from connectors.notify.notices import Tier
 from connectors.notify.settings import (
+    EXAMPLE,
     RobotSettings,
     SettingsError,
     dialect_of,
@@ -16,26 +17,13 @@ from connectors.notify.settings import (
 )
 
 PAGE = "https://ops.example/alerts"
-FILE = """
-page_url = "https://ops.example/alerts"
-
-[[robots]]
-name = "ops"
-platform = "dingtalk"
-rooms = ["一号直播间"]
-min_tier = "URGENT"
-include_drills = true
-
-[[robots]]
-name = "live-rooms"
-platform = "agora"
-app_id = "0123"
-"""
 SECRETS = {
+    "STOCKGATE_ROBOT_ROOMS_2_TOKEN": "key-of-rooms-2",
+    "STOCKGATE_ROBOT_ROOMS_2_SECRET": "secret-of-rooms-2",
     "STOCKGATE_ROBOT_OPS_TOKEN": "token-of-ops",
     "STOCKGATE_ROBOT_OPS_SECRET": "secret-of-ops",
-    "STOCKGATE_ROBOT_LIVE_ROOMS_TOKEN": "key-of-rooms",
-    "STOCKGATE_ROBOT_LIVE_ROOMS_SECRET": "secret-of-rooms",
+    "STOCKGATE_ROBOT_ROOMS_TOKEN": "key-of-rooms",
+    "STOCKGATE_ROBOT_ROOMS_SECRET": "secret-of-rooms",
 }
 
 
@@ -45,14 +33,14 @@ def one(**content: Any) -> dict[str, Any]:
 
 
 async def test_a_file_is_read(tmp_path: Path) -> None:
-    """With what it says, and defaults for what it does not."""
+    """The example, with what it says, and defaults for what it does not."""
     path = tmp_path / "robots.toml"
-    path.write_text(FILE, encoding="utf-8")
+    path.write_text(EXAMPLE, encoding="utf-8")
     settings = read_settings(path)
     ops, rooms = settings.robots
     assert (ops.rooms, min_tier_of(ops), ops.include_drills, ops.drill_only) == (
         ("一号直播间",),
-        Tier.URGENT,
+        Tier.THRESHOLD,
         True,
         False,
     )
@@ -110,11 +98,11 @@ async def test_a_file_that_is_no_toml_is_said_to_be_none(tmp_path: Path, content
 
 async def test_secrets_come_from_the_environment_and_stay_there() -> None:
     """A missing one is named, a broken one is not quoted, and neither stands in a text of the robot's."""
-    robot = RobotSettings("live-rooms", "agora", app_id="0123")
-    with pytest.raises(SettingsError, match="STOCKGATE_ROBOT_LIVE_ROOMS_TOKEN is not set"):
+    robot = RobotSettings("rooms-2", "agora", app_id="0123")
+    with pytest.raises(SettingsError, match="STOCKGATE_ROBOT_ROOMS_2_TOKEN is not set"):
         dialect_of(robot, {})
-    with pytest.raises(SettingsError, match="STOCKGATE_ROBOT_LIVE_ROOMS_SECRET is not set"):
-        dialect_of(robot, {"STOCKGATE_ROBOT_LIVE_ROOMS_TOKEN": "x"})
+    with pytest.raises(SettingsError, match="STOCKGATE_ROBOT_ROOMS_2_SECRET is not set"):
+        dialect_of(robot, {"STOCKGATE_ROBOT_ROOMS_2_TOKEN": "x"})
     with pytest.raises(SettingsError) as caught:
         dialect_of(RobotSettings("ops", "wecom"), {"STOCKGATE_ROBOT_OPS_TOKEN": "two words"})
     assert "two words" not in str(caught.value)
