@@ -97,7 +97,7 @@ def demand_of_days(sales: DailySales, days: float, extra_units: float = 0.0) -> 
     variance = sales.square / sales.weight
     spread = (
         variance * (days**LUMPS_EXPONENT + days * days / sales.days_known)
-        + (UNFORESEEN_DAY_SHARE * mean) ** 2
+        + UNFORESEEN_DAY_SHARE * UNFORESEEN_DAY_SHARE * mean * mean
         + extra_units
     )
     mean += extra_units
