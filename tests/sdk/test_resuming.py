@@ -17,6 +17,7 @@ from gateway.client import (
     AlertEvent,
     AlertsClient,
     AlertWatch,
+    GatewayAway,
     GatewayRefused,
     PassedOver,
     ResumePoint,
@@ -40,6 +41,7 @@ ROUNDS_MIN = 2
 CUT_SECONDS = 4.0
 SETTLE_SECONDS_MAX = 30.0
 IDLE_SECONDS = 70.0
+TLS = Path(__file__).parents[1] / "rpc" / "tls"
 
 
 @pytest.fixture
@@ -264,3 +266,20 @@ async def test_a_wrong_token_or_filter_is_said_at_once(gateway_address: str, ale
     with pytest.raises(GatewayRefused) as refused:
         await following(alerts.watch(progress_seconds=0.001))
     assert refused.value.field == "progress_interval_ms"
+
+
+async def test_tls_protects_streams_and_calls(settings: Settings, token: str, log: Log) -> None:
+    """With the authority's certificate both work; with another's nothing is said to whoever is there."""
+    chosen = replace(settings, listen="127.0.0.1:0", tls_cert_file=TLS / "cert.pem", tls_key_file=TLS / "key.pem")
+    head = await log.head()
+    start = ResumePoint(head.revision, head.epoch)
+    async with app.running_gateway(chosen) as address:
+        at = f"localhost:{address.rpartition(':')[2]}"
+        async with AlertsClient(at, token, certificate=(TLS / "cert.pem").read_bytes()) as alerts:
+            await log.append()
+            assert await next_revisions(alerts.watch(**WHOLE, start=start), 1) == [head.revision + 1]
+            assert await alerts.cursor("nobody") is None
+        other = (TLS / "other-cert.pem").read_bytes()
+        async with AlertsClient(at, token, certificate=other, patience_seconds=0.2) as fooled:
+            with pytest.raises(GatewayAway, match="UNAVAILABLE"):
+                await fooled.cursor("nobody")
