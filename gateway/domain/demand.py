@@ -18,7 +18,8 @@ and each is trusted as far as it has foreseen the recent orders: its weight is t
 This is dynamic model averaging (Raftery, Karny, Ettler 2010) over discounted gamma-Poisson filters (West, Harrison
 1997; Smith, Miller 1986). A prior counts as `strength` orders; cold, it is all there is, and `evidence_orders` says so.
 What an order finds forgotten is filled up with half the prior (stabilised forgetting: Kulhavy, Zarrop 1993), so that a
-rate goes back to what history says and not to nothing; silence alone fills nothing up.
+rate goes back to what history says and not to nothing; silence alone fills nothing up, and neither does a prior worth
+less than an order, which is a guess.
 
 **Forecast.** A burst fades (tau = 300 s), a lull too: over a horizon L, with the slowest memory's rate r and a weighted
 mean of all r_i, D_L the shop seconds ahead:
@@ -134,7 +135,7 @@ def begin(prior: Prior, now: float, curve: HourCurve = FLAT) -> Pace:
         trend=Trend(memory, memory),
         quantity_mean=prior.quantity_mean,
         quantity_square=prior.quantity_square,
-        filled=Memory(FILLED_SHARE * memory.orders, FILLED_SHARE * memory.exposure),
+        filled=Memory(FILLED_SHARE * memory.orders, FILLED_SHARE * memory.exposure) if prior.strength >= 1 else None,
         # The rest of this day is no day.
         daily=DailySales(curve.day(now) + 1, 0.0, days, days, prior.day_mean, prior.day_variance * days),
     )

@@ -141,6 +141,18 @@ def test_a_steady_rate_is_learned() -> None:
     assert fast == pytest.approx(0.2, rel=0.6)
 
 
+def test_a_guess_is_left_behind_and_history_is_not() -> None:
+    """Ten times the prior's rate: who has only guessed learns all of it, who knows the shop is a little sceptical."""
+    rates_seen = []
+    for strength in (0.1, 4.0):
+        pace = sold(0.1, 7_200, random.Random(SEED), pace=begin(Prior(0.01, strength), 0.0))
+        rates_seen.append(rates(pace, pace.time))
+    (fast, slow), (drawn_fast, drawn_slow) = rates_seen
+    assert slow == pytest.approx(0.1, rel=0.15)
+    assert drawn_fast < fast
+    assert drawn_slow < slow
+
+
 def test_a_tripling_is_seen_and_its_end_too() -> None:
     """Within two minutes at ten orders a minute; ten minutes after its end all is calm."""
     chance = random.Random(SEED)
