@@ -81,7 +81,7 @@ def up(
 ) -> None:
     """Start everything here, and let buyers in: until Ctrl-C, or for one judged --session or --case.
 
-    `--case double11`: six hours of a live room in three minutes; a guest brings a surge, warnings come and are answered.
+    `--case double11`: six hours of a live room in three minutes: a guest brings a surge, warnings come, people answer.
 
     Exit code of a session: 0 if no unit was oversold and the ledger adds up, else 1. Of a case: if all of its story
     came in its order as well.
