@@ -13,6 +13,7 @@ whatever a title holds is text. Where the value of a variable is not known, the 
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import ceil
 
 from msgspec import Struct
@@ -120,8 +121,7 @@ def _require_sayable(variant: str, field: str, *, is_stale: bool) -> None:
 
 def render(variant: str, values: Values) -> str | None:
     """What a variant says; None if it needs what is not known."""
-    names = _BRACED.findall(variant)
-    if any(getattr(values, name) is None for name in names):
+    if not _is_sayable(variant, values):
         return None
     return _BRACED.sub(lambda match: str(getattr(values, match.group(1))), variant)
 
@@ -131,9 +131,23 @@ def say(variants: Sequence[str], values: Values, turn: int, unlike: str = "") ->
 
     Empty if none can be said.
     """
-    said = [text for variant in variants if (text := render(variant, values)) is not None]
-    fresh = [text for text in said if text != unlike] or said
-    return fresh[turn % len(fresh)] if fresh else ""
+    sayable = [variant for variant in variants if _is_sayable(variant, values)]
+    text = ""
+    for step in range(len(sayable)):
+        text = render(sayable[(turn + step) % len(sayable)], values) or ""
+        if text != unlike:
+            break
+    return text
+
+
+def _is_sayable(variant: str, values: Values) -> bool:
+    return all(getattr(values, name) is not None for name in _names(variant))
+
+
+# A room says the same few variants all the time.
+@lru_cache(maxsize=4_096)
+def _names(variant: str) -> tuple[str, ...]:
+    return tuple(_BRACED.findall(variant))
 
 
 def chosen(templates: Templates, intent: str, tier: Tier | None, language: str) -> Template:
@@ -182,6 +196,7 @@ def values_of(
     )
 
 
+@lru_cache(maxsize=8_192)
 def plain(title: str) -> str:
     """A title as one line of text that can be shown and spoken."""
     kept = "".join(char if char.isprintable() else " " for char in title[: 10 * TITLE_LENGTH_MAX])

@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.5
 LOOK_ANYWAY_SECONDS = 1.0
 TELL_AGAIN_SECONDS = 1.0
+# Tiers are asked again after so long, and after so many times as long as that took: a room may sell a thousand SKUs.
 TIERS_SECONDS = 1.0
+TIERS_REST = 5.0
+# After so many hints others have their turn.
+HINTS_AT_ONCE = 50
 # Rooms that somebody asks about and nobody follows.
 ASKED_MAX = 100
 
@@ -108,7 +112,7 @@ class Room:
 
     def hear(self) -> None:
         """The alert log has grown: tiers may have changed."""
-        self._tiers_due = 0.0
+        self._tiers_due = min(self._tiers_due, time.monotonic() + PAUSE_SECONDS)
         self._woken.set()
 
     async def run(self) -> None:
@@ -134,16 +138,18 @@ class Room:
                 now = await read_time(connection, self._database.now)
                 session = await require_open(connection, self._session_id)
                 state = await read_room(connection, session, self._sold, now)
-            if time.monotonic() >= self._tiers_due:
-                self._tiers_due = time.monotonic() + TIERS_SECONDS
+            begun = time.monotonic()
+            if begun >= self._tiers_due:
                 self._tiers = _tiers_of(state.session, await self._read_tiers(list(state.skus)))
+                spent = time.monotonic() - begun
+                self._tiers_due = begun + max(TIERS_SECONDS, TIERS_REST * spent)
             return state.session, _view(state, self._tiers)
 
     async def hints(self, skus: Collection[str] = ()) -> list[Hint]:
         """The hints of these SKUs, or all, in the session's order; raises what `view` does, and `SkuUnknown`."""
         session, view = await self.view()
         require_sold(session, skus)
-        told = self._numbered([hint(view, one.sku) for one in session.skus if not skus or one.sku in skus])
+        told = self._numbered(await _worked_out(view, [one.sku for one in session.skus if not skus or one.sku in skus]))
         if not skus:
             self._recent = time.monotonic(), session, told
         return told
@@ -255,6 +261,15 @@ class Rooms:
         if len(self._asked) > ASKED_MAX:
             del self._asked[next(iter(self._asked))]
         return room
+
+
+async def _worked_out(view: RoomView, skus: list[str]) -> list[Hint]:
+    found = []
+    for number, sku in enumerate(skus, start=1):
+        found.append(hint(view, sku))
+        if number % HINTS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def require_sold(session: Session, skus: Iterable[str], field: str = "") -> None:

@@ -195,6 +195,17 @@ async def test_streams_end_honestly(client: Client, settings: Settings, token: s
         assert (await refused(_read_once(client, session.session_id))).reason == "SESSION_OVER"
 
 
+async def test_a_stream_ends_before_its_connection_is_too_old(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAX_AGE, and when to come back; grpc would cut the connection without a word."""
+    monkeypatch.setattr("gateway.rpc.live_hints.STREAM_AGE_MAX_SECONDS", 1.0)
+    await client.add_sku("CUP", 5)
+    async with serving(client, "tb"):
+        session = await open_session(client, ["tb"], {"CUP": 0})
+        async with following(client, session.session_id) as stream:
+            ended = await stream.end()
+            assert (ended.reason, ended.retry_after_ms > 0) == ("MAX_AGE", True)
+
+
 async def test_who_asks_for_what_is_not_there(client: Client) -> None:
     """An unknown session, a SKU that it does not sell."""
     await client.add_sku("CUP", 5)
