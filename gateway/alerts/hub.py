@@ -120,8 +120,12 @@ class AlertHub:
         """Speak to who has heard nothing for long, end what is old or stuck; until cancelled."""
         while True:
             now = time.monotonic()
-            for subscriber in list(self._subscribers):
-                self._tend(subscriber, now)
+            # Who heard the same event falls silent at the same time.
+            silent = [one for one in list(self._subscribers) if self._tend(one, now)]
+            for start in range(0, len(silent), WOKEN_PER_TURN):
+                for subscriber in silent[start : start + WOKEN_PER_TURN]:
+                    subscriber.want_progress()
+                await asyncio.sleep(0)
             await asyncio.sleep(TEND_SECONDS)
 
     # ---- for streams
@@ -357,15 +361,17 @@ class AlertHub:
             raise error
         self._note(subscriber, COALESCED)
 
-    def _tend(self, subscriber: Subscriber, now: float) -> None:
+    def _tend(self, subscriber: Subscriber, now: float) -> bool:
+        """End what is stuck or too old; True if it is time for a sign of life."""
         if subscriber.is_stuck(now, WRITE_SECONDS_MAX):
             error = subscriber.too_slow()
             self._cut_off(subscriber)
             subscriber.end(error)
         elif now >= subscriber.ends:
             subscriber.leave("MAX_AGE")
-        elif now >= subscriber.due and subscriber.write_began is None:
-            subscriber.want_progress()
+        else:
+            return now >= subscriber.due and subscriber.write_began is None
+        return False
 
     def _cut_off(self, subscriber: Subscriber) -> None:
         self._note(subscriber, CUT_OFF)
