@@ -74,6 +74,8 @@ def hints_of(city: City, gateway: str, control: str) -> list[str]:
         "In another terminal, try:",
         f"  stockgate {at} stock level {sku}",
         f"  stockgate {at} stock receive {sku} 200",
+        f"  stockgate {at} alert watch",
+        f"  stockgate {at} alert show {sku}",
         f"""  curl -s http://{control}/weather -d '{{"weather": "harsh"}}'""",
         f"""  curl -s http://{control}/shops/douyin/away -d '{{"seconds": 20}}'""",
         f"  curl -s http://{control}/shops",

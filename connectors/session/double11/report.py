@@ -107,10 +107,12 @@ def show_case(report: CaseReport, console: Console) -> None:
 
 def _warnings(story: Story) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    table.add_column("预警｜warning")
-    table.add_column("时间｜at", justify="right")
-    table.add_column("售罄前（分钟）｜minutes before the stock-out", justify="right")
-    table.add_column(f"比固定线 {plan.FIXED_LINE} 早｜earlier than a line of {plan.FIXED_LINE}", justify="right")
+    table.add_column("预警\nwarning")
+    table.add_column("时间\nat", justify="right")
+    table.add_column("售罄前（分钟）\nminutes before the stock-out", justify="right")
+    table.add_column(
+        f"比固定线 {plan.FIXED_LINE} 早（分钟）\nearlier than a line of {plan.FIXED_LINE}", justify="right"
+    )
     for warned in story.warnings:
         tier = TIERS[alert_pb2.Tier.Value(f"TIER_{warned.tier}")]
         table.add_row(both(tier), *_cells(warned), _earlier(warned, story.line))
@@ -140,8 +142,7 @@ def _sums(report: CaseReport) -> list[str]:
             f"{sku} {plan.TITLES[place]}：{each.units:,} 件{moved} = 售出 {sold}（{shops}）+ 剩余 {left}；超卖 {over}",
             f"{INDENT}{each.units:,} units{came} = sold {sold} + left {left}; oversold {over}",
         ]
-    lines += [f"确认｜acknowledged: {one}" for one in story.acknowledgements]
-    lines += [f"批准｜approved: {one}" for one in story.approvals]
+    lines += ["谁做了什么｜who did what:", *(f"  {one}" for one in (*story.approvals, *story.acknowledgements))]
     told = "、".join(f"{name} {each.messages:,}" for name, each in report.told.items())
     lines.append(f"机器人收到消息｜messages the robots took: {told}")
     lines += [f"未被接受的操作｜an answer was refused: {one}" for one in report.refused]
