@@ -19,7 +19,7 @@ This is dynamic model averaging (Raftery, Karny, Ettler 2010) over discounted ga
 1997; Smith, Miller 1986). A prior counts as `strength` orders; cold, it is all there is, and `evidence_orders` says so.
 What an order finds forgotten is filled up with half the prior (stabilised forgetting: Kulhavy, Zarrop 1993), so that a
 rate goes back to what history says and not to nothing; silence alone fills nothing up, and neither does a prior worth
-less than an order, which is a guess.
+less than an order, which is a guess. History that is off by more than a factor of 2 is taken as off by 2.
 
 **Forecast.** A burst fades (tau = 300 s), a lull too: over a horizon L, with the slowest memory's rate r and a weighted
 mean of all r_i, D_L the shop seconds ahead:
@@ -50,7 +50,7 @@ HALF_LIFE_SECONDS = 2_400.0  # the slowest memory's; the others' are a half, a q
 TRUST_KEPT = 0.95
 PRIOR_ORDERS = 4.0
 FADE_SECONDS = 300.0
-FILLED_SHARE = 0.5  # of the prior, where all is forgotten
+FILLED_SHARE, FILLED_FACTOR_MAX = 0.5, 2.0  # of the prior, where all is forgotten
 UNFORESEEN_SHARE = 0.14
 UNFORESEEN_LATER_SHARE, LATER_SECONDS = 0.45, 9_000.0
 EXCESS_SECONDS = 4 * 3_600.0  # a live session's length: so long it may go on faster than the days before
@@ -255,8 +255,11 @@ def _learned(memory: Memory, forgotten: float, gap: float, filled: Memory | None
     orders *= kept
     before = exposure * kept
     if filled is not None:
-        orders += filled.orders * (1 - kept)
-        before += filled.exposure * (1 - kept)
+        rate = memory.orders / memory.exposure
+        known = min(max(filled.orders / filled.exposure, rate / FILLED_FACTOR_MAX), rate * FILLED_FACTOR_MAX)
+        part = filled.orders * (1 - kept)
+        orders += part
+        before += part / known
     exposure = before + (gap * (1 - kept) / forgotten if forgotten > BARELY else gap)
     return Memory(orders + 1, exposure, trust + log(orders / exposure) - orders * log(exposure / before))
 

@@ -142,7 +142,7 @@ def test_a_steady_rate_is_learned() -> None:
 
 
 def test_a_guess_is_left_behind_and_history_is_not() -> None:
-    """Ten times the prior's rate: who has only guessed learns all of it, who knows the shop is a little sceptical."""
+    """Ten times the prior's rate: who has only guessed learns all of it, who knows the shop nearly all."""
     rates_seen = []
     for strength in (0.1, 4.0):
         pace = sold(0.1, 7_200, random.Random(SEED), pace=begin(Prior(0.01, strength), 0.0))
@@ -151,6 +151,7 @@ def test_a_guess_is_left_behind_and_history_is_not() -> None:
     assert slow == pytest.approx(0.1, rel=0.15)
     assert drawn_fast < fast
     assert drawn_slow < slow
+    assert drawn_fast > 0.8 * fast
 
 
 def test_a_tripling_is_seen_and_its_end_too() -> None:
