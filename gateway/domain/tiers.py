@@ -31,7 +31,7 @@ each with what other days teach; lead times of 10 and 30 minutes, and of 10 and 
 
     late (no warning, or less than L before the stock-out)     3.0  2.2  6.1  6.7 %
     median warning in L                                        1.8  1.7  1.5  1.6
-    needless (not sold out within 3 L)                         2.7  0.5  0.0  0.5 %
+    needless (not sold out within 3 L)                         2.8  0.5  0.0  0.5 %
     URGENT right / seen in time                                88-95 % / 100 %
     warned of more than once while unpaid units come back      0 %
 
