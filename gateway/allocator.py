@@ -144,7 +144,7 @@ class Allocator:
 
     async def _do(self, situation: Situation, commands: Sequence[AnySelling]) -> None:
         listings = {listing.listing_id: listing for listing in situation.listings}
-        allowed = await self._brake(listings, commands)
+        allowed = await self._brake(situation, listings, commands)
         for start in range(0, len(allowed), COMMANDS_MAX):
             for outcome in await self._writer.apply(allowed[start : start + COMMANDS_MAX]):
                 if isinstance(outcome, GatewayError):
@@ -162,13 +162,16 @@ class Allocator:
 
     # ---- the brake
 
-    async def _brake(self, listings: dict[int, Listing], commands: Sequence[AnySelling]) -> list[AnySelling]:
+    async def _brake(
+        self, situation: Situation, listings: dict[int, Listing], commands: Sequence[AnySelling]
+    ) -> list[AnySelling]:
         """The commands without those of a channel that would be emptied; it is paused, and a person asked (R31)."""
         to_zero: dict[str, int] = defaultdict(int)
         for command in commands:
             if isinstance(command, PlanPush) and command.kind is PushKind.TO_ZERO:
-                to_zero[listings[command.listing_id].channel] += 1
-        stopped = {channel for channel, count in to_zero.items() if await self._is_too_much(channel, count)}
+                listing = listings[command.listing_id]
+                to_zero[listing.channel] += not _gives_way(situation, listing)
+        stopped = {channel for channel, count in to_zero.items() if count and await self._is_too_much(channel, count)}
         self._open_channels -= stopped
         return [
             command
@@ -207,6 +210,12 @@ class Allocator:
             (outcome,) = await self._writer.apply([LinkOrders(channel, tuple(order_ids))])
             if isinstance(outcome, GatewayError):
                 log.warning("orders of channel %s cannot be linked: %s", channel, outcome)
+
+
+def _gives_way(situation: Situation, listing: Listing) -> bool:
+    """True if a live session has its SKU's units for itself: a person has said so, and need not be asked again."""
+    locks = (situation.locks.get(one.sku) for one in listing.components)
+    return any(lock is not None and listing.channel not in lock.channels for lock in locks)
 
 
 def _due_in(situation: Situation, listing: Listing) -> float | None:

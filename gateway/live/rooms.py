@@ -282,14 +282,15 @@ def require_sold(session: Session, skus: Iterable[str], field: str = "") -> None
             )
 
 
-def _tiers_of(session: Session, states: Iterable[KeyState]) -> dict[str, TierNow]:
-    """Where the session's SKUs stand: its own units where it has any, else the whole stock."""
+def _tiers_of(session: Session, states: list[KeyState]) -> dict[str, TierNow]:
+    """Where the session's SKUs stand: its own units where it has any, else the whole stock; the rate is of both."""
     own = {one.sku for one in session.skus if one.exclusive_units}
+    rates = {state.key.sku: state.evidence.fast_rate for state in states if not state.key.session_id}
     return {
         state.key.sku: TierNow(
             state.tier,
             state.watched.standing.is_stale or state.circumstances.is_stale,
-            state.evidence.fast_rate,
+            rates.get(state.key.sku, state.evidence.fast_rate),
             state.stock_out,
             state.watched.standing.episode,
         )
