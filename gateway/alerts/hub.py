@@ -18,7 +18,9 @@ from datetime import UTC, datetime, timedelta
 from gateway.alerts.coalescing import Remnant
 from gateway.alerts.lagging import COALESCED, CUT_OFF, LagBook
 from gateway.alerts.resuming import compacted
+from gateway.alerts.sharing import Sharing
 from gateway.alerts.subscriber import QUIET_REVISIONS_MAX, Entry, Sending, State, Subscriber, Wanted
+from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import Event
 from gateway.domain.errors import EpochMismatch, GatewayError, TooManyStreams
 from gateway.store.alert_log import AlertHead, read_alert_head, read_events
@@ -44,6 +46,8 @@ AGE_SECONDS_MIN, AGE_SECONDS_MAX = 24 * 60.0, 26.5 * 60.0
 # So many streams are woken per turn of the loop, so that other calls are heard in between.
 WOKEN_PER_TURN = 256
 TOLD_SECONDS_MAX = 5.0
+# Keys with what is said of each, and the log's revision then.
+Snapshot = tuple[list[tuple[KeyState, bytes]], int]
 
 
 class _Readers:
@@ -73,13 +77,15 @@ class AlertHub:
         self._woken = asyncio.Event()
         self._reading = asyncio.Lock()
         self._catching_up = asyncio.Semaphore(READINGS_MAX)
-        self._next_head: asyncio.Future[AlertHead] | None = None
+        self._heads: Sharing[AlertHead] = Sharing(self._reading)
         self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
         # How far the hub is; -1 before anybody has listened.
         self.revision = -1
         self.lagging = LagBook()
+        # Where everything stands, read once for all who begin with it at the same time.
+        self.snapshots: Sharing[Snapshot] = Sharing(asyncio.Lock())
 
     # ---- for the gateway
 
@@ -135,7 +141,7 @@ class AlertHub:
         self._require_room(subscriber.name)
         with fence():
             async with asyncio.timeout(OPEN_SECONDS_MAX):
-                head = await self._head_now()
+                head = await self._heads.next("", self._read_head)
         self._require_room(subscriber.name)
         self._subscribers[subscriber] = None
         self._empty.clear()
@@ -210,28 +216,18 @@ class AlertHub:
 
     # ---- reading the log
 
-    async def _head_now(self) -> AlertHead:
-        """The log's head, read after this was called; who asks while a reading runs shares the next one."""
-        if self._next_head is None:
-            self._next_head = asyncio.ensure_future(self._read_head())
-            # Whoever asked may be gone by then.
-            self._next_head.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return await asyncio.shield(self._next_head)
-
     async def _read_head(self) -> AlertHead:
-        async with self._reading:
-            self._next_head = None
-            async with self._database.transaction() as connection:
-                head = await read_alert_head(connection)
-                self._clock = (await read_time(connection, self._database.now), time.monotonic())
-                is_first = self.revision < 0
-                since = head.revision - RECENT_MAX
-                events = await read_events(connection, since, RECENT_MAX) if is_first else []
-            self._follow(head)
-            if is_first:
-                # After a restart all readers come at once, and most of them lack only the last few events.
-                self._recent = self._aged([event for event in events if event.revision <= head.revision])
-            return head
+        async with self._database.transaction() as connection:
+            head = await read_alert_head(connection)
+            self._clock = (await read_time(connection, self._database.now), time.monotonic())
+            is_first = self.revision < 0
+            since = head.revision - RECENT_MAX
+            events = await read_events(connection, since, RECENT_MAX) if is_first else []
+        self._follow(head)
+        if is_first:
+            # After a restart all readers come at once, and most of them lack only the last few events.
+            self._recent = self._aged([event for event in events if event.revision <= head.revision])
+        return head
 
     async def _look(self) -> int:
         """Fan out what was appended; returns how many events that were."""

@@ -6,12 +6,13 @@ a reader that does not keep up; each says from where to resume. A client that go
 or, while it is being written to, as an error in the write; either way the `finally` lets go of it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.alerts.hub import AlertHub
+from gateway.alerts.hub import AlertHub, Snapshot
 from gateway.alerts.resuming import compacted, require_lineage
 from gateway.alerts.subscriber import Entry, GoAway, Lagged, Progress, Sending, Subscriber, Wanted
 from gateway.alerts.tiers import KeyState
@@ -29,6 +30,8 @@ from gateway.store.alert_log import AlertHead, EventFilter
 from gateway.v1 import alert_service_pb2 as pb
 
 RETRY_AFTER_MS = 500
+# A snapshot of very many SKUs is made in turns with other calls.
+ITEMS_PER_TURN = 50
 LEASE_MS_MIN, LEASE_MS_MAX = 1_000, 600_000
 Message = pb.WatchTierChangesResponse
 
@@ -168,19 +171,30 @@ def _is_compacted(head: AlertHead, after: pb.AlertResumePoint, *, resnapshots: b
 async def _snapshot(call: Call, hub: AlertHub, subscriber: Subscriber) -> AsyncIterator[Message | bytes]:
     """Where everything stands; then its end, and that it is all there is up to its revision."""
     wanted = subscriber.wanted.events
-    states, revision = await call.merchant.tiers.snapshot(wanted.skus or None)
-    for state in states:
+    items, revision = await hub.snapshots.next(wanted.skus, lambda: _read_snapshot(call, wanted.skus))
+    for state, item in items:
         if _is_wanted(state, wanted):
-            item = Message()
-            fill_tier_state(item.snapshot_item, state)
             subscriber.begin_writing()
             yield item
+    del items
     subscriber.begin_writing()
     yield Message(snapshot_end=pb.AlertSnapshotEnd(revision=revision))
     yield _message(Progress(revision), hub)
     # Not before: half a snapshot is no point to resume after.
     subscriber.begin_after(revision)
     subscriber.written()
+
+
+async def _read_snapshot(call: Call, skus: frozenset[str]) -> Snapshot:
+    states, revision = await call.merchant.tiers.snapshot(skus or None)
+    items = []
+    for place, state in enumerate(states):
+        item = Message()
+        fill_tier_state(item.snapshot_item, state)
+        items.append((state, item.SerializeToString()))
+        if place % ITEMS_PER_TURN == 0:
+            await asyncio.sleep(0)
+    return items, revision
 
 
 def _is_wanted(state: KeyState, wanted: EventFilter) -> bool:
