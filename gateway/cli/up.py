@@ -104,22 +104,27 @@ def up(
     settings = server.settings_for(listen, None)
     if not settings.listens_on_loopback:
         raise typer.BadParameter("a rehearsal is for this machine alone: 127.0.0.1:PORT", param_hint="--listen")
+    is_judged = bool(seconds or case)
     # A session is nobody else's business, and must not fail because a gateway runs already.
-    address = "127.0.0.1:0" if (seconds or case) and listen is None else settings.listen
+    address = "127.0.0.1:0" if is_judged and listen is None else settings.listen
     server.refuse_taken_port(address)
+    try:
+        code = _play(play, address, played_speed if case else 1, is_quiet=as_json)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED if is_judged else 0
+    raise typer.Exit(code)
+
+
+def _play(play: list[str], address: str, speed: int, *, is_quiet: bool) -> int:
+    """Starts a gateway on a fresh ledger, and runs the rest to its end; returns the exit code."""
     # Whatever ends this, ends it in order, and takes the folder along.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
-    try:
-        with _folder() as folder:
-            if not as_json:
-                say("Starting PostgreSQL and the gateway ...")
-            environment = _environment(played_speed if case else 1)
-            with started_gateway(address, folder, folder / "gateway.log", environment) as (bound, _):
-                code = _run([*play, "--gateway", bound])
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED if seconds or case else 0
-    raise typer.Exit(code)
+    with _folder() as folder:
+        if not is_quiet:
+            say("Starting PostgreSQL and the gateway ...")
+        with started_gateway(address, folder, folder / "gateway.log", _environment(speed)) as (bound, _):
+            return _run([*play, "--gateway", bound])
 
 
 def _seconds(session: str | None) -> float:
