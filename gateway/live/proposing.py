@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 LOOK_ANYWAY_SECONDS = 5.0
+# The lease is held for one look, which never takes longer: a connection that has nothing to do is ended after 15 s.
+LEASE_SECONDS = 14.0
 # What may be otherwise in a moment: the same is tried again.
 _PASSING = (QueueFull, DatabaseUnavailable, DeadlinePassed, ShuttingDown)
 
@@ -78,12 +80,14 @@ class Proposing:
 
     async def look(self) -> None:
         """Look once at what is warned of, proposed and approved, and do what follows."""
-        async with self._database.transaction() as connection:
-            if not await take_lease(connection, f"propose {self._database.schema}"):
-                return
-            now = await read_time(connection, self._database.now)
-            sessions = {one.session_id: one for one in await open_sessions(connection)}
-            waiting = await store.read_bearing(connection, ())
+        async with self._database.transaction(LEASE_SECONDS) as connection:
+            if await take_lease(connection, f"propose {self._database.schema}"):
+                await self._look(connection)
+
+    async def _look(self, connection: ReadConnection) -> None:
+        now = await read_time(connection, self._database.now)
+        sessions = {one.session_id: one for one in await open_sessions(connection)}
+        waiting = await store.read_bearing(connection, ())
         warned = await self._warned(sessions.values(), waiting)
         for kept in waiting:
             await self._go_on(kept, sessions, warned, now)
