@@ -1136,7 +1136,7 @@ class DrillStep(_message.Message):
     name: _builtins.str
     """What the drill is called."""
     inject: _builtins.str
-    """What was made to happen: CHANNEL_DEAD, THROTTLED, SUPPLY_LATE, RECEIPT, SURGE; empty at start and end."""
+    """What was made to happen: CHANNEL_DEAD, CHANNEL_BACK, SUPPLY_LATE, RECEIPT, SURGE; empty at start and end."""
     actor: _builtins.str
     """Who started or stopped it."""
     passed: _builtins.bool
@@ -1362,7 +1362,7 @@ class TakenLine(_message.Message):
     TEMPLATE_ID_FIELD_NUMBER: _builtins.int
     LANGUAGE_FIELD_NUMBER: _builtins.int
     intent: _builtins.str
-    """What it was for: HOST, CHAT."""
+    """What it was for: STOCK, RESTOCK, SUBSTITUTE."""
     text: _builtins.str
     """The words."""
     template_id: _builtins.str

@@ -50,7 +50,9 @@ class OpenSessionRequest(_message.Message):
 
     @_builtins.property
     def skus(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.SessionSku]:
-        """What it sells; 1 to 1,000. Units of its own need that they be there, and that no other session has the SKU."""
+        """What it sells; 1 to 1,000. Units of its own need that they be there, and that no other session has units of its own
+        of the SKU, or sells it on the same channel: whose sale it was is known by the channel.
+        """
 
     @_builtins.property
     def planned_end_time(self) -> _timestamp_pb2.Timestamp:
@@ -726,7 +728,7 @@ class LineTemplate(_message.Message):
     intent: _builtins.str
     """What it is for: HOST, CHAT, STOCK, RESTOCK, SUBSTITUTE."""
     tier: _alert_pb2.Tier.ValueType
-    """The tier it is for."""
+    """The tier it is for; not set with `is_stale`, which is for every tier."""
     language: _builtins.str
     """zh-CN or en."""
     is_built_in: _builtins.bool
