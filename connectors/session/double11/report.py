@@ -97,6 +97,9 @@ def show_case(report: CaseReport, console: Console) -> None:
         console.print(Text(f"{INDENT}{words}", style="dim"), soft_wrap=True)
     console.print()
     console.print(_warnings(story))
+    if story.early_warnings:
+        count = story.early_warnings
+        console.print(Text(f"嘉宾上场前的误报 {count} 次｜warnings before the guest came, for nothing: {count}"))
     console.print()
     for line in _sums(report):
         console.print(Text(line), soft_wrap=True)

@@ -62,7 +62,8 @@ class Story:
 
     `line` is what a fixed line would have been worth. `stock_out_minute` is when nothing was available for the first
     time, by the journal. `milestones`: the minute of each step of the plot; `missing`: what did not come, or not in its
-    order. `later_changes` counts tier changes after SOLD_OUT, `drill_events` what the log has of drills.
+    order. `early_warnings` counts warnings before the guest came, when there was nothing to warn of; `later_changes`
+    tier changes after SOLD_OUT; `drill_events` what the log has of drills.
     """
 
     timeline: Sequence[Moment]
@@ -74,6 +75,7 @@ class Story:
     units_moved: int
     acknowledgements: Sequence[str]
     approvals: Sequence[str]
+    early_warnings: int
     later_changes: int
     drill_events: int
 
@@ -113,6 +115,7 @@ def story_of(records: Records, clock: CaseClock) -> Story:
         units_moved=sum(one.on_hand_change for one in records.movements if _arrives(one)),
         acknowledgements=[told(event).zh for event in acknowledged],
         approvals=[told(event).zh for event in decided],
+        early_warnings=sum(minute < plan.GUEST_MINUTE for minute in _raised(records, TREND, clock)),
         later_changes=later,
         drill_events=sum(1 for event in records.events if event.drill_id),
     )
@@ -193,14 +196,19 @@ def _arrives(movement: stock_pb2.Movement) -> bool:
 # ---- what warnings were worth
 
 
+def _raised(records: Records, tier: alert_pb2.Tier.ValueType, clock: CaseClock) -> list[float]:
+    """When this tier, or a higher one at once, was entered."""
+    return [
+        _when(event, clock)
+        for event in records.events
+        if event.HasField("tier_change") and event.sku == records.sku
+        if getattr(event.tier_change, "from") < tier <= event.tier_change.to
+    ]
+
+
 def _entered(records: Records, tier: alert_pb2.Tier.ValueType, clock: CaseClock) -> float | None:
-    """When this tier, or a higher one at once, was entered for the first time."""
-    for event in records.events:
-        change = event.tier_change
-        is_ours = event.HasField("tier_change") and event.sku == records.sku
-        if is_ours and getattr(change, "from") < tier <= change.to:
-            return _when(event, clock)
-    return None
+    """When it was entered first, since there was something to warn of."""
+    return next((minute for minute in _raised(records, tier, clock) if minute >= plan.GUEST_MINUTE), None)
 
 
 def _warned(name: str, minute: float | None, gone: float | None) -> Warned:

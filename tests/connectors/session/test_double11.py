@@ -156,6 +156,13 @@ def test_what_came_too_soon_is_missed() -> None:
     assert told(early).missing == ["threshold acknowledged, after threshold"]
 
 
+def test_a_warning_before_there_was_anything_to_warn_of_is_no_merit() -> None:
+    """It is counted as one for nothing, and the minutes are those of the next."""
+    story = told([tier(50, NORMAL, TREND), tier(52, TREND, NORMAL), *EVENTS])
+    assert (story.early_warnings, told(EVENTS).early_warnings) == (1, 0)
+    assert story.warnings[0].minute == 130
+
+
 def test_without_a_stock_out_no_warning_has_a_worth() -> None:
     """Nothing is said of minutes before what never came."""
     story = story_of(Records(EVENTS[:10], MOVEMENTS[:2], SAID, SKU), CLOCK)
