@@ -1291,7 +1291,7 @@ class AlertPolicy(_message.Message):
     sku: _builtins.str
     """The SKU's code; empty: for all."""
     service_level: _builtins.float
-    """The chance of lasting that is wanted; 0.5 to 0.999; absent: as for all, 0.97 at first."""
+    """The chance of lasting that is wanted; 0.5 to 0.999; absent: as for all, 0.98 at first."""
     fixed_line: _builtins.int
     """THRESHOLD at or below so many units, whatever the forecast; absent: as for all, 0 at first."""
     hard_floor: _builtins.int

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.alerts.lookout import Lookout, Told
@@ -144,6 +144,7 @@ def journals(draw: st.DrawFn) -> list[Moved]:
     return journal
 
 
+@settings(deadline=None)
 @given(journals(), st.lists(st.integers(1, 60), max_size=6))
 def test_the_same_journal_tells_the_same_however_it_is_cut(journal: list[Moved], cuts: list[int]) -> None:
     """Equal input, equal output: batches may end between any two moments."""
@@ -156,6 +157,7 @@ def test_the_same_journal_tells_the_same_however_it_is_cut(journal: list[Moved],
     assert play(batches) == whole
 
 
+@settings(deadline=None)
 @given(journals(), st.data())
 def test_who_goes_on_from_a_row_misses_nothing_and_counts_nothing_twice(
     journal: list[Moved], data: st.DataObject
