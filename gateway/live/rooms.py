@@ -21,7 +21,7 @@ from gateway.domain.errors import GatewayError, SkuUnknown
 from gateway.domain.hints import SPOKEN_WITHIN, Hint, RoomView, TierNow, hint
 from gateway.domain.tiers import Tier
 from gateway.live.sessions import require_open
-from gateway.store.database import MerchantDatabase, read_time
+from gateway.store.database import MerchantDatabase, read_time, take_snapshot
 from gateway.store.live import Sold, read_session
 from gateway.store.rooms import RoomState, read_room
 
@@ -135,6 +135,7 @@ class Room:
         """The room as it is now; raises `SessionUnknown`, `SessionOver`."""
         async with self._looking:
             async with self._database.transaction() as connection:
+                await take_snapshot(connection)
                 now = await read_time(connection, self._database.now)
                 session = await require_open(connection, self._session_id)
                 state = await read_room(connection, session, self._sold, now)
@@ -176,6 +177,7 @@ class Room:
 
     async def _tell(self) -> None:
         if not await self._is_on():
+            self._recent = None
             for watcher in self.watchers:
                 watcher.end("CLOSED")
             return
