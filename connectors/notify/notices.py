@@ -71,7 +71,8 @@ class Notice:
     """One fact to be told. `thread` names what it is about: there, a newer fact may make an older one pointless.
 
     `room` is what people call the live room, "" for none. `action` is the first thing to do, or what was decided.
-    `is_past`: it comes so late that only the newest of its thread is worth telling.
+    `is_past`: it comes so late that only the newest of its thread is worth telling. `stands_for_urgent` and
+    `stands_for_escalation`: it is told in the place of an older one that was.
     """
 
     revision: int
@@ -93,6 +94,8 @@ class Notice:
     is_stale: bool = False
     is_flapping: bool = False
     is_past: bool = False
+    stands_for_urgent: bool = False
+    stands_for_escalation: bool = False
     may_be_told: bool = False
 
     @property
@@ -114,8 +117,10 @@ class Notice:
     def rank(self) -> float:
         """How high it stands among the notices of its thread."""
         match self.kind:
-            case Kind.TIER | Kind.STALE:
+            case Kind.TIER:
                 return float(self.tier)
+            case Kind.STALE:
+                return self.tier - 0.5  # it does not replace the change that it comes after
             case Kind.ESCALATED:
                 return self.tier + 0.5
             case Kind.OUTAGE:
@@ -125,14 +130,15 @@ class Notice:
     @property
     def is_urgent(self) -> bool:
         """It is never delayed."""
-        if self.kind is Kind.TIER:
-            return self.pages and self.tier >= Tier.URGENT
-        return self.kind in {Kind.ESCALATED, Kind.OUTAGE}
+        if self.stands_for_urgent or self.kind in {Kind.ESCALATED, Kind.OUTAGE}:
+            return True
+        return self.kind is Kind.TIER and self.pages and self.tier >= Tier.URGENT
 
     @property
     def is_escalation(self) -> bool:
         """It is never dropped: things have got worse, or nobody has taken it on."""
-        return self.is_urgent or (self.kind is Kind.TIER and self.tier > self.tier_before)
+        has_risen = self.kind is Kind.TIER and self.tier > self.tier_before
+        return self.is_urgent or has_risen or self.stands_for_escalation
 
     @property
     def is_local(self) -> bool:

@@ -219,9 +219,8 @@ class Outbox:
         opens = self.window.opens_at(now, urgent=False)
         rest = [each for each in self._waiting if not each.notice.is_urgent and not each.alone]
         times += [max(at, opens) for at in self._times(rest).values()]
-        for each in self._waiting:
-            if each.alone:
-                times.append(max(self._ready_at(each), self.window.opens_at(now, urgent=each.notice.is_urgent)))
+        for each, is_urgent in _suspects(self._waiting):
+            times.append(max(self._ready_at(each), self.window.opens_at(now, urgent=is_urgent)))
         return max(now, self.quiet_until, min(times))
 
     def _take(self, pending: Pending) -> None:
@@ -229,9 +228,9 @@ class Outbox:
         about = [each for each in self._waiting if each.notice.about == notice.about]
         if any(_makes_pointless(each.notice, notice) for each in about):
             return
-        gone = {id(each) for each in about if _makes_pointless(notice, each.notice)}
-        self._waiting = [each for each in self._waiting if id(each) not in gone]
-        self._waiting.append(pending)
+        gone = [each for each in about if _makes_pointless(notice, each.notice)]
+        self._waiting = [each for each in self._waiting if all(each is not one for one in gone)]
+        self._waiting.append(replace(pending, notice=_in_place_of(notice, [each.notice for each in gone])))
         self._keep_bounds()
         self._line_up()
 
@@ -273,17 +272,16 @@ class Outbox:
         return Group(tuple(each for each in ready if each.room in together), is_urgent=False)
 
     def _lone_group(self, ready: list[Pending], now: float) -> Group | None:
-        """Of what was refused, one at a time: what was tried least, and nothing before what is older of its thread."""
-        fronts: dict[tuple[str, int], Pending] = {}
-        for each in ready:  # the oldest first
-            fronts.setdefault(each.notice.about, each)
+        """Of what was refused, one at a time: what was tried least."""
         suspects = [
-            each for each in fronts.values() if each.alone and self.window.allows(now, urgent=each.notice.is_urgent)
+            (each, is_urgent) for each, is_urgent in _suspects(ready) if self.window.allows(now, urgent=is_urgent)
         ]
         if not suspects:
             return None
-        first = min(suspects, key=lambda each: (each.tries, -each.notice.rank, each.notice.revision))
-        return Group((first,), is_urgent=first.notice.is_urgent)
+        first, is_urgent = min(
+            suspects, key=lambda each: (each[0].tries, -each[0].notice.rank, each[0].notice.revision)
+        )
+        return Group((first,), is_urgent)
 
     def _company(self, first: Pending, ready: list[Pending], urgent: list[Pending], now: float) -> tuple[Pending, ...]:
         """All that waits of its room goes along; where calls are few, the other rooms with urgent ones as well."""
@@ -314,6 +312,26 @@ class Outbox:
     def _forget_rooms(self, now: float) -> None:
         interval = self.tempo.interval_seconds
         self._last_sent = {room: at for room, at in self._last_sent.items() if now - at < interval}
+
+
+def _in_place_of(notice: Notice, older: Iterable[Notice]) -> Notice:
+    """No less urgent than what it replaces, unless that is over: where things stand lower now."""
+    lower = [each for each in older if notice.rank >= each.rank]
+    return replace(
+        notice,
+        stands_for_urgent=notice.stands_for_urgent or any(each.is_urgent for each in lower),
+        stands_for_escalation=notice.stands_for_escalation or any(each.is_escalation for each in lower),
+    )
+
+
+def _suspects(oldest_first: Iterable[Pending]) -> list[tuple[Pending, bool]]:
+    """Of each thread that goes alone the oldest, for nothing overtakes it; and whether something urgent waits there."""
+    fronts: dict[tuple[str, int], tuple[Pending, bool]] = {}
+    for each in oldest_first:
+        if each.alone:
+            front, is_urgent = fronts.get(each.notice.about, (each, False))
+            fronts[each.notice.about] = front, is_urgent or each.notice.is_urgent
+    return list(fronts.values())
 
 
 def _makes_pointless(newer: Notice, older: Notice) -> bool:
