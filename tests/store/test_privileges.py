@@ -13,7 +13,7 @@ from tests.merchants import schema_of_token
 
 APPEND_ONLY = ("movements", "requests")
 EVERY_TABLE = sorted((*metadata.tables, "alembic_version"))
-# What the gateway needs. What is old or over may be deleted; of the alert log too, which is compacted but never changed.
+# What the gateway needs. What is old or over may be deleted; so may the alert log, which is never changed.
 FOREVER = {"movements", "requests", "alert_requests", "alert_events", "drifts", "access_tokens", "alembic_version"}
 MAY_CHANGE = {*EVERY_TABLE} - FOREVER
 MAY_DELETE = {"listings", "alert_events", "standings", "alert_policies", "templates", "cursors", "notices"}
