@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,15 @@ def test_people_have_answered_and_robots_were_told(played: dict[str, Any]) -> No
     assert all(each["messages"] for each in case["told"].values())
     said = [moment["zh"] for moment in case["timeline"]]
     assert any("主播口播" in one for one in said)
+
+
+def test_a_session_without_a_case_tells_its_warnings_too() -> None:
+    """Demand is above stock: one line says that it is sold out, with the time, Chinese first."""
+    command = (sys.executable, "-m", "gateway", "up", "--session", "15s", "--units", "60")
+    ended = subprocess.run(command, capture_output=True, timeout=SECONDS_MAX, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    lines = [line for line in ended.stdout.decode().splitlines() if re.match(r"\d\d:\d\d:\d\d  ", line)]
+    assert any("售罄" in line and line.index("售罄") < line.index("SOLD OUT") for line in lines), lines
 
 
 @pytest.mark.parametrize(
