@@ -229,7 +229,7 @@ def hint(view: RoomView, sku: str) -> Hint:
     stands = view.tiers.get(sku) or TierNow()
     sales = sellable(view.shelf, sku)
     is_stale = stands.is_stale or any(one.channel in view.silent for one in view.shelf.sellers(sku))
-    spoken = spoken_tier(stands.tier, sales, is_stale=is_stale)
+    spoken = spoken_tier(stands.tier, sales, is_unsure=is_stale or is_on_its_way(view, sku, stands.tier, sales))
     instead = substitutes(view, facts) if Tier.URGENT in {stands.tier, spoken} or spoken is Tier.SOLD_OUT else ()
     words = {
         (intent, language): speak(view, facts, stands, spoken, sales, instead, intent, language)
@@ -258,13 +258,19 @@ def hint(view: RoomView, sku: str) -> Hint:
     )
 
 
-def spoken_tier(tier: Tier, sales: int, *, is_stale: bool) -> Tier | None:
-    """The tier whose words are said: those of what this room can sell. None: our knowledge is old."""
-    if is_stale:
+def spoken_tier(tier: Tier, sales: int, *, is_unsure: bool) -> Tier | None:
+    """The tier whose words are said: those of what this room can sell. None: words without a number."""
+    if is_unsure:
         return None
     if sales == 0:
         return Tier.SOLD_OUT
     return min(tier, Tier.URGENT)
+
+
+def is_on_its_way(view: RoomView, sku: str, tier: Tier, sales: int) -> bool:
+    """True if the room shows none of many units that are there for it: nobody is to hear that they are gone."""
+    has_sellers, has_own = bool(view.shelf.sellers(sku)), sku in view.shelf.own
+    return sales == 0 and tier < Tier.URGENT and has_sellers and not has_own and available(view.shelf, sku) > 0
 
 
 def substitutes(view: RoomView, facts: SkuFacts) -> tuple[Substitute, ...]:

@@ -17,7 +17,17 @@ from gateway.domain import lines
 from gateway.domain.alerts import Event, EventKind, News, Session, TakenLine
 from gateway.domain.demand import StockOutTimes
 from gateway.domain.errors import DrillUnknown, TemplateUnknown
-from gateway.domain.hints import SPOKEN_WITHIN, RoomView, SkuFacts, TierNow, sellable, spoken_tier, substitutes, values
+from gateway.domain.hints import (
+    SPOKEN_WITHIN,
+    RoomView,
+    SkuFacts,
+    TierNow,
+    is_on_its_way,
+    sellable,
+    spoken_tier,
+    substitutes,
+    values,
+)
 from gateway.domain.lines import BUILT_IN_TEMPLATES, Template, Values
 from gateway.domain.phrases import EN
 from gateway.domain.tiers import Tier
@@ -214,7 +224,8 @@ def speak(view: RoomView, sku: str, intent: str, language: str, turn: int, unlik
     """The words that answer a question now, and the template they are made from."""
     stands = view.tiers.get(sku) or TierNow()
     is_stale = stands.is_stale or any(one.channel in view.silent for one in view.shelf.sellers(sku))
-    tier = spoken_tier(stands.tier, sellable(view.shelf, sku), is_stale=is_stale)
+    sales = sellable(view.shelf, sku)
+    tier = spoken_tier(stands.tier, sales, is_unsure=is_stale or is_on_its_way(view, sku, stands.tier, sales))
     text, template = lines.line(
         view.templates, intent, tier, _values(view, sku, language, tier), language, turn, unlike
     )

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.domain.division import Lock, units_in
-from gateway.domain.hints import Shelf, available, base, on_the_way, sellable
+from gateway.domain.hints import RoomView, Shelf, SkuFacts, TierNow, available, base, hint, on_the_way, sellable
 from gateway.domain.listings import ChannelFacts, ChannelRule, Component, Listing, Share
 from gateway.domain.stock import Level
+from gateway.domain.tiers import Tier
 from tests.domain.histories import SHRINKING_TIMEOUT, bounded
 from tests.domain.test_allocation import CHANNELS, CUP, KIT, LOCATIONS, PACES, listing
 from tests.selling.timeline import START
@@ -184,3 +185,20 @@ def test_a_sale_that_is_taken_in_lowers_the_hint(
     after = sellable(shelf([after_sale, *listings[1:]], level, (first.channel,)), "CUP")
     assert after <= before
     assert Share(share.location, share.sales) in (first.state.exposure or ())
+
+
+@pytest.mark.parametrize(
+    ("tier", "on_hand", "words"),
+    [
+        (Tier.NORMAL, 50, "先不要报数字"),
+        (Tier.THRESHOLD, 50, "先不要报数字"),
+        (Tier.URGENT, 1, "卖完了"),
+        (Tier.SOLD_OUT, 0, "卖完了"),
+    ],
+)
+def test_nobody_hears_that_it_is_gone_while_units_are_on_their_way(tier: Tier, on_hand: int, words: str) -> None:
+    """A room that shows none of many units says no number; one that shows none of the last says that it is sold out."""
+    seen = shelf([listing(1, "tb", exposure={"east": 0})], {("CUP", "east"): on_hand})
+    view = RoomView(seen, {"CUP": SkuFacts("CUP", "茶杯")}, {"CUP": TierNow(tier)}, {}, frozenset(), frozenset(), 1)
+    told = hint(view, "CUP")
+    assert (told.sellable, words in told.host_line) == (0, True)
