@@ -25,7 +25,8 @@ def main(address: str, token: str, epoch: str, path: Path) -> None:
 
 
 async def read(address: str, token: str, epoch: str, path: Path, done: list[int]) -> None:
-    """Read until killed."""
+    """Read until killed, or until nobody is there any more who would."""
+    parent = os.getppid()
     start = ResumePoint(done[-1] if done else 0, epoch)
     with path.open("a") as file:
         async with AlertsClient(address, token=token) as alerts:
@@ -34,6 +35,8 @@ async def read(address: str, token: str, epoch: str, path: Path, done: list[int]
                     file.write(f"{item.revision}\n")
                     file.flush()
                     os.fsync(file.fileno())
+                if os.getppid() != parent:
+                    return
 
 
 if __name__ == "__main__":

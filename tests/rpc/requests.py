@@ -70,7 +70,7 @@ def mutations_of(stall: Stall) -> dict[str, Message]:
             stock.ReserveStockRequest,
             request_id=new_id(),
             lines=[{"sku": sku, "quantity": 1, "location": "main"}],
-            ttl_ms=60_000,
+            ttl_ms=3_600_000,
             order_id="order",
             locations=["main"],
         ),
@@ -78,7 +78,7 @@ def mutations_of(stall: Stall) -> dict[str, Message]:
         "release": made(
             stock.ReleaseReservationRequest, request_id=new_id(), reservation_id=stall.held, reason="changed"
         ),
-        "extend": made(stock.ExtendReservationRequest, request_id=new_id(), reservation_id=stall.held, ttl_ms=60_000),
+        "extend": made(stock.ExtendReservationRequest, request_id=new_id(), reservation_id=stall.held, ttl_ms=3_600_000),
         "resize": made(stock.ResizeReservationRequest, request_id=new_id(), reservation_id=stall.held, lines=lines),
         "return_stock": made(
             stock.ReturnStockRequest,
