@@ -20,6 +20,9 @@ from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
 
+# No hold of these may end while a module's tests run.
+HOUR_MS = 3_600_000
+
 
 def mutations_of(stall: Stall) -> dict[str, Message]:
     """A good request of each mutation, by its name in a batch."""
@@ -70,7 +73,7 @@ def mutations_of(stall: Stall) -> dict[str, Message]:
             stock.ReserveStockRequest,
             request_id=new_id(),
             lines=[{"sku": sku, "quantity": 1, "location": "main"}],
-            ttl_ms=3_600_000,
+            ttl_ms=HOUR_MS,
             order_id="order",
             locations=["main"],
         ),
@@ -78,7 +81,7 @@ def mutations_of(stall: Stall) -> dict[str, Message]:
         "release": made(
             stock.ReleaseReservationRequest, request_id=new_id(), reservation_id=stall.held, reason="changed"
         ),
-        "extend": made(stock.ExtendReservationRequest, request_id=new_id(), reservation_id=stall.held, ttl_ms=3_600_000),
+        "extend": made(stock.ExtendReservationRequest, request_id=new_id(), reservation_id=stall.held, ttl_ms=HOUR_MS),
         "resize": made(stock.ResizeReservationRequest, request_id=new_id(), reservation_id=stall.held, lines=lines),
         "return_stock": made(
             stock.ReturnStockRequest,
