@@ -41,7 +41,7 @@ async def _played(folder: Path, seed: int, faults: str) -> Report:
     data.mkdir(mode=0o755)
     async with running_gateway(data) as address:
         settings = SessionSettings(address, SECONDS, UNITS, skus=1, seed=seed, faults=faults)
-        return await play_session(settings, lambda _: None)
+        return await play_session(settings, lambda _: None, lambda _: None)
 
 
 def _sold_share(report: Report) -> float:
