@@ -71,7 +71,7 @@ class Merchant:
         self.subscribers = Subscribers(database, self.alert_hub)
         self._tending = Tending(database, self.alert_hub)
         self.tiers = Tiers(database, limits.tempo)
-        self.live = Live(database, self._writer, self.tiers)
+        self.live = Live(database, self._writer, self.tiers, limits.tempo)
         self.desk = Desk(database)
         self.drills = Drills(database, str(uuid4()))
         self.engine = Engine(database, str(uuid4()), limits.tempo)

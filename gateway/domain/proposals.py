@@ -5,7 +5,7 @@
     LIST_SUBSTITUTE   THRESHOLD on      a substitute can be had, and the room does not sell it yet
     SLOW_PACE         THRESHOLD on      nothing else is possible
 
-What is missing is what the model expects to be asked for until the session ends (`demand.py`), less what there is.
+What is missing is what may well be asked for until the session ends, by the model (`demand.py`), less what there is.
 In one episode each is open once, and what a person has declined, what could not be done, and a pace that is slow
 already are not proposed again.
 """
@@ -36,7 +36,7 @@ class Alternative(Struct, frozen=True):
 
 class Need(Struct, frozen=True):
     """A SKU that may not last. `units`: what the room has of it; `rate` in orders per minute, `minutes` to the end,
-    until which so many units of `demand` are expected.
+    until which so many units of `demand` may well be asked for.
 
     `elsewhere`: free units by location that does not serve the room. `own` with `others_units`: the room has units of
     its own, and what others may sell beside.
@@ -168,12 +168,12 @@ def _proposal(need: Need, now: datetime, kind: ProposalKind, zh: str, en: str, *
 def _zh(need: Need) -> str:
     return (
         f"{plain(need.title) or need.sku}还有{need.units}件，每分钟约{need.rate:.1f}单，"
-        f"{need.minutes:.0f}分钟内预计要{need.demand}件"
+        f"{need.minutes:.0f}分钟内可能要{need.demand}件"
     )
 
 
 def _en(need: Need) -> str:
     return (
         f"{plain(need.title) or need.sku}: {need.units} left at {need.rate:.1f} orders a minute, "
-        f"{need.demand} expected within {need.minutes:.0f} minutes"
+        f"up to {need.demand} may be asked for within {need.minutes:.0f} minutes"
     )

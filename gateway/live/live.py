@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from gateway.alerts.tiers import KeyState, Tiers
 from gateway.domain.tiers import Tier
+from gateway.domain.vigil import Tempo
 from gateway.live.lines import Lines
 from gateway.live.proposals import Proposals
 from gateway.live.proposing import Proposing
@@ -21,7 +22,13 @@ PRESSING_MAX = 200
 class Live:
     """The live rooms of one merchant."""
 
-    def __init__(self, database: MerchantDatabase, writer: Writer, tiers: Tiers) -> None:
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        writer: Writer,
+        tiers: Tiers,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+    ) -> None:
         """Use the merchant's store; where SKUs stand is asked of its tiers, units are moved by its writer."""
 
         async def read_tiers(skus: Collection[str]) -> list[KeyState]:
@@ -35,7 +42,7 @@ class Live:
         self.rooms = Rooms(database, read_tiers)
         self.lines = Lines(database, self.rooms)
         self.proposals = Proposals(database)
-        self.proposing = Proposing(database, writer, read_pressing)
+        self.proposing = Proposing(database, writer, read_pressing, tempo)
 
     def wake(self) -> None:
         """Something was saved in the ledger."""

@@ -6,14 +6,19 @@ from math import ceil
 
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import Session
+from gateway.domain.chances import units_reached
 from gateway.domain.demand import forecast
 from gateway.domain.proposals import HORIZON_MINUTES, Alternative, Need
 from gateway.domain.stock import Level
-from gateway.domain.vigil import OVERTIME_SECONDS, Key
+from gateway.domain.vigil import OVERTIME_SECONDS, Key, Tempo
 from gateway.store import catalog, live
 from gateway.store.catalog import Sku
 from gateway.store.database import ReadConnection
 from gateway.store.proposals import read_levels
+
+# What is brought suffices but one time in ten. The mean alone would be too little every other time, and asked for in
+# drips; of a few orders at once, of which nobody knows what will follow, it may be the higher of the two.
+SHORT_CHANCE = 0.1
 
 
 def session_of(key: Key, sessions: Iterable[Session]) -> Session | None:
@@ -31,8 +36,9 @@ async def read_needs(
     warned: Mapping[Key, KeyState],
     rooms: Mapping[Key, Session | None],
     now: datetime,
+    tempo: Tempo,
 ) -> dict[Key, Need]:
-    """What each of these keys is short of, if its SKU is sold at all and not frozen."""
+    """What each of these keys is short of, if its SKU is sold at all and not frozen; minutes are those of `tempo`."""
     facts = await catalog.read_skus(connection, {key.sku for key in warned})
     facts |= await catalog.read_skus(connection, {code for sku in facts.values() for code in sku.substitutes})
     levels = await read_levels(connection, facts)
@@ -45,7 +51,7 @@ async def read_needs(
             continue
         if channels not in served:
             served[channels] = await live.serving_locations(connection, channels)
-        needs[key] = _need(key, state, room, facts, levels, served[channels], now)
+        needs[key] = _need(key, state, room, facts, levels, served[channels], now, tempo)
     return needs
 
 
@@ -57,11 +63,13 @@ def _need(
     levels: Mapping[tuple[str, str], Level],
     serving: tuple[str, ...],
     now: datetime,
+    tempo: Tempo,
 ) -> Need:
     here = {at: level for (sku, at), level in levels.items() if sku == key.sku}
     own = bool(key.session_id)
     units = state.evidence.sellable if own else sum(here[at].available for at in serving if at in here)
-    minutes = _minutes(room, now)
+    seconds = seconds_left(room, now, tempo)
+    expected = forecast(state.watched.pace, tempo.seconds(now), seconds, state.circumstances.curve)
     everywhere = sum(level.available for level in here.values())
     return Need(
         key.sku,
@@ -69,8 +77,8 @@ def _need(
         state.tier,
         units,
         state.evidence.fast_rate,
-        minutes,
-        ceil(forecast(state.watched.pace, now.timestamp(), 60 * minutes, state.circumstances.curve).mean),
+        seconds / 60,
+        max(ceil(expected.mean), units_reached(expected, SHORT_CHANCE)),
         0 if room is None else room.session_id,
         serving[0] if serving else "",
         {at: max(0, level.unallocated) for at, level in here.items() if at not in serving},
@@ -80,10 +88,11 @@ def _need(
     )
 
 
-def _minutes(room: Session | None, now: datetime) -> float:
+def seconds_left(room: Session | None, now: datetime, tempo: Tempo) -> float:
+    """To the end of the session, in the time in which rates are counted."""
     if room is None:
-        return HORIZON_MINUTES
-    return max(OVERTIME_SECONDS, (room.planned_end_time - now).total_seconds()) / 60
+        return HORIZON_MINUTES * 60
+    return max(OVERTIME_SECONDS, tempo.seconds(room.planned_end_time) - tempo.seconds(now))
 
 
 def _alternatives(

@@ -27,7 +27,7 @@ from gateway.domain.errors import (
 )
 from gateway.domain.proposals import bars, gives_up, is_over, propose
 from gateway.domain.tiers import Tier
-from gateway.domain.vigil import Key
+from gateway.domain.vigil import Key, Tempo
 from gateway.live.needs import read_needs, session_of
 from gateway.live.proposals import tell
 from gateway.live.sessions import SkuAsked, change, require_open
@@ -54,11 +54,18 @@ Do = Callable[[ReadConnection, MerchantDatabase, Appending, Proposal], Awaitable
 class Proposing:
     """Proposes for one merchant while `run` runs."""
 
-    def __init__(self, database: MerchantDatabase, writer: Writer, read_pressing: ReadPressing) -> None:
-        """Move units through the writer; where SKUs stand is asked of `read_pressing`."""
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        writer: Writer,
+        read_pressing: ReadPressing,
+        tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+    ) -> None:
+        """Move units through the writer; where SKUs stand is asked of `read_pressing`, which counts in this tempo."""
         self._database = database
         self._writer = writer
         self._read_pressing = read_pressing
+        self._tempo = tempo
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -92,7 +99,7 @@ class Proposing:
         for kept in waiting:
             await self._go_on(kept, sessions, warned, now)
         if warned:
-            await self._propose(sessions, warned, now)
+            await self._propose(warned, now)
 
     # ---- those that are there
 
@@ -176,10 +183,12 @@ class Proposing:
 
     # ---- new ones
 
-    async def _propose(self, sessions: dict[int, Session], warned: dict[Key, KeyState], now: datetime) -> None:
-        rooms = {key: session_of(key, sessions.values()) for key in warned}
+    async def _propose(self, warned: dict[Key, KeyState], now: datetime) -> None:
         async with self._database.transaction() as connection:
-            needs = await read_needs(connection, warned, rooms, now)
+            # What was just carried out may have changed what rooms sell.
+            sessions = await open_sessions(connection)
+            rooms = {key: session_of(key, sessions) for key in warned}
+            needs = await read_needs(connection, warned, rooms, now, self._tempo)
             before = await store.read_bearing(connection, {key.sku for key in warned})
         for key, need in needs.items():
             episode = warned[key].watched.standing.episode

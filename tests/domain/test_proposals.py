@@ -37,7 +37,7 @@ def test_units_that_lie_free_elsewhere_are_to_be_moved() -> None:
     """As many as are missing until the end, from where most lie, at most what is there; the reason has the numbers."""
     (found,) = propose(need(elsewhere={"east": 30, "north": 200}), (), (), START)
     assert (found.kind, found.quantity, found.from_location, found.to_location) == (MOVE, 100, "north", "main")
-    assert found.reason == "马克杯还有20件，每分钟约2.0单，60分钟内预计要120件；north有200件空闲，可调100件到main"
+    assert found.reason == "马克杯还有20件，每分钟约2.0单，60分钟内可能要120件；north有200件空闲，可调100件到main"
     assert "move 100 to main" in found.reason_en
     assert (found.state, found.session_id, found.propose_time) == (ProposalState.OPEN, 7, START)
     (found,) = propose(need(elsewhere={"east": 30}, tier=Tier.TREND), (), (), START)

@@ -105,9 +105,10 @@ async def lying(client: Client, location: str) -> int:
 async def test_units_are_moved_when_a_person_says_so(short: Client, settings: Settings, token: str) -> None:
     """Proposed with the numbers, approved by a name, moved once, and each step is in the log."""
     client = short
-    await client.receive("CUP", 40, location="north")
     session = await open_session(client, ["tb"], {"CUP": 0})
     await sell(client)
+    # Only now: how many are needed is seen from all ten orders.
+    await client.receive("CUP", 40, location="north")
     found = await proposed(client, MOVE)
     assert (found.sku, found.session_id, found.from_location, found.to_location) == (
         "CUP",
@@ -179,9 +180,9 @@ async def test_who_dies_before_or_after_moving_moves_once(
 ) -> None:
     """Approved and then killed; moved and then killed before it was said: the next one finds it, and moves once."""
     client = short
-    await client.receive("CUP", 40, location="north")
     await open_session(client, ["tb"], {"CUP": 0})
     await sell(client)
+    await client.receive("CUP", 40, location="north")
     found = await proposed(client, MOVE)
     settle = Proposing._settle
     deaths = []
@@ -214,9 +215,10 @@ async def test_who_dies_before_or_after_moving_moves_once(
 async def test_what_cannot_be_moved_yet_is_tried_until_it_makes_no_sense(short: Client) -> None:
     """Units that were taken meanwhile: it says so, tries again, and fails when the session is over."""
     client = short
-    await client.receive("CUP", 40, location="north")
     session = await open_session(client, ["tb"], {"CUP": 0})
     await sell(client)
+    # Only now: how many are needed is seen from all ten orders.
+    await client.receive("CUP", 40, location="north")
     found = await proposed(client, MOVE)
     line = {"sku": "CUP", "quantity": 40, "location": "north"}
     request = made(stock.ReserveStockRequest, request_id=new_id(), lines=[line], ttl_ms=60_000)
@@ -289,6 +291,8 @@ async def test_a_room_gets_more_of_its_own_and_a_substitute(short: Client) -> No
     await proposed(client, LIST, DONE)
     after = {one.sku: one.exclusive_units for one in (await get_session(client, session.session_id)).skus}
     assert after == {"CUP": 25, "MUG": 0}
+    await asyncio.sleep(1)
+    assert [found.kind for found in await proposals(client)].count(LIST) == 1, "what the room sells is not proposed"
 
 
 async def test_a_slow_pace_changes_what_the_host_is_told(client: Client) -> None:
