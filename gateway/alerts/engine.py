@@ -252,7 +252,8 @@ class Engine:
             await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
         lookout.saved(keys)
         if is_checkpoint:
-            self._checkpoint = time.monotonic() + CHECKPOINT_SECONDS
+            # Rows are what others read: in a case that is played fast five seconds would be minutes.
+            self._checkpoint = time.monotonic() + CHECKPOINT_SECONDS / max(1.0, self._tempo.speed / 10)
             for key in set(keys) - awake:
                 del lookout.entries[key]
 

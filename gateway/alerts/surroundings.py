@@ -191,6 +191,7 @@ class Surroundings:
             is_known,
             self.curve,
             policy.false_raise_seconds,
+            None if session is not None else known.facts.serving,
         )
 
 

@@ -96,6 +96,7 @@ class Moved(Struct, frozen=True, gc=False):
 class Circumstances(Struct, frozen=True, gc=False):
     """What bears on a key beside its movements. `exclusive_units`: of a session's own; None for the whole stock.
 
+    `serving`: the locations from which the SKU's channels sell; what lies elsewhere cannot be bought. None: all.
     `sold_in`: a session sells it now. `is_known`: history has told of it.
     """
 
@@ -112,6 +113,11 @@ class Circumstances(Struct, frozen=True, gc=False):
     is_known: bool = False
     curve: HourCurve = FLAT
     false_raise_seconds: float = FALSE_RAISE_SECONDS
+    serving: frozenset[str] | None = None
+
+    def serves(self, location: str) -> bool:
+        """True if what lies there can be bought."""
+        return self.serving is None or location in self.serving
 
 
 class Watched(Struct, frozen=True, gc=False):
@@ -133,13 +139,14 @@ class Watched(Struct, frozen=True, gc=False):
         """Units that can be sold."""
         if circumstances.exclusive_units is not None:
             return max(0, circumstances.exclusive_units - self.taken)
-        return sum(balance for balance in self.balances.values() if balance > 0)
+        return sum(units for at, units in self.balances.items() if units > 0 and circumstances.serves(at))
 
 
 def begin_watch(balances: dict[str, int], circumstances: Circumstances, now: float) -> Watched:
     """A key nobody has watched before."""
     pace = begin(circumstances.prior, now, circumstances.curve)
-    return Watched(pace, balances=balances, was_stocked=any(units > 0 for units in balances.values()))
+    was_stocked = any(units > 0 and circumstances.serves(at) for at, units in balances.items())
+    return Watched(pace, balances=balances, was_stocked=was_stocked)
 
 
 def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Watched:
@@ -160,7 +167,7 @@ def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Wa
         taken -= movement.on_hand_change
     if pace is watched.pace and balances is watched.balances and taken == watched.taken:
         return watched
-    was_stocked = watched.was_stocked or movement.balance > 0
+    was_stocked = watched.was_stocked or (movement.balance > 0 and circumstances.serves(movement.location))
     return Watched(pace, watched.standing, balances, taken, reservation_id, watched.told, was_stocked)
 
 

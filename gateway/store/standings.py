@@ -63,13 +63,14 @@ class ChannelLife(Struct, frozen=True):
 
 
 class SkuFacts(Struct, frozen=True):
-    """What the catalog says of a SKU, and the channels that sell it."""
+    """What the catalog says of a SKU, the channels that sell it, and the locations that serve those; None: all."""
 
     sku: str
     title: str
     lead_time_mean_days: float | None
     lead_time_deviation_days: float | None
     channels: tuple[str, ...]
+    serving: frozenset[str] | None = None
 
 
 # ---- the engine's place
@@ -259,9 +260,20 @@ async def read_facts(connection: ReadConnection, codes: Collection[str]) -> dict
     for channel, sold in await connection.execute(query):
         for sku in sold:
             sellers.setdefault(sku, set()).add(channel)
+    served = select(channels.c.channel, channels.c.locations).where(
+        channels.c.channel == _any({channel for sold_by in sellers.values() for channel in sold_by})
+    )
+    places: dict[str, list[str]] = {row.channel: row.locations for row in await connection.execute(served)}
     columns = (skus.c.sku, skus.c.title, skus.c.lead_time_mean_days, skus.c.lead_time_deviation_days)
     rows = await connection.execute(select(*columns).where(skus.c.sku == _any(codes)))
-    return {row.sku: SkuFacts(*row, tuple(sorted(sellers.get(row.sku, ())))) for row in rows}
+    return {row.sku: SkuFacts(*row, *_sold_by(sellers.get(row.sku, set()), places)) for row in rows}
+
+
+def _sold_by(sellers: set[str], places: dict[str, list[str]]) -> tuple[tuple[str, ...], frozenset[str] | None]:
+    """The channels in order, and where they sell from; None: anywhere, for one names no place, or nobody sells it."""
+    named = [places.get(channel, []) for channel in sellers]
+    serving = frozenset(at for each in named for at in each) if named and all(named) else None
+    return tuple(sorted(sellers)), serving
 
 
 def _stands() -> Any:
