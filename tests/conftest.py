@@ -27,6 +27,12 @@ LONG_FILES = (
     "test_escrow.py",
     "test_up.py",
     "test_database_away.py",
+    "test_up_case.py",
+    "test_alert_kills.py",
+    "test_bad_input.py",
+    "test_command.py",
+    "test_alert_watch_ends.py",
+    "test_hub_slow.py",
 )
 
 

@@ -269,8 +269,9 @@ def spoken_tier(tier: Tier, sales: int, *, is_unsure: bool) -> Tier | None:
 
 def is_on_its_way(view: RoomView, sku: str, tier: Tier, sales: int) -> bool:
     """True if the room shows none of many units that are there for it: nobody is to hear that they are gone."""
-    has_sellers, has_own = bool(view.shelf.sellers(sku)), sku in view.shelf.own
-    return sales == 0 and tier < Tier.URGENT and has_sellers and not has_own and available(view.shelf, sku) > 0
+    if sales or tier >= Tier.URGENT or sku in view.shelf.own or sku in view.shelf.frozen:
+        return False
+    return bool(view.shelf.sellers(sku)) and available(view.shelf, sku) > 0
 
 
 def substitutes(view: RoomView, facts: SkuFacts) -> tuple[Substitute, ...]:

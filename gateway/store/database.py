@@ -21,7 +21,7 @@ _SCHEMA_PREFIX = "merchant_"
 CONNECT_TIMEOUT_SECONDS = 3.0
 # Nothing the gateway asks takes longer on a healthy server, the whole check of the journal aside.
 STATEMENT_TIMEOUT_SECONDS = 5.0
-READ_CONNECTIONS_MAX = 8
+READ_CONNECTIONS_MAX = 16
 # Long transactions (a sweep, the whole check) keep so many connections, and open more while they need them: however
 # many merchants there are, they neither wait for each other nor take a reader's place.
 LONG_CONNECTIONS_KEPT = 4
