@@ -93,8 +93,12 @@ class Engine:
                     self._forget()
                 await asyncio.sleep(GATHER_SECONDS)
         finally:
-            with suppress(GatewayError, TimeoutError):
-                await self._leave()
+            try:
+                with suppress(GatewayError, TimeoutError):
+                    await self._leave()
+            finally:
+                # Whatever ended us: what was taken in and not told must be read again by whoever goes on.
+                self._forget()
 
     async def look(self) -> None:
         """Look once at everything that is new or due, and tell what follows."""

@@ -277,6 +277,32 @@ async def test_the_log_is_what_the_journal_says(shelf: Writer, merchant: Merchan
     assert written
 
 
+async def test_an_engine_that_fails_midway_loses_nothing(
+    shelf: Writer, merchant: MerchantDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours between taking movements in and telling of them: the loop begins anew, and all is told."""
+    engine = Engine(merchant, "engine")
+    await engine.look()
+    await take(shelf, 100)
+    with monkeypatch.context() as fault:
+        fault.setattr(engine, "_save", _fails)
+        with pytest.raises(ZeroDivisionError):
+            await engine.run()
+    assert await changes(merchant) == []
+    again = asyncio.create_task(engine.run())
+    await reached(merchant, Tier.SOLD_OUT)
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
+    async with merchant.transaction() as connection:
+        row = await read_stand(connection, Key(SKU))
+    assert row is not None
+    assert row.watched.pace.evidence_orders == 100
+
+
+async def _fails(*_: object, **__: object) -> None:
+    raise ZeroDivisionError
+
+
 async def alerts_time(merchant: MerchantDatabase) -> datetime:
     """The ledger's time."""
     async with merchant.transaction() as connection:
