@@ -16,7 +16,7 @@ from gateway.alerts.subscribers import SILENT
 from gateway.domain.alerts import Compaction, EventKind, News, SubscriberState
 from gateway.domain.errors import GatewayError
 from gateway.store import subscribers as store
-from gateway.store.alert_log import begin_append, compact, oldest_kept, read_alert_head
+from gateway.store.alert_log import begin_append, compact, last_before, read_alert_head
 from gateway.store.database import MerchantDatabase, read_time, take_lease
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Tending:
             longest = await store.longest_session(connection, self._database)
             since = now - max(KEEP, KEEP_MIN, 2 * longest)
             head = await read_alert_head(connection)
-            return since, head.compact_revision, await oldest_kept(connection, since)
+            return since, head.compact_revision, await last_before(connection, since)
 
     async def _remove(self, since: datetime, upto: int) -> bool:
         """Remove the events up to a revision; False if somebody else is at it."""

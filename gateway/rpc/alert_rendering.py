@@ -5,7 +5,6 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from google.protobuf.message import Message
 from msgspec import Struct
 
 from gateway.domain.alerts import (
@@ -114,8 +113,3 @@ def _extend(repeated: Any, values: Sequence[Any]) -> None:
             fill(repeated.add(), value)
         else:
             repeated.append(value)
-
-
-def serialized(message: Message) -> bytes:
-    """A message as it goes over the wire; made once for all who get it."""
-    return message.SerializeToString()

@@ -4,13 +4,13 @@ Whoever appends locks the log's head first and holds it until his transaction en
 (a sequence would let 11 be seen before 10), and whatever was looked up after the lock still holds when it is written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, delete, func, insert, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, any_, delete, func, insert, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -165,7 +165,13 @@ async def read_drill_events(connection: ReadConnection, drill_id: int) -> list[E
     return [_event(row) for row in await connection.execute(rows)]
 
 
-async def oldest_kept(connection: ReadConnection, since: datetime) -> int:
+async def newest_events(connection: ReadConnection, *such: ColumnElement[bool], count_max: int) -> list[Event]:
+    """Up to `count_max` events of which all this is true, newest first."""
+    rows = select(*_COLUMNS).where(*such).order_by(_e.revision.desc()).limit(count_max)
+    return [_event(row) for row in await connection.execute(rows)]
+
+
+async def last_before(connection: ReadConnection, since: datetime) -> int:
     """The newest revision recorded before a time; 0 if there is none."""
     query = select(func.max(_e.revision)).where(_e.record_time < since)
     return int(await connection.scalar(query) or 0)
@@ -175,16 +181,6 @@ async def compact(connection: AsyncConnection, revision: int) -> None:
     """Remove the events up to a revision, itself included. To be said between `begin_append` and the end."""
     await connection.execute(delete(alert_events).where(_e.revision <= revision))
     await connection.execute(update(alert_head).values(compact_revision=revision))
-
-
-def to_json(value: Any) -> str:
-    """A value as the JSON that is stored."""
-    return msgspec.json.encode(value).decode()
-
-
-def of_json(rows: Iterable[Any]) -> list[Any]:
-    """The bodies in these rows, each of one column."""
-    return [_decode_body(row[0]) for row in rows]
 
 
 def _row(event: Event) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from gateway.store.tables import CODE, TIME
 from gateway.store.tables import metadata as metadata  # noqa: PLC0414 - all tables are known to who imports it here
 
 ZERO = text("0")
-EMPTY_JSON = text("'{}'")
 
 # One row. Whoever appends to the log raises `revision` first and so holds the row until the end: numbers are gapless
 # and become visible in order. `journal_revision` is the movement up to which the engine has seen the journal, -1 before

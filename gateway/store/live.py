@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.alerts import Event, EventKind, Session, SessionSku
 from gateway.domain.division import Lock
-from gateway.store.alert_log import read_event
+from gateway.store.alert_log import newest_events
 from gateway.store.alert_tables import alert_events, drills, sessions
 from gateway.store.database import ReadConnection
 from gateway.store.shops import begin_change
@@ -119,15 +119,13 @@ async def serving_locations(connection: ReadConnection, codes: Collection[str]) 
 async def lines_taken(connection: ReadConnection, session_id: int, drill_id: int, since: datetime) -> list[Event]:
     """The last lines that were said in a room since a time, in a drill or in truth, newest first."""
     e = alert_events.c
-    said = select(e.revision).where(
+    said = (
         e.record_time > since,
         e.kind == int(EventKind.LINE_TAKEN),
         e.session_ids.contains([session_id]),
         e.drill_id == drill_id,
     )
-    revisions = await connection.scalars(said.order_by(e.revision.desc()).limit(LINES_MAX))
-    found = [await read_event(connection, revision) for revision in revisions.all()]
-    return [event for event in found if event is not None]
+    return await newest_events(connection, *said, count_max=LINES_MAX)
 
 
 async def is_drill(connection: ReadConnection, drill_id: int) -> bool:
