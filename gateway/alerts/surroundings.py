@@ -17,10 +17,8 @@ from gateway.domain.vigil import UNKNOWN, Circumstances, Key, Moved, Tempo
 from gateway.store.database import ReadConnection
 from gateway.store.desk import DeskState, read_desk
 from gateway.store.live import open_sessions
+from gateway.store.selling import HEARTBEAT_SECONDS_MAX
 from gateway.store.standings import ChannelLife, SkuFacts, read_channel_lives, read_facts
-
-# A connector that has not been heard for three of its heartbeats is away; they come every five seconds.
-STALE_SECONDS = 15.0
 
 
 class Known(Struct, frozen=True):
@@ -53,7 +51,7 @@ class Surroundings:
         self._silent = frozenset(
             life.channel
             for life in lives
-            if life.heartbeat_time is not None and (now - life.heartbeat_time).total_seconds() > STALE_SECONDS
+            if life.heartbeat_time is not None and (now - life.heartbeat_time).total_seconds() > HEARTBEAT_SECONDS_MAX
         )
         self.profile: Profile | None = None
         self.curve: HourCurve = FLAT

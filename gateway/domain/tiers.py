@@ -62,7 +62,6 @@ COLD_CLEAR_RATIO, COLD_ORDERS = 8.0, 30
 REOPEN_SECONDS = 600.0
 FLAPPING_CHANGES, FLAPPING_SECONDS = 4, 600.0
 FLAPPING_HOLD_FACTOR, FLAPPING_HOLD_SECONDS_MIN = 5.0, 60.0
-STALE_AFTER_INTERVALS = 3.0
 EXACT_UNITS_MAX = 20  # above, the approximation is as good as the model
 
 
@@ -266,13 +265,6 @@ def weigh(tier: Tier, pace: Pace, shelf: Shelf, supply: Supply, now: float, curv
     )
 
 
-def chance_of_stock_out(
-    pace: Pace, shelf: Shelf, supply: Supply, lead_time: LeadTime, now: float, units: int, curve: HourCurve = FLAT
-) -> float:
-    """The chance that `units` and what is on its way do not last until more could come, or the session ends."""
-    return _chance(outlook(pace, now, curve), shelf, supply, lead_time, units)
-
-
 def judge(
     standing: Standing, evidence: Evidence, rule: TierRule, now: float, *, is_stale: bool = False
 ) -> tuple[Standing, bool]:
@@ -287,11 +279,6 @@ def judge(
             return standing, False
         return _flagged(standing, is_stale=is_stale, is_flapping=is_flapping), False
     return _moved(standing, wanted, now, is_stale=is_stale)
-
-
-def is_stale(heard_time: float, interval_seconds: float, now: float) -> bool:
-    """True when a channel has been silent for three of its heartbeats."""
-    return now - heard_time > STALE_AFTER_INTERVALS * interval_seconds
 
 
 def _within(shelf: Shelf, seconds: float, now: float) -> float:

@@ -23,9 +23,7 @@ from gateway.domain.tiers import (
     Tier,
     TierChange,
     TierRule,
-    chance_of_stock_out,
     decide,
-    is_stale,
     judge,
     weigh,
 )
@@ -144,19 +142,6 @@ def test_booked_supply_ends_the_hold_of_urgent() -> None:
     assert played((1_001.0, replace(CALM, is_booked=True)), standing=standing).tier is Tier.NORMAL
 
 
-def test_silence_is_no_good_news() -> None:
-    """While our knowledge is old a tier may rise and never fall; the flag itself is told."""
-    standing = Standing(tier=Tier.URGENT, since=0.0)
-    stale, _ = judge(standing, CALM, RULE, 1_000.0, is_stale=True)
-    assert (stale.tier, stale.is_stale) == (Tier.URGENT, True)
-    empty, _ = judge(stale, EMPTY, RULE, 1_001.0, is_stale=True)
-    assert empty.tier is Tier.SOLD_OUT
-    back, _ = judge(empty, CALM, RULE, 2_000.0)
-    assert (back.tier, back.is_stale) == (Tier.NORMAL, False)
-    assert not is_stale(100.0, 10.0, 130.0)
-    assert is_stale(100.0, 10.0, 130.1)
-
-
 def test_a_raise_soon_after_reopens_the_episode() -> None:
     """Within ten minutes it is the same story, and pages only if it is worse; later it is a new one."""
     ended = played((0.0, SHORT), (400.0, CALM))
@@ -196,9 +181,7 @@ def test_units_on_their_way_count_from_their_time() -> None:
     supply = Supply(TEN_MINUTES)
 
     def chance(*incoming: Incoming) -> float:
-        return chance_of_stock_out(
-            pace, shelf, replace(supply, incoming=incoming), supply.lead_time, 3_600.0, shelf.available
-        )
+        return weigh(Tier.NORMAL, pace, shelf, replace(supply, incoming=incoming), 3_600.0).chance
 
     nothing = chance()
     assert nothing > 0.85
@@ -294,3 +277,14 @@ def test_the_cost_of_an_order_is_small() -> None:
             decide(standing, after, Shelf(500, 500), supply, 3_605.0)
         rounds.append((perf_counter() - begun) / 200)
     assert min(rounds) <= 50e-6
+
+
+def test_silence_is_no_good_news() -> None:
+    """While our knowledge is old a tier may rise and never fall; the flag itself is told."""
+    standing = Standing(tier=Tier.URGENT, since=0.0)
+    stale, _ = judge(standing, CALM, RULE, 1_000.0, is_stale=True)
+    assert (stale.tier, stale.is_stale) == (Tier.URGENT, True)
+    empty, _ = judge(stale, EMPTY, RULE, 1_001.0, is_stale=True)
+    assert empty.tier is Tier.SOLD_OUT
+    back, _ = judge(empty, CALM, RULE, 2_000.0)
+    assert (back.tier, back.is_stale) == (Tier.NORMAL, False)
