@@ -44,13 +44,20 @@ ARRIVAL_SECONDS_MAX = 0.002
 class Unit:
     """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock.
 
-    `weight` is what it adds to a group: a command counts once, a reservation as often as it has lines.
+    `traceparent` (W3C) is the caller's span, None if it is not traced. `weight` is what it adds to a group: a command counts once, a reservation as often as it has lines.
     """
 
-    __slots__ = ("answer", "atomic_spans", "commands", "deadline", "weight")
+    __slots__ = ("answer", "atomic_spans", "commands", "deadline", "traceparent", "weight")
 
-    def __init__(self, commands: Sequence[Wish], atomic_spans: Sequence[Span], deadline: float | None) -> None:
+    def __init__(
+        self,
+        commands: Sequence[Wish],
+        atomic_spans: Sequence[Span],
+        deadline: float | None,
+        traceparent: str | None = None,
+    ) -> None:
         """Wait for an answer on the running loop."""
+        self.traceparent = traceparent
         self.commands = commands
         self.atomic_spans = atomic_spans
         self.deadline = deadline
@@ -248,4 +255,9 @@ class Writer:
 
 
 def _decide_units(book: Book, units: list[Unit]) -> list[list[Outcome]]:
-    return [decide(book, unit.commands, unit.atomic_spans) for unit in units]
+    return [_decide_unit(book, unit) for unit in units]
+
+
+def _decide_unit(book: Book, unit: Unit) -> list[Outcome]:
+    book.traceparent = unit.traceparent
+    return decide(book, unit.commands, unit.atomic_spans)

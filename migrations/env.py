@@ -11,7 +11,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from gateway.store.alert_tables import metadata
+from gateway.store.operations_tables import metadata
 
 _SCHEMA = context.config.attributes.get("schema", "merchant_main")
 

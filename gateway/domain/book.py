@@ -65,6 +65,7 @@ class Book:
         self.shortfalls: list[Shortfall] = []
         self.pushes: list[PushRecord] = []
         self.drifts: list[Drift] = []
+        self.traceparent: str | None = None  # of the call whose commands are being decided, if it is traced
         self.selling_channel: str | None = None  # whose order is being taken in: what moves meanwhile moves for it
         self._recent_orders = recent_orders or {}
         self._reservation_number = self._first_reservation_number = counters.reservation
@@ -229,6 +230,7 @@ class Book:
                 corrects_revision or None,
                 absorbed_by_revision or None,
                 self.selling_channel,
+                self.traceparent,
             )
         )
         return after

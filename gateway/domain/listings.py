@@ -94,7 +94,10 @@ class PushResult(IntEnum):
 
 
 class Push(Struct, frozen=True, array_like=True, gc=False):
-    """A change under way: `shares` says which location gives or gets how many sales, in order."""
+    """A change under way: `shares` says which location gives or gets how many sales, in order.
+
+    `traceparent` (W3C) is the span that decided it, "" if none did.
+    """
 
     push_id: int
     kind: PushKind
@@ -103,6 +106,7 @@ class Push(Struct, frozen=True, array_like=True, gc=False):
     urgency: float = 0.0
     withdrawn: bool = False
     unknown_since: datetime | None = None
+    traceparent: str = ""
 
     @property
     def sales(self) -> int:

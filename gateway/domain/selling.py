@@ -108,7 +108,8 @@ class MoveWatermark(SellingCommand, frozen=True, gc=False):
 class PlanPush(SellingCommand, frozen=True, gc=False):
     """Change what a listing shows, if it can still be: `shares` says by how many sales at which locations.
 
-    `permitted`: the policy lets it show units that are not its own (R29 shared, shown minimum).
+    `permitted`: the policy lets it show units that are not its own (R29 shared, shown minimum). `origin_time` is when
+    the oldest movement was recorded that it answers, and `origin_revision` the newest; None if it answers none.
     """
 
     listing_id: int
@@ -116,6 +117,8 @@ class PlanPush(SellingCommand, frozen=True, gc=False):
     shares: tuple[Share, ...]
     urgency: float = 0.0
     permitted: bool = False
+    origin_revision: int | None = None
+    origin_time: datetime | None = None
 
 
 class WithdrawPush(SellingCommand, frozen=True, gc=False):
@@ -206,7 +209,10 @@ AnySellingAnswer = OrderTaken | WatermarkMoved | ListingChanged
 
 
 class PushRecord(Struct, frozen=True, gc=False):
-    """A push as it is kept: decided, and once it is over with its result."""
+    """A push as it is kept: decided, and once it is over with its result. The last three are kept when it is decided.
+
+    `traceparent` (W3C) is the span that decided it; for the other two see `PlanPush`.
+    """
 
     push_id: int
     listing_id: int
@@ -219,6 +225,9 @@ class PushRecord(Struct, frozen=True, gc=False):
     attempts: int | None = None
     duration_ms: int | None = None
     error: str | None = None
+    traceparent: str | None = None
+    origin_revision: int | None = None
+    origin_time: datetime | None = None
 
 
 class Drift(Struct, frozen=True, gc=False):

@@ -92,7 +92,10 @@ class Level(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Movement(Struct, frozen=True, gc=False):
-    """One immutable row of the journal; quantities in units. `channel`: whose order moved them, if an order did."""
+    """One immutable row of the journal; quantities in units. `channel`: whose order moved them, if an order did.
+
+    `traceparent` (W3C) is the span that asked for it, if that is traced.
+    """
 
     revision: int
     record_time: datetime
@@ -112,6 +115,7 @@ class Movement(Struct, frozen=True, gc=False):
     corrects_revision: int | None = None
     absorbed_by_revision: int | None = None
     channel: str | None = None
+    traceparent: str | None = None
 
 
 class Shortfall(Struct, frozen=True, array_like=True, gc=False):

@@ -44,6 +44,8 @@ alert_events = Table(
     Column("observe_time", TIME),
     Column("expire_time", TIME),
     Column("body", JSONB),
+    # The span that told of it (W3C), if it is traced.
+    Column("traceparent", Text),
     Index("alert_events_by_sku", "sku", "revision"),
     Index("alert_events_by_time", "record_time"),
 )

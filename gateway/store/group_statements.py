@@ -111,6 +111,7 @@ _MOVEMENTS = _Part(
         ("corrects_revision", "bigint"),
         ("absorbed_by_revision", "bigint"),
         ("channel", "text"),
+        ("traceparent", "text"),
     ),
     now_column="record_time",
 )
@@ -177,6 +178,11 @@ _CHANNELS = _Part("channels", (("channel", "text"), ("watermark", "timestamptz")
 _LISTINGS = _Part(
     "listings", (("listing_id", "bigint"), ("state", "jsonb"), ("version", "bigint")), update_key="listing_id"
 )
+_LISTING_STATES = _Part(
+    "listing_states",
+    (("listing_id", "bigint"), ("state", "jsonb"), ("version", "bigint")),
+    now_column="record_time",
+)
 _ORDERS = _Part(
     "orders",
     (
@@ -207,6 +213,9 @@ _PUSHES = _Part(
         ("attempts", "integer"),
         ("duration_ms", "bigint"),
         ("error", "text"),
+        ("traceparent", "text"),
+        ("origin_revision", "bigint"),
+        ("origin_time", "timestamptz"),
     ),
     conflict="""ON CONFLICT (push_id) DO UPDATE SET settle_time = excluded.settle_time, result = excluded.result,
         applied = excluded.applied, attempts = excluded.attempts, duration_ms = excluded.duration_ms,
@@ -304,9 +313,11 @@ def _selling_rows(
     changes: Changes, version: int, to_json: Callable[[Any], bytes]
 ) -> list[tuple[_Part, list[tuple[Any, ...]]]]:
     pushes = {push.push_id: push for push in changes.pushes}
+    listings = [(one.listing_id, to_json(one.state).decode(), version) for one in changes.listings.values()]
     return [
         (_CHANNELS, [(rule.channel, rule.watermark) for rule in changes.channels.values()]),
-        (_LISTINGS, [(one.listing_id, to_json(one.state).decode(), version) for one in changes.listings.values()]),
+        (_LISTINGS, listings),
+        (_LISTING_STATES, listings),
         (_ORDERS, [_order(order, to_json) for order in changes.orders.values()]),
         (_PUSHES, [astuple(push) for push in pushes.values()]),
         (_DRIFTS, [astuple(drift) for drift in changes.drifts]),

@@ -112,6 +112,8 @@ movements = Table(
     Column("absorbed_by_revision", BigInteger),
     # Whose order moved the units, if it was an order's.
     Column("channel", CODE),
+    # The span that asked for it (W3C), if that is traced.
+    Column("traceparent", Text),
     Index("movements_by_place", "sku", "location", "record_time", "revision"),
 )
 
@@ -244,6 +246,10 @@ pushes = Table(
     Column("attempts", Integer),
     Column("duration_ms", BigInteger),
     Column("error", Text),
+    # The span that decided it (W3C); the newest movement it answers, and when the oldest of those was recorded.
+    Column("traceparent", Text),
+    Column("origin_revision", BigInteger),
+    Column("origin_time", TIME),
     Index("pushes_by_listing", "listing_id", "push_id"),
     postgresql_with={"fillfactor": "70"},
 )

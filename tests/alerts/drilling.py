@@ -16,7 +16,7 @@ from gateway.domain.tiers import TierChange
 from gateway.settings import Settings
 from gateway.store import alert_log
 from gateway.store import drills as store
-from gateway.store.alert_tables import metadata
+from gateway.store.operations_tables import metadata
 from gateway.store.database import Clock, Database, MerchantDatabase
 from tests.client import new_id
 

@@ -26,7 +26,7 @@ from gateway.domain.tiers import Standing, Tier
 from gateway.domain.vigil import Watched
 from gateway.live.proposing import Proposing
 from gateway.settings import Settings
-from gateway.store.alert_tables import metadata
+from gateway.store.operations_tables import metadata
 from gateway.v1 import (
     alert_service_pb2,
     catalog_service_pb2,

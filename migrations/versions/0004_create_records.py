@@ -1,0 +1,133 @@
+"""Create what numbers are explained from: attempts, past states, the audit, spans; rows know the span that made them.
+
+Revision: 0004. Safe under the code before it: new tables, and columns that may be empty.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+CODE = sa.Text(collation="C")
+TIME = TIMESTAMP(timezone=True)
+
+PRIVILEGES = {
+    "attempts": "SELECT, INSERT, UPDATE, DELETE",
+    "listing_states": "SELECT, INSERT, DELETE",
+    "channel_states": "SELECT, INSERT, DELETE",
+    "audit": "SELECT, INSERT, UPDATE",
+    "spans": "SELECT, INSERT, DELETE",
+    "traced_skus": "SELECT, INSERT, UPDATE, DELETE",
+    "page_sessions": "SELECT, INSERT, UPDATE, DELETE",
+}
+
+
+def upgrade() -> None:
+    """Add the columns, create the tables."""
+    op.add_column("movements", sa.Column("traceparent", sa.Text))
+    op.add_column("pushes", sa.Column("traceparent", sa.Text))
+    op.add_column("pushes", sa.Column("origin_revision", sa.BigInteger))
+    op.add_column("pushes", sa.Column("origin_time", TIME))
+    op.add_column("alert_events", sa.Column("traceparent", sa.Text))
+    _create_attempts()
+    _create_states()
+    _create_audit()
+    _create_spans()
+    op.create_table(
+        "traced_skus",
+        sa.Column("sku", CODE, primary_key=True),
+        sa.Column("until", TIME, nullable=False),
+    )
+    op.create_table(
+        "page_sessions",
+        sa.Column("cookie_hash", sa.LargeBinary, primary_key=True),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("create_time", TIME, nullable=False),
+        sa.Column("expire_time", TIME, nullable=False),
+    )
+    schema = op.get_bind().scalar(sa.text("SELECT quote_ident(current_schema())"))
+    for table, privileges in PRIVILEGES.items():
+        op.execute(f"GRANT {privileges} ON {schema}.{table} TO stockgate_gateway")
+
+
+def _create_attempts() -> None:
+    op.create_table(
+        "attempts",
+        sa.Column("push_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("listing_id", sa.BigInteger, nullable=False),
+        sa.Column("channel", CODE, nullable=False),
+        sa.Column("begin_time", TIME, nullable=False),
+        sa.Column("duration_ms", sa.BigInteger, nullable=False),
+        sa.Column("outcome", sa.SmallInteger, nullable=False),
+        sa.Column("http_status", sa.Integer),
+        sa.Column("platform_code", sa.Text, nullable=False),
+        sa.Column("platform_request_id", sa.Text, nullable=False),
+        sa.Column("message", sa.Text, nullable=False),
+        sa.Column("next_try_time", TIME),
+        sa.Column("traceparent", sa.Text),
+        sa.Column("record_time", TIME, nullable=False),
+    )
+    op.create_index("attempts_by_listing", "attempts", ["listing_id", "record_time"])
+    op.create_index("attempts_by_time", "attempts", ["record_time"])
+
+
+def _create_states() -> None:
+    op.create_table(
+        "listing_states",
+        sa.Column("listing_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("record_time", TIME, nullable=False),
+        sa.Column("state", JSONB, nullable=False),
+    )
+    op.create_index("listing_states_by_time", "listing_states", ["record_time"])
+    op.create_table(
+        "channel_states",
+        sa.Column("channel", CODE, primary_key=True),
+        sa.Column("record_time", TIME, primary_key=True),
+        sa.Column("body", JSONB, nullable=False),
+    )
+
+
+def _create_audit() -> None:
+    op.create_table(
+        "audit",
+        sa.Column("audit_id", sa.BigInteger, sa.Identity(), primary_key=True),
+        sa.Column("record_time", TIME, nullable=False),
+        sa.Column("actor", sa.Text, nullable=False),
+        sa.Column("method", sa.Text, nullable=False),
+        sa.Column("sku", CODE),
+        sa.Column("channel", CODE),
+        sa.Column("request_id", CODE),
+        sa.Column("content", JSONB, nullable=False),
+        sa.Column("outcome", sa.Text, nullable=False),
+        sa.Column("traceparent", sa.Text),
+    )
+    op.create_index("audit_by_sku", "audit", ["sku", "audit_id"])
+    op.create_index("audit_by_time", "audit", ["record_time"])
+
+
+def _create_spans() -> None:
+    op.create_table(
+        "spans",
+        sa.Column("trace_id", CODE, primary_key=True),
+        sa.Column("span_id", CODE, primary_key=True),
+        sa.Column("parent_span_id", CODE, nullable=False),
+        sa.Column("service", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("kind", sa.SmallInteger, nullable=False),
+        sa.Column("begin_ns", sa.BigInteger, nullable=False),
+        sa.Column("end_ns", sa.BigInteger, nullable=False),
+        sa.Column("is_error", sa.Boolean, nullable=False),
+        sa.Column("sku", CODE),
+        sa.Column("body", JSONB, nullable=False),
+        sa.Column("linked_trace_ids", ARRAY(CODE), nullable=False),
+        sa.Column("record_time", TIME, nullable=False),
+    )
+    op.create_index("spans_by_time", "spans", ["record_time"])
+    op.create_index("spans_by_sku", "spans", ["sku", "record_time"])
+    op.create_index("spans_by_link", "spans", ["linked_trace_ids"], postgresql_using="gin")
