@@ -311,6 +311,7 @@ class AlertEvent(_message.Message):
     INCOMING_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Its number: gapless, in commit order."""
     kind: Global___AlertEventKind.ValueType
@@ -323,6 +324,8 @@ class AlertEvent(_message.Message):
     """The SKU's episode, from 1; 0 if it is about none."""
     drill_id: _builtins.int
     """The drill it belongs to: rehearsed, and not true; 0: it is true."""
+    traceparent: _builtins.str
+    """The span that told of it, W3C; empty if it is not traced."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded, by the ledger's clock."""
@@ -427,10 +430,11 @@ class AlertEvent(_message.Message):
         incoming: Global___IncomingUnits | None = ...,
         policy: Global___AlertPolicy | None = ...,
         line: Global___TakenLine | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "body", b"body", "compaction", b"compaction", "drill", b"drill", "escalation", b"escalation", "expire_time", b"expire_time", "incoming", b"incoming", "line", b"line", "observe_time", b"observe_time", "policy", b"policy", "proposal", b"proposal", "record_time", b"record_time", "session", b"session", "silence", b"silence", "step_done", b"step_done", "subscriber", b"subscriber", "tier_change", b"tier_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "body", b"body", "channels", b"channels", "compaction", b"compaction", "drill", b"drill", "drill_id", b"drill_id", "episode", b"episode", "escalation", b"escalation", "expire_time", b"expire_time", "incoming", b"incoming", "kind", b"kind", "line", b"line", "observe_time", b"observe_time", "policy", b"policy", "proposal", b"proposal", "record_time", b"record_time", "revision", b"revision", "session", b"session", "session_id", b"session_id", "session_ids", b"session_ids", "silence", b"silence", "silenced_by", b"silenced_by", "sku", b"sku", "step_done", b"step_done", "subscriber", b"subscriber", "tier_change", b"tier_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledgement", b"acknowledgement", "body", b"body", "channels", b"channels", "compaction", b"compaction", "drill", b"drill", "drill_id", b"drill_id", "episode", b"episode", "escalation", b"escalation", "expire_time", b"expire_time", "incoming", b"incoming", "kind", b"kind", "line", b"line", "observe_time", b"observe_time", "policy", b"policy", "proposal", b"proposal", "record_time", b"record_time", "revision", b"revision", "session", b"session", "session_id", b"session_id", "session_ids", b"session_ids", "silence", b"silence", "silenced_by", b"silenced_by", "sku", b"sku", "step_done", b"step_done", "subscriber", b"subscriber", "tier_change", b"tier_change", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["tier_change", "acknowledgement", "silence", "escalation", "proposal", "step_done", "session", "drill", "subscriber", "compaction", "incoming", "policy", "line"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015

@@ -683,6 +683,7 @@ class Push(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     URGENCY_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     push_id: _builtins.int
     """Its number, given by the gateway; also the id with which a platform that knows ids is called."""
     kind: Global___PushKind.ValueType
@@ -695,6 +696,8 @@ class Push(_message.Message):
     """Lowest first, within a channel."""
     unknown: _builtins.bool
     """Its outcome is unknown; a reading decides."""
+    traceparent: _builtins.str
+    """The span that decided it, W3C; whoever carries it out goes on from there."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was decided."""
@@ -709,10 +712,11 @@ class Push(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         urgency: _builtins.float = ...,
         unknown: _builtins.bool = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "push_id", b"push_id", "sales", b"sales", "unknown", b"unknown", "urgency", b"urgency", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "push_id", b"push_id", "sales", b"sales", "traceparent", b"traceparent", "unknown", b"unknown", "urgency", b"urgency", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,7 @@ Selling: the contract with connectors, and what operators do about it."""
 
 from collections import abc as _abc
 from gateway.v1 import channel_pb2 as _channel_pb2
+from gateway.v1 import operations_pb2 as _operations_pb2
 from gateway.v1 import stock_pb2 as _stock_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -286,21 +287,27 @@ class ReportPushesRequest(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     REPORTS_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """The channel's code."""
     @_builtins.property
     def reports(self) -> _containers.RepeatedCompositeFieldContainer[_channel_pb2.PushReport]:
         """1 to 1,000 reports."""
 
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.PushAttempt]:
+        """Calls made since the last report, those of pushes that are not over too; at most 500. The same again changes nothing."""
+
     def __init__(
         self,
         *,
         channel: _builtins.str = ...,
         reports: _abc.Iterable[_channel_pb2.PushReport] | None = ...,
+        attempts: _abc.Iterable[_operations_pb2.PushAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "reports", b"reports"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "channel", b"channel", "reports", b"reports"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -107,6 +107,11 @@ class LiveServiceStub:
                 request_serializer=gateway_dot_v1_dot_live__service__pb2.DecideProposalRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_live__service__pb2.DecideProposalResponse.FromString,
                 _registered_method=True)
+        self.GetReview = channel.unary_unary(
+                '/gateway.v1.LiveService/GetReview',
+                request_serializer=gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.FromString,
+                _registered_method=True)
 
 
 class LiveServiceServicer:
@@ -213,6 +218,13 @@ class LiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetReview(self, request, context):
+        """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -285,6 +297,11 @@ def add_LiveServiceServicer_to_server(servicer, server):
                     servicer.DecideProposal,
                     request_deserializer=gateway_dot_v1_dot_live__service__pb2.DecideProposalRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_live__service__pb2.DecideProposalResponse.SerializeToString,
+            ),
+            'GetReview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReview,
+                    request_deserializer=gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -668,6 +685,33 @@ class LiveService:
             '/gateway.v1.LiveService/DecideProposal',
             gateway_dot_v1_dot_live__service__pb2.DecideProposalRequest.SerializeToString,
             gateway_dot_v1_dot_live__service__pb2.DecideProposalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.LiveService/GetReview',
+            gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.SerializeToString,
+            gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -64,6 +64,8 @@ class LiveServiceStub:
     """Lists what was proposed, newest first."""
     DecideProposal: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.DecideProposalRequest, _live_service_pb2.DecideProposalResponse]
     """Approves or declines a proposal; an approved one is carried out."""
+    GetReview: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.GetReviewRequest, _live_service_pb2.GetReviewResponse]
+    """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
 
 @_typing.type_check_only
 class LiveServiceAsyncStub(LiveServiceStub):
@@ -101,6 +103,8 @@ class LiveServiceAsyncStub(LiveServiceStub):
     """Lists what was proposed, newest first."""
     DecideProposal: _aio.UnaryUnaryMultiCallable[_live_service_pb2.DecideProposalRequest, _live_service_pb2.DecideProposalResponse]  # type: ignore[assignment]
     """Approves or declines a proposal; an approved one is carried out."""
+    GetReview: _aio.UnaryUnaryMultiCallable[_live_service_pb2.GetReviewRequest, _live_service_pb2.GetReviewResponse]  # type: ignore[assignment]
+    """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
 
 class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     """Live sessions of the caller's merchant.
@@ -219,5 +223,13 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_live_service_pb2.DecideProposalResponse, _abc.Awaitable[_live_service_pb2.DecideProposalResponse]]:
         """Approves or declines a proposal; an approved one is carried out."""
+
+    @_abc_1.abstractmethod
+    def GetReview(
+        self,
+        request: _live_service_pb2.GetReviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_service_pb2.GetReviewResponse, _abc.Awaitable[_live_service_pb2.GetReviewResponse]]:
+        """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
 
 def add_LiveServiceServicer_to_server(servicer: LiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

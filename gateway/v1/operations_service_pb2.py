@@ -22,26 +22,68 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from gateway.v1 import operations_pb2 as gateway_dot_v1_dot_operations__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gateway/v1/operations_service.proto\x12\ngateway.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17\x43heckConsistencyRequest\"X\n\x06\x42reach\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x03\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\x03\"\xcc\x01\n\x18\x43heckConsistencyResponse\x12\x12\n\nconsistent\x18\x01 \x01(\x08\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x16\n\x0elevels_checked\x18\x03 \x01(\x03\x12\x1c\n\x14reservations_checked\x18\x04 \x01(\x03\x12$\n\x08\x62reaches\x18\x05 \x03(\x0b\x32\x12.gateway.v1.Breach\x12.\n\ncheck_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetVersionRequest\"7\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08merchant\x18\x02 \x01(\t2\xbf\x01\n\x11OperationsService\x12]\n\x10\x43heckConsistency\x12#.gateway.v1.CheckConsistencyRequest\x1a$.gateway.v1.CheckConsistencyResponse\x12K\n\nGetVersion\x12\x1d.gateway.v1.GetVersionRequest\x1a\x1e.gateway.v1.GetVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#gateway/v1/operations_service.proto\x12\ngateway.v1\x1a\x1bgateway/v1/operations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x19\n\x17\x43heckConsistencyRequest\"X\n\x06\x42reach\x12\r\n\x05\x63heck\x18\x01 \x01(\t\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x10\n\x08location\x18\x03 \x01(\t\x12\x10\n\x08\x65xpected\x18\x04 \x01(\x03\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\x03\"\xcc\x01\n\x18\x43heckConsistencyResponse\x12\x12\n\nconsistent\x18\x01 \x01(\x08\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12\x16\n\x0elevels_checked\x18\x03 \x01(\x03\x12\x1c\n\x14reservations_checked\x18\x04 \x01(\x03\x12$\n\x08\x62reaches\x18\x05 \x03(\x0b\x32\x12.gateway.v1.Breach\x12.\n\ncheck_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x13\n\x11GetVersionRequest\"7\n\x12GetVersionResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08merchant\x18\x02 \x01(\t\"q\n\x15\x45xplainListingRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x12\n\nlisting_id\x18\x03 \x01(\x03\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x16\x45xplainListingResponse\x12-\n\x0c\x65xplanations\x18\x01 \x03(\x0b\x32\x17.gateway.v1.Explanation\"\xe0\x01\n\x13ListTimelineRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0b\n\x03sku\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x05kinds\x18\x06 \x03(\x0e\x32\x18.gateway.v1.TimelineKind\x12\x16\n\x0einclude_drills\x18\x07 \x01(\x08\"[\n\x14ListTimelineResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.gateway.v1.TimelineEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x10GetSeriesRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12)\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npoints_max\x18\x04 \x01(\x05\"t\n\x11GetSeriesResponse\x12\"\n\x06series\x18\x01 \x03(\x0b\x32\x12.gateway.v1.Series\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x03 \x01(\x03\"~\n\x10ListAuditRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0b\n\x03sku\x18\x03 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12\x16\n\x0eup_to_audit_id\x18\x06 \x01(\x03\"U\n\x11ListAuditResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.gateway.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\";\n\x0fGetTraceRequest\x12\x10\n\x08trace_id\x18\x01 \x01(\t\x12\x16\n\x0ewithout_linked\x18\x02 \x01(\x08\"3\n\x10GetTraceResponse\x12\x1f\n\x05spans\x18\x01 \x03(\x0b\x32\x10.gateway.v1.Span\"H\n\x11ListTracesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x0b\n\x03sku\x18\x02 \x01(\t\x12\x13\n\x0bonly_errors\x18\x03 \x01(\x08\">\n\x12ListTracesResponse\x12(\n\x06traces\x18\x01 \x03(\x0b\x32\x18.gateway.v1.TraceSummary\"K\n\x0fTraceSkuRequest\x12\x0b\n\x03sku\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x10TraceSkuResponse\x12)\n\x05until\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x14\n\x12ListStreamsRequest\"|\n\x13ListStreamsResponse\x12(\n\x07streams\x18\x01 \x03(\x0b\x32\x17.gateway.v1.StreamState\x12\x10\n\x08revision\x18\x02 \x01(\x03\x12)\n\x06\x63losed\x18\x03 \x03(\x0b\x32\x19.gateway.v1.StreamsClosed\"\x1a\n\x18ListChannelHealthRequest\"s\n\x19ListChannelHealthResponse\x12+\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x19.gateway.v1.ChannelHealth\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\x0fGetBoardRequest\x12\x10\n\x08rows_max\x18\x01 \x01(\x05\x12\r\n\x05query\x18\x02 \x01(\t\x12\x0c\n\x04skus\x18\x03 \x03(\t\"\xbe\x01\n\x10GetBoardResponse\x12\"\n\x04rows\x18\x01 \x03(\x0b\x32\x14.gateway.v1.BoardRow\x12\x0c\n\x04skus\x18\x02 \x01(\x03\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08revision\x18\x04 \x01(\x03\x12\x16\n\x0e\x61lert_revision\x18\x05 \x01(\x03\x12\r\n\x05\x65poch\x18\x06 \x01(\t\x12\x14\n\x0c\x61lerts_stale\x18\x07 \x01(\x08\x32\xd3\x07\n\x11OperationsService\x12]\n\x10\x43heckConsistency\x12#.gateway.v1.CheckConsistencyRequest\x1a$.gateway.v1.CheckConsistencyResponse\x12K\n\nGetVersion\x12\x1d.gateway.v1.GetVersionRequest\x1a\x1e.gateway.v1.GetVersionResponse\x12W\n\x0e\x45xplainListing\x12!.gateway.v1.ExplainListingRequest\x1a\".gateway.v1.ExplainListingResponse\x12Q\n\x0cListTimeline\x12\x1f.gateway.v1.ListTimelineRequest\x1a .gateway.v1.ListTimelineResponse\x12H\n\tGetSeries\x12\x1c.gateway.v1.GetSeriesRequest\x1a\x1d.gateway.v1.GetSeriesResponse\x12H\n\tListAudit\x12\x1c.gateway.v1.ListAuditRequest\x1a\x1d.gateway.v1.ListAuditResponse\x12\x45\n\x08GetTrace\x12\x1b.gateway.v1.GetTraceRequest\x1a\x1c.gateway.v1.GetTraceResponse\x12K\n\nListTraces\x12\x1d.gateway.v1.ListTracesRequest\x1a\x1e.gateway.v1.ListTracesResponse\x12\x45\n\x08TraceSku\x12\x1b.gateway.v1.TraceSkuRequest\x1a\x1c.gateway.v1.TraceSkuResponse\x12N\n\x0bListStreams\x12\x1e.gateway.v1.ListStreamsRequest\x1a\x1f.gateway.v1.ListStreamsResponse\x12`\n\x11ListChannelHealth\x12$.gateway.v1.ListChannelHealthRequest\x1a%.gateway.v1.ListChannelHealthResponse\x12\x45\n\x08GetBoard\x12\x1b.gateway.v1.GetBoardRequest\x1a\x1c.gateway.v1.GetBoardResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gateway.v1.operations_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHECKCONSISTENCYREQUEST']._serialized_start=84
-  _globals['_CHECKCONSISTENCYREQUEST']._serialized_end=109
-  _globals['_BREACH']._serialized_start=111
-  _globals['_BREACH']._serialized_end=199
-  _globals['_CHECKCONSISTENCYRESPONSE']._serialized_start=202
-  _globals['_CHECKCONSISTENCYRESPONSE']._serialized_end=406
-  _globals['_GETVERSIONREQUEST']._serialized_start=408
-  _globals['_GETVERSIONREQUEST']._serialized_end=427
-  _globals['_GETVERSIONRESPONSE']._serialized_start=429
-  _globals['_GETVERSIONRESPONSE']._serialized_end=484
-  _globals['_OPERATIONSSERVICE']._serialized_start=487
-  _globals['_OPERATIONSSERVICE']._serialized_end=678
+  _globals['_CHECKCONSISTENCYREQUEST']._serialized_start=145
+  _globals['_CHECKCONSISTENCYREQUEST']._serialized_end=170
+  _globals['_BREACH']._serialized_start=172
+  _globals['_BREACH']._serialized_end=260
+  _globals['_CHECKCONSISTENCYRESPONSE']._serialized_start=263
+  _globals['_CHECKCONSISTENCYRESPONSE']._serialized_end=467
+  _globals['_GETVERSIONREQUEST']._serialized_start=469
+  _globals['_GETVERSIONREQUEST']._serialized_end=488
+  _globals['_GETVERSIONRESPONSE']._serialized_start=490
+  _globals['_GETVERSIONRESPONSE']._serialized_end=545
+  _globals['_EXPLAINLISTINGREQUEST']._serialized_start=547
+  _globals['_EXPLAINLISTINGREQUEST']._serialized_end=660
+  _globals['_EXPLAINLISTINGRESPONSE']._serialized_start=662
+  _globals['_EXPLAINLISTINGRESPONSE']._serialized_end=733
+  _globals['_LISTTIMELINEREQUEST']._serialized_start=736
+  _globals['_LISTTIMELINEREQUEST']._serialized_end=960
+  _globals['_LISTTIMELINERESPONSE']._serialized_start=962
+  _globals['_LISTTIMELINERESPONSE']._serialized_end=1053
+  _globals['_GETSERIESREQUEST']._serialized_start=1056
+  _globals['_GETSERIESREQUEST']._serialized_end=1193
+  _globals['_GETSERIESRESPONSE']._serialized_start=1195
+  _globals['_GETSERIESRESPONSE']._serialized_end=1311
+  _globals['_LISTAUDITREQUEST']._serialized_start=1313
+  _globals['_LISTAUDITREQUEST']._serialized_end=1439
+  _globals['_LISTAUDITRESPONSE']._serialized_start=1441
+  _globals['_LISTAUDITRESPONSE']._serialized_end=1526
+  _globals['_GETTRACEREQUEST']._serialized_start=1528
+  _globals['_GETTRACEREQUEST']._serialized_end=1587
+  _globals['_GETTRACERESPONSE']._serialized_start=1589
+  _globals['_GETTRACERESPONSE']._serialized_end=1640
+  _globals['_LISTTRACESREQUEST']._serialized_start=1642
+  _globals['_LISTTRACESREQUEST']._serialized_end=1714
+  _globals['_LISTTRACESRESPONSE']._serialized_start=1716
+  _globals['_LISTTRACESRESPONSE']._serialized_end=1778
+  _globals['_TRACESKUREQUEST']._serialized_start=1780
+  _globals['_TRACESKUREQUEST']._serialized_end=1855
+  _globals['_TRACESKURESPONSE']._serialized_start=1857
+  _globals['_TRACESKURESPONSE']._serialized_end=1918
+  _globals['_LISTSTREAMSREQUEST']._serialized_start=1920
+  _globals['_LISTSTREAMSREQUEST']._serialized_end=1940
+  _globals['_LISTSTREAMSRESPONSE']._serialized_start=1942
+  _globals['_LISTSTREAMSRESPONSE']._serialized_end=2066
+  _globals['_LISTCHANNELHEALTHREQUEST']._serialized_start=2068
+  _globals['_LISTCHANNELHEALTHREQUEST']._serialized_end=2094
+  _globals['_LISTCHANNELHEALTHRESPONSE']._serialized_start=2096
+  _globals['_LISTCHANNELHEALTHRESPONSE']._serialized_end=2211
+  _globals['_GETBOARDREQUEST']._serialized_start=2213
+  _globals['_GETBOARDREQUEST']._serialized_end=2277
+  _globals['_GETBOARDRESPONSE']._serialized_start=2280
+  _globals['_GETBOARDRESPONSE']._serialized_end=2470
+  _globals['_OPERATIONSSERVICE']._serialized_start=2473
+  _globals['_OPERATIONSSERVICE']._serialized_end=3452
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,56 @@ class OperationsServiceStub:
                 request_serializer=gateway_dot_v1_dot_operations__service__pb2.GetVersionRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetVersionResponse.FromString,
                 _registered_method=True)
+        self.ExplainListing = channel.unary_unary(
+                '/gateway.v1.OperationsService/ExplainListing',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ExplainListingRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ExplainListingResponse.FromString,
+                _registered_method=True)
+        self.ListTimeline = channel.unary_unary(
+                '/gateway.v1.OperationsService/ListTimeline',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ListTimelineRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListTimelineResponse.FromString,
+                _registered_method=True)
+        self.GetSeries = channel.unary_unary(
+                '/gateway.v1.OperationsService/GetSeries',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.GetSeriesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetSeriesResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/gateway.v1.OperationsService/ListAudit',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
+        self.GetTrace = channel.unary_unary(
+                '/gateway.v1.OperationsService/GetTrace',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.GetTraceRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetTraceResponse.FromString,
+                _registered_method=True)
+        self.ListTraces = channel.unary_unary(
+                '/gateway.v1.OperationsService/ListTraces',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ListTracesRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListTracesResponse.FromString,
+                _registered_method=True)
+        self.TraceSku = channel.unary_unary(
+                '/gateway.v1.OperationsService/TraceSku',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.TraceSkuRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.TraceSkuResponse.FromString,
+                _registered_method=True)
+        self.ListStreams = channel.unary_unary(
+                '/gateway.v1.OperationsService/ListStreams',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ListStreamsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListStreamsResponse.FromString,
+                _registered_method=True)
+        self.ListChannelHealth = channel.unary_unary(
+                '/gateway.v1.OperationsService/ListChannelHealth',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthResponse.FromString,
+                _registered_method=True)
+        self.GetBoard = channel.unary_unary(
+                '/gateway.v1.OperationsService/GetBoard',
+                request_serializer=gateway_dot_v1_dot_operations__service__pb2.GetBoardRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetBoardResponse.FromString,
+                _registered_method=True)
 
 
 class OperationsServiceServicer:
@@ -65,6 +115,77 @@ class OperationsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainListing(self, request, context):
+        """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
+        (R32). Answered from rows, now or as of a past time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTimeline(self, request, context):
+        """Everything that happened to a SKU, merged, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSeries(self, request, context):
+        """How a SKU's stock, what its channels showed, its pace and its tier went over time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """What people asked for, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrace(self, request, context):
+        """The recent spans of a trace, and of those linked with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTraces(self, request, context):
+        """Recent traces, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TraceSku(self, request, context):
+        """Has every call about a SKU traced for some minutes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStreams(self, request, context):
+        """Who reads the alert log, how far behind, and why streams have ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChannelHealth(self, request, context):
+        """How each channel keeps up with the ledger.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetBoard(self, request, context):
+        """The SKUs that need a look, most pressing first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperationsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +198,56 @@ def add_OperationsServiceServicer_to_server(servicer, server):
                     servicer.GetVersion,
                     request_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetVersionRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_operations__service__pb2.GetVersionResponse.SerializeToString,
+            ),
+            'ExplainListing': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainListing,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ExplainListingRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ExplainListingResponse.SerializeToString,
+            ),
+            'ListTimeline': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTimeline,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListTimelineRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ListTimelineResponse.SerializeToString,
+            ),
+            'GetSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSeries,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetSeriesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.GetSeriesResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListAuditRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'GetTrace': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrace,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetTraceRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.GetTraceResponse.SerializeToString,
+            ),
+            'ListTraces': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTraces,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListTracesRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ListTracesResponse.SerializeToString,
+            ),
+            'TraceSku': grpc.unary_unary_rpc_method_handler(
+                    servicer.TraceSku,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.TraceSkuRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.TraceSkuResponse.SerializeToString,
+            ),
+            'ListStreams': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStreams,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListStreamsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ListStreamsResponse.SerializeToString,
+            ),
+            'ListChannelHealth': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannelHealth,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthResponse.SerializeToString,
+            ),
+            'GetBoard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBoard,
+                    request_deserializer=gateway_dot_v1_dot_operations__service__pb2.GetBoardRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_operations__service__pb2.GetBoardResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +305,276 @@ class OperationsService:
             '/gateway.v1.OperationsService/GetVersion',
             gateway_dot_v1_dot_operations__service__pb2.GetVersionRequest.SerializeToString,
             gateway_dot_v1_dot_operations__service__pb2.GetVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainListing(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ExplainListing',
+            gateway_dot_v1_dot_operations__service__pb2.ExplainListingRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ExplainListingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTimeline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ListTimeline',
+            gateway_dot_v1_dot_operations__service__pb2.ListTimelineRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ListTimelineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/GetSeries',
+            gateway_dot_v1_dot_operations__service__pb2.GetSeriesRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.GetSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ListAudit',
+            gateway_dot_v1_dot_operations__service__pb2.ListAuditRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrace(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/GetTrace',
+            gateway_dot_v1_dot_operations__service__pb2.GetTraceRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.GetTraceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTraces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ListTraces',
+            gateway_dot_v1_dot_operations__service__pb2.ListTracesRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ListTracesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TraceSku(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/TraceSku',
+            gateway_dot_v1_dot_operations__service__pb2.TraceSkuRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.TraceSkuResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStreams(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ListStreams',
+            gateway_dot_v1_dot_operations__service__pb2.ListStreamsRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ListStreamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannelHealth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/ListChannelHealth',
+            gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.ListChannelHealthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBoard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.OperationsService/GetBoard',
+            gateway_dot_v1_dot_operations__service__pb2.GetBoardRequest.SerializeToString,
+            gateway_dot_v1_dot_operations__service__pb2.GetBoardResponse.FromString,
             options,
             channel_credentials,
             insecure,

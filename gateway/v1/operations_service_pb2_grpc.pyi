@@ -37,6 +37,28 @@ class OperationsServiceStub:
     """Adds the whole journal of the caller's merchant up against its levels and open reservations (rule R18)."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetVersionRequest, _operations_service_pb2.GetVersionResponse]
     """Says which release is running."""
+    ExplainListing: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ExplainListingRequest, _operations_service_pb2.ExplainListingResponse]
+    """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
+    (R32). Answered from rows, now or as of a past time.
+    """
+    ListTimeline: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]
+    """Everything that happened to a SKU, merged, newest first."""
+    GetSeries: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetSeriesRequest, _operations_service_pb2.GetSeriesResponse]
+    """How a SKU's stock, what its channels showed, its pace and its tier went over time."""
+    ListAudit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListAuditRequest, _operations_service_pb2.ListAuditResponse]
+    """What people asked for, newest first."""
+    GetTrace: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]
+    """The recent spans of a trace, and of those linked with it."""
+    ListTraces: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]
+    """Recent traces, newest first."""
+    TraceSku: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]
+    """Has every call about a SKU traced for some minutes."""
+    ListStreams: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]
+    """Who reads the alert log, how far behind, and why streams have ended."""
+    ListChannelHealth: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListChannelHealthRequest, _operations_service_pb2.ListChannelHealthResponse]
+    """How each channel keeps up with the ledger."""
+    GetBoard: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetBoardRequest, _operations_service_pb2.GetBoardResponse]
+    """The SKUs that need a look, most pressing first."""
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
@@ -47,6 +69,28 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """Adds the whole journal of the caller's merchant up against its levels and open reservations (rule R18)."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetVersionRequest, _operations_service_pb2.GetVersionResponse]  # type: ignore[assignment]
     """Says which release is running."""
+    ExplainListing: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ExplainListingRequest, _operations_service_pb2.ExplainListingResponse]  # type: ignore[assignment]
+    """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
+    (R32). Answered from rows, now or as of a past time.
+    """
+    ListTimeline: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
+    """Everything that happened to a SKU, merged, newest first."""
+    GetSeries: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetSeriesRequest, _operations_service_pb2.GetSeriesResponse]  # type: ignore[assignment]
+    """How a SKU's stock, what its channels showed, its pace and its tier went over time."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListAuditRequest, _operations_service_pb2.ListAuditResponse]  # type: ignore[assignment]
+    """What people asked for, newest first."""
+    GetTrace: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]  # type: ignore[assignment]
+    """The recent spans of a trace, and of those linked with it."""
+    ListTraces: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]  # type: ignore[assignment]
+    """Recent traces, newest first."""
+    TraceSku: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]  # type: ignore[assignment]
+    """Has every call about a SKU traced for some minutes."""
+    ListStreams: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]  # type: ignore[assignment]
+    """Who reads the alert log, how far behind, and why streams have ended."""
+    ListChannelHealth: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListChannelHealthRequest, _operations_service_pb2.ListChannelHealthResponse]  # type: ignore[assignment]
+    """How each channel keeps up with the ledger."""
+    GetBoard: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetBoardRequest, _operations_service_pb2.GetBoardResponse]  # type: ignore[assignment]
+    """The SKUs that need a look, most pressing first."""
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Checks and facts about the running gateway."""
@@ -66,5 +110,87 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.GetVersionResponse, _abc.Awaitable[_operations_service_pb2.GetVersionResponse]]:
         """Says which release is running."""
+
+    @_abc_1.abstractmethod
+    def ExplainListing(
+        self,
+        request: _operations_service_pb2.ExplainListingRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ExplainListingResponse, _abc.Awaitable[_operations_service_pb2.ExplainListingResponse]]:
+        """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
+        (R32). Answered from rows, now or as of a past time.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTimeline(
+        self,
+        request: _operations_service_pb2.ListTimelineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListTimelineResponse, _abc.Awaitable[_operations_service_pb2.ListTimelineResponse]]:
+        """Everything that happened to a SKU, merged, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetSeries(
+        self,
+        request: _operations_service_pb2.GetSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.GetSeriesResponse, _abc.Awaitable[_operations_service_pb2.GetSeriesResponse]]:
+        """How a SKU's stock, what its channels showed, its pace and its tier went over time."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _operations_service_pb2.ListAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListAuditResponse, _abc.Awaitable[_operations_service_pb2.ListAuditResponse]]:
+        """What people asked for, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetTrace(
+        self,
+        request: _operations_service_pb2.GetTraceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.GetTraceResponse, _abc.Awaitable[_operations_service_pb2.GetTraceResponse]]:
+        """The recent spans of a trace, and of those linked with it."""
+
+    @_abc_1.abstractmethod
+    def ListTraces(
+        self,
+        request: _operations_service_pb2.ListTracesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListTracesResponse, _abc.Awaitable[_operations_service_pb2.ListTracesResponse]]:
+        """Recent traces, newest first."""
+
+    @_abc_1.abstractmethod
+    def TraceSku(
+        self,
+        request: _operations_service_pb2.TraceSkuRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.TraceSkuResponse, _abc.Awaitable[_operations_service_pb2.TraceSkuResponse]]:
+        """Has every call about a SKU traced for some minutes."""
+
+    @_abc_1.abstractmethod
+    def ListStreams(
+        self,
+        request: _operations_service_pb2.ListStreamsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListStreamsResponse, _abc.Awaitable[_operations_service_pb2.ListStreamsResponse]]:
+        """Who reads the alert log, how far behind, and why streams have ended."""
+
+    @_abc_1.abstractmethod
+    def ListChannelHealth(
+        self,
+        request: _operations_service_pb2.ListChannelHealthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.ListChannelHealthResponse, _abc.Awaitable[_operations_service_pb2.ListChannelHealthResponse]]:
+        """How each channel keeps up with the ledger."""
+
+    @_abc_1.abstractmethod
+    def GetBoard(
+        self,
+        request: _operations_service_pb2.GetBoardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_operations_service_pb2.GetBoardResponse, _abc.Awaitable[_operations_service_pb2.GetBoardResponse]]:
+        """The SKUs that need a look, most pressing first."""
 
 def add_OperationsServiceServicer_to_server(servicer: OperationsServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -292,6 +292,7 @@ class Movement(_message.Message):
     CORRECTS_REVISION_FIELD_NUMBER: _builtins.int
     ABSORBED_BY_REVISION_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Its number in the journal: gapless, in commit order."""
     kind: Global___MovementKind.ValueType
@@ -324,6 +325,8 @@ class Movement(_message.Message):
     """The count that had already taken it into account, so that it changed nothing; 0 if none."""
     channel: _builtins.str
     """The channel whose order moved the units; empty if it was not an order's."""
+    traceparent: _builtins.str
+    """The span that asked for it, W3C; empty if it is not traced."""
     @_builtins.property
     def record_time(self) -> _timestamp_pb2.Timestamp:
         """When the ledger recorded it."""
@@ -353,10 +356,11 @@ class Movement(_message.Message):
         corrects_revision: _builtins.int = ...,
         absorbed_by_revision: _builtins.int = ...,
         channel: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occur_time", b"occur_time", "record_time", b"record_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed_by_revision", b"absorbed_by_revision", "channel", b"channel", "corrects_revision", b"corrects_revision", "kind", b"kind", "location", b"location", "occur_time", b"occur_time", "on_hand_after", b"on_hand_after", "on_hand_change", b"on_hand_change", "quantity", b"quantity", "reason", b"reason", "record_time", b"record_time", "request_id", b"request_id", "reservation_id", b"reservation_id", "reserved_after", b"reserved_after", "reserved_change", b"reserved_change", "revision", b"revision", "safety_stock_after", b"safety_stock_after", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absorbed_by_revision", b"absorbed_by_revision", "channel", b"channel", "corrects_revision", b"corrects_revision", "kind", b"kind", "location", b"location", "occur_time", b"occur_time", "on_hand_after", b"on_hand_after", "on_hand_change", b"on_hand_change", "quantity", b"quantity", "reason", b"reason", "record_time", b"record_time", "request_id", b"request_id", "reservation_id", b"reservation_id", "reserved_after", b"reserved_after", "reserved_change", b"reserved_change", "revision", b"revision", "safety_stock_after", b"safety_stock_after", "sku", b"sku", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
