@@ -44,7 +44,8 @@ ARRIVAL_SECONDS_MAX = 0.002
 class Unit:
     """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock.
 
-    `traceparent` (W3C) is the caller's span, None if it is not traced. `weight` is what it adds to a group: a command counts once, a reservation as often as it has lines.
+    `traceparent` (W3C) is the caller's span, None if it is not traced. `weight` is what it adds to a group: a command
+    counts once, a reservation as often as it has lines.
     """
 
     __slots__ = ("answer", "atomic_spans", "commands", "deadline", "traceparent", "weight")

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from gateway import app
 from gateway.settings import Settings
 from gateway.store import schema
-from gateway.store.operations_tables import metadata
 from gateway.store.database import schema_of
+from gateway.store.operations_tables import metadata
 from tests.merchants import drop_merchant, new_merchant_name, schema_of_token
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"

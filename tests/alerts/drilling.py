@@ -16,8 +16,8 @@ from gateway.domain.tiers import TierChange
 from gateway.settings import Settings
 from gateway.store import alert_log
 from gateway.store import drills as store
-from gateway.store.operations_tables import metadata
 from gateway.store.database import Clock, Database, MerchantDatabase
+from gateway.store.operations_tables import metadata
 from tests.client import new_id
 
 WAIT_SECONDS = 30.0

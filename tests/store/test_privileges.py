@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.settings import Settings
-from gateway.store.operations_tables import metadata
 from gateway.store.database import GATEWAY_ROLE, Database
+from gateway.store.operations_tables import metadata
 from tests.client import Client
 from tests.merchants import schema_of_token
 
