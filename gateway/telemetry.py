@@ -1,0 +1,369 @@
+"""OpenTelemetry, set up once per process; the only importer of its SDK. Spans are kept by these rules.
+
+A trace is sampled, or not, when its first span begins, and the decision travels in the flags of its `traceparent`. A
+caller's decision is followed. Else: what was drawn (10 %, and no more than fifty traces a second; OTEL_TRACES_SAMPLER
+and its ARG say otherwise, without that bound); what links to something sampled; what somebody has asked to see
+(`keep`). Sampling by what a trace will turn out to be is not possible, for traces that are linked are not one. So what
+turns out to be a fault, or slow, gets its span afterwards (`record`), with the reason in `stockgate.kept`.
+
+Kept spans go to whoever has asked for them (`add_sink`), and over OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says; logs and
+metrics go there as well. A collector that is away costs spans, and nobody's time.
+
+Names are those of the semantic conventions 1.44; RPC is a release candidate there. The formats: W3C Trace Context,
+https://www.w3.org/TR/trace-context-2/#traceparent-header.
+"""
+
+import atexit
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import NamedTuple
+from uuid import uuid4
+
+from opentelemetry import context as api_context
+from opentelemetry import metrics, trace
+from opentelemetry._logs import set_logger_provider
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.util.types import Attributes, AttributeValue
+
+log = logging.getLogger(__name__)
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+RATIO = 0.1
+# A crowd is not slowed down by being looked at: of a thousand equal calls a second, fifty tell as much as a hundred.
+TRACES_PER_SECOND_MAX = 50
+# Nor is an outage made worse by telling of each of its faults.
+FAULTS_PER_SECOND_MAX = 50
+LINKS_MAX = 32
+# What came of one row so lately is shown as one trace.
+JOIN_SECONDS = 60.0
+# So long the last spans may take to leave when the process ends.
+EXIT_SECONDS = 2.0
+KEPT = "stockgate.kept"
+Sink = Callable[[Sequence[ReadableSpan]], None]
+
+tracer = trace.get_tracer("stockgate", version("stockgate"), schema_url=SCHEMA_URL)
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
+_KEEP = api_context.create_key("stockgate.keep")
+_NOWHERE = Context()
+_KEPT_ROOT = api_context.set_value(_KEEP, value=True, context=_NOWHERE)
+
+
+class _Allowance:
+    """So many a second."""
+
+    def __init__(self, per_second_max: int) -> None:
+        self._per_second_max = per_second_max
+        self._second = 0
+        self._taken = 0
+
+    def take(self) -> bool:
+        """True if there is one left."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._taken = second, 0
+        self._taken += 1
+        return self._taken <= self._per_second_max
+
+
+class Sampling:
+    """Whether a trace that begins here is kept; `is_on` is false where nothing is traced at all."""
+
+    def __init__(self, ratio: float, *, follows_caller: bool, per_second_max: int | None, is_on: bool = True) -> None:
+        """Keep this share of traces, 0 to 1, but no more than so many a second."""
+        self.ratio = ratio
+        self.follows_caller = follows_caller
+        self.is_on = is_on
+        self._allowance = None if per_second_max is None else _Allowance(per_second_max)
+
+    def draw(self) -> bool:
+        """True for the chosen share of calls."""
+        if random.random() >= self.ratio:  # noqa: S311 - a lot is drawn, no secret is made
+            return False
+        return self._allowance is None or self._allowance.take()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Sampling":
+        """What OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG ask for; nothing of it hinders a start."""
+        name = environment.get("OTEL_TRACES_SAMPLER", "").strip().lower()
+        if not name:
+            return cls(RATIO, follows_caller=True, per_second_max=TRACES_PER_SECOND_MAX)
+        kind = name.removeprefix("parentbased_")
+        ratio = {"always_on": 1.0, "always_off": 0.0, "traceidratio": _ratio(environment)}.get(kind)
+        if ratio is None:
+            log.warning("OTEL_TRACES_SAMPLER names no sampler we know; a tenth of the traces is kept")
+            ratio = RATIO
+        return cls(ratio, follows_caller=kind != name, per_second_max=None)
+
+
+def _ratio(environment: Mapping[str, str]) -> float:
+    raw = environment.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or "1.0"
+    with suppress(ValueError):
+        if 0.0 <= float(raw) <= 1.0:
+            return float(raw)
+    log.warning("OTEL_TRACES_SAMPLER_ARG should be a number from 0 to 1; a tenth of the traces is kept")
+    return RATIO
+
+
+class _Sampler(Sampler):
+    """The rules above, for the SDK."""
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Keep it, or only its ids."""
+        parent = trace.get_current_span(parent_context).get_span_context()
+        if api_context.get_value(_KEEP, parent_context):
+            is_kept = True
+        elif parent.is_valid and (sampling.follows_caller or not parent.is_remote):
+            is_kept = parent.trace_flags.sampled
+        else:
+            is_kept = any(link.context.trace_flags.sampled for link in links or ()) or sampling.draw()
+        return SamplingResult(Decision.RECORD_AND_SAMPLE if is_kept else Decision.DROP, attributes, parent.trace_state)
+
+    def get_description(self) -> str:
+        """What it says of itself."""
+        return f"stockgate{{{sampling.ratio}}}"
+
+
+class _Sinks(SpanProcessor):
+    """Hands spans that have ended to whoever asked; the SDK calls this in the thread that ended the span."""
+
+    def __init__(self) -> None:
+        self._sinks: tuple[Sink, ...] = ()
+
+    def add(self, sink: Sink) -> Callable[[], None]:
+        self._sinks = (*self._sinks, sink)
+
+        def remove() -> None:
+            self._sinks = tuple(one for one in self._sinks if one is not sink)
+
+        return remove
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Called by the SDK."""
+        for sink in self._sinks:
+            try:
+                sink((span,))
+            # Whatever is wrong with who looks on, the work goes on.
+            except Exception:
+                log.exception("a span was not taken")
+
+
+# Until `configure` was called there is nothing to keep.
+sampling = Sampling(0.0, follows_caller=True, per_second_max=None, is_on=False)
+_sinks = _Sinks()
+_providers: list[TracerProvider | MeterProvider | LoggerProvider] = []
+_configuring = threading.Lock()
+_faults = _Allowance(FAULTS_PER_SECOND_MAX)
+
+
+def configure(service: str, *, instance: str = "", metric_readers: Sequence[MetricReader] = ()) -> None:
+    """Set this process up; a second call changes nothing. `service` and `instance` are how it is called in traces.
+
+    The environment has the last word: OTEL_SDK_DISABLED, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_*, OTEL_(TRACES|METRICS|LOGS)_EXPORTER=none.
+    """
+    global sampling  # noqa: PLW0603 - one per process, as OpenTelemetry's own providers are
+    with _configuring:
+        if sampling.is_on or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+            return
+        sampling = Sampling.from_environment(os.environ)
+        resource = _resource(service, instance)
+        tracing = TracerProvider(_Sampler(), resource, shutdown_on_exit=False)
+        tracing.add_span_processor(_sinks)
+        if _is_exported("TRACES"):
+            tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        readers = list(metric_readers)
+        if _is_exported("METRICS"):
+            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+        measuring = MeterProvider(readers, resource, shutdown_on_exit=False)
+        logging_ = LoggerProvider(resource, shutdown_on_exit=False)
+        if _is_exported("LOGS"):
+            logging_.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
+        trace.set_tracer_provider(tracing)
+        metrics.set_meter_provider(measuring)
+        set_logger_provider(logging_)
+        _providers.extend((tracing, measuring, logging_))
+        atexit.register(shut_down)
+
+
+def shut_down(timeout_seconds: float = EXIT_SECONDS) -> None:
+    """Send what is left, for no longer than this; there is nothing to be traced afterwards."""
+
+    def end() -> None:
+        for provider in _providers:
+            provider.shutdown()
+
+    sending = threading.Thread(target=end, daemon=True, name="the last spans")
+    # A Python that is ending already starts no thread.
+    with suppress(RuntimeError):
+        sending.start()
+        sending.join(timeout_seconds)
+    atexit.unregister(shut_down)
+
+
+def add_sink(sink: Sink) -> Callable[[], None]:
+    """Hand spans that are kept to this, as they end, in whatever thread; returns what removes it. It must be quick."""
+    return _sinks.add(sink)
+
+
+def export_to(exporter: SpanExporter) -> None:
+    """Send kept spans there as well, in batches, from a thread of its own. Only after `configure`."""
+    for provider in _providers:
+        if isinstance(provider, TracerProvider):
+            provider.add_span_processor(BatchSpanProcessor(exporter))
+
+
+def parse(traceparent: str) -> SpanContext | None:
+    """Whose span it names; None if it names none, whatever it is."""
+    found = _TRACEPARENT.match(traceparent)
+    if found is None:
+        return None
+    rest = traceparent[found.end() :]
+    # Versions to come may say more behind a dash; this one may not.
+    if rest and (traceparent.startswith("00") or not rest.startswith("-")):
+        return None
+    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    spanned = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return spanned if spanned.is_valid else None
+
+
+def traceparent_of(span: Span) -> str | None:
+    """The span's W3C name; None of one that is none."""
+    c = span.get_span_context()
+    return f"00-{c.trace_id:032x}-{c.span_id:016x}-{c.trace_flags:02x}" if c.is_valid else None
+
+
+def current_traceparent() -> str | None:
+    """The name of the span whose work is being done; None if there is none."""
+    span = trace.get_current_span()
+    return None if span is trace.INVALID_SPAN else traceparent_of(span)
+
+
+def links_of(traceparents: Iterable[str]) -> list[Link]:
+    """Links to these spans, each once, the first so many of them."""
+    return _links(traceparents)[0]
+
+
+def _links(traceparents: Iterable[str]) -> tuple[list[Link], int]:
+    """Links, and how many there would be besides."""
+    contexts = [context for one in dict.fromkeys(traceparents) if (context := parse(one)) is not None]
+    return [Link(context) for context in contexts[:LINKS_MAX]], max(0, len(contexts) - LINKS_MAX)
+
+
+class Origin(NamedTuple):
+    """What work answers: the span of its only cause, if it is fresh; links to all; the word for which of the two."""
+
+    parent: SpanContext | None
+    links: list[Link]
+    attributes: dict[str, AttributeValue]
+
+
+NO_ORIGIN = Origin(None, [], {})
+
+
+def origin_of(traceparents: Iterable[str], *, is_fresh: bool) -> Origin:
+    """Work that was caused by these spans; `is_fresh`: less than `JOIN_SECONDS` ago.
+
+    Of many causes none is the parent, for a span has one; where there is one only, simple backends show one trace.
+    """
+    links, dropped = _links(traceparents)
+    if not links:
+        return NO_ORIGIN
+    parent = links[0].context if is_fresh and len(links) == 1 else None
+    attributes: dict[str, AttributeValue] = {"stockgate.join": "link" if parent is None else "parent"}
+    if dropped:
+        attributes["stockgate.links.dropped"] = dropped
+    return Origin(parent, links, attributes)
+
+
+def begin(
+    name: str,
+    *,
+    origin: Origin = NO_ORIGIN,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    keep: bool = False,
+    start_ns: int | None = None,
+) -> Span:
+    """A span that was caused by `origin` and by nothing else, current or not; `keep` it whatever was drawn.
+
+    One that is not kept costs little, and has a valid name all the same. To be ended by who began it.
+    """
+    context = _KEPT_ROOT if keep else _NOWHERE
+    if origin.parent is not None:
+        context = trace.set_span_in_context(NonRecordingSpan(origin.parent), context)
+    return tracer.start_span(
+        name,
+        context,
+        kind,
+        {**origin.attributes, **(attributes or {})},
+        origin.links,
+        start_time=start_ns,
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+
+
+def record(
+    name: str,
+    start_ns: int,
+    *,
+    why: str,
+    origin: Origin = NO_ORIGIN,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+) -> Span:
+    """A span of what has turned out to be worth one, from then (ns since 1970) on; `why` is `error`, `slow` or so.
+
+    Of very many in one second not all are kept.
+    """
+    told = {**(attributes or {}), KEPT: why}
+    return begin(name, origin=origin, kind=kind, attributes=told, keep=_faults.take(), start_ns=start_ns)
+
+
+def _resource(service: str, instance: str) -> Resource:
+    ours = Resource.create(
+        {
+            "service.name": service,
+            "service.version": version("stockgate"),
+            "service.instance.id": instance or str(uuid4()),
+        },
+        SCHEMA_URL,
+    )
+    return ours.merge(OTELResourceDetector().detect())
+
+
+def _is_exported(signal: str) -> bool:
+    """True if this signal is to be sent: an address is set, and nobody has forbidden it."""
+    if os.environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
+        return False
+    names = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
+    return any(os.environ.get(name, "").strip() for name in names)
