@@ -267,7 +267,7 @@ class _Choice:
     def _require_known_names(self) -> None:
         from gateway.cli.trials.board import TRIALS
         from gateway.cli.trials.long_lead import WANTS
-        from gateway.cli.trials.policies import POLICIES
+        from gateway.domain.baselines import POLICIES
 
         known = {**POLICIES, **WANTS}
         for names, option, among in ((self.policies, "--policy", known), (self.trials, "--trial", TRIALS)):

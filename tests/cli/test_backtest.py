@@ -17,8 +17,8 @@ from gateway.cli.tape import CHINA
 from gateway.cli.trials import intervals
 from gateway.cli.trials.board import Board, Setting, judged
 from gateway.cli.trials.days import busy_days
-from gateway.cli.trials.policies import POLICIES
 from gateway.cli.trials.surges import surge_trial
+from gateway.domain.baselines import POLICIES
 
 SEED = 8_4
 MIDNIGHT = datetime(2020, 2, 18, tzinfo=CHINA)

@@ -17,9 +17,9 @@ from gateway.cli.trials.days import Day, busy_days
 from gateway.cli.trials.forecasts import ForecastScore, forecast_trial
 from gateway.cli.trials.intervals import Figure
 from gateway.cli.trials.long_lead import LongLeadRow, long_lead_trial
-from gateway.cli.trials.policies import POLICIES, THRESHOLD, TREND, URGENT
 from gateway.cli.trials.sessions import SessionScore, coverage_trial, session_trial
 from gateway.cli.trials.surges import SurgeScore, surge_trial
+from gateway.domain.baselines import POLICIES, THRESHOLD, TREND, URGENT
 
 SEED = 8_4
 SESSIONS = 600

@@ -11,9 +11,9 @@ from gateway.cli.trials.days import Day, busy_days, date_of
 from gateway.cli.trials.forecasts import ForecastScore, forecast_trial
 from gateway.cli.trials.intervals import Figure
 from gateway.cli.trials.long_lead import LongLeadRow, can_be_judged, long_lead_trial
-from gateway.cli.trials.policies import POLICIES, THRESHOLD, TREND, URGENT, Policy
 from gateway.cli.trials.sessions import STOCKS, SessionScore, coverage_trial, session_trial
 from gateway.cli.trials.surges import SurgeScore, surge_trial
+from gateway.domain.baselines import POLICIES, THRESHOLD, TREND, URGENT, Policy
 from gateway.domain.profiles import Profile
 
 

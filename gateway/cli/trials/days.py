@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gateway.cli.orderlog import LoggedOrder
+from gateway.domain.baselines import History
 from gateway.domain.curves import CHINA_OFFSET_SECONDS, DAY_SECONDS, HourCurve
 from gateway.domain.demand import Prior
 from gateway.domain.profiles import Profile, Sale, learned
@@ -23,15 +24,6 @@ TICK_SECONDS = 15.0
 OPENS_SECONDS = 9 * 3_600.0  # sessions begin from then on; of a shop that sells by night, from midnight
 LOT_UNITS_MAX = 10_000  # what is more is a typing error or a wholesaler, and no session's demand
 RETURNS_SECONDS = 15 * 60.0  # unpaid orders give their units back
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of a SKU before a session: the curve of the day, a prior, the spread between days."""
-
-    curve: HourCurve
-    prior: Prior
-    spread: float
 
 
 @dataclass(frozen=True)

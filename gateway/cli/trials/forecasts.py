@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from gateway.cli.trials import intervals
 from gateway.cli.trials.days import Day
 from gateway.cli.trials.intervals import Figure
-from gateway.cli.trials.policies import POLICIES, Policy, Session
 from gateway.cli.trials.sessions import COVERAGE_SECONDS, COVERAGE_STOCKS, LAST_START_SECONDS
+from gateway.domain.baselines import POLICIES, Policy, Session
 
 FORECASTING = tuple(policy for policy in POLICIES.values() if policy.forecasts)
 STOCK_SHARES = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # of the mean demand over the lead time: where the answer is open

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gateway.cli.trials.days import Day
-from gateway.cli.trials.policies import Session, Tiers
+from gateway.domain.baselines import Session, Tiers
 from gateway.domain.demand import rates
 from gateway.domain.tiers import Tier
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from gateway.cli.trials import intervals
 from gateway.cli.trials.days import RETURNS_SECONDS, Day
 from gateway.cli.trials.intervals import Figure
-from gateway.cli.trials.policies import Policy, Session, Tiers, Watcher
+from gateway.domain.baselines import Policy, Session, Tiers, Watcher
 from gateway.domain.demand import stock_out_times
 
 SESSIONS = 400

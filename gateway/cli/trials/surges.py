@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from gateway.cli.trials import intervals
 from gateway.cli.trials.days import Day
 from gateway.cli.trials.intervals import Figure
-from gateway.cli.trials.policies import Policy, Session, Watcher
+from gateway.domain.baselines import Policy, Session, Watcher
 
 SURGES_PER_DAY = 40
 MULTIPLIERS = (2, 3, 5)

@@ -1,7 +1,8 @@
 """The policies that are compared: ours, and the ones that shops use today.
 
-A policy watches the orders of one SKU from a moment on, knowing what history says (`days.History`), and answers three
-questions at any moment: have sales accelerated, is what is left too little, is it urgent.
+A policy watches the orders of one SKU from a moment on, knowing what history says (`History`), and answers three
+questions at any moment: have sales accelerated, is what is left too little, is it urgent. `stockgate backtest` plays
+them over recorded days, the review of a session over its own sales.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from math import erfc, exp, inf, log, sqrt
 from typing import Protocol
 
-from gateway.cli.trials.days import History
 from gateway.domain.chances import Demand, LeadTime, chance_of_reaching
-from gateway.domain.demand import Pace, begin, forecast, is_accelerating, observed, stock_out_times
+from gateway.domain.curves import HourCurve
+from gateway.domain.demand import Pace, Prior, begin, forecast, is_accelerating, observed, stock_out_times
 from gateway.domain.tiers import EXACT_UNITS_MAX, URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
 
 WINDOW_SECONDS = 300.0
@@ -44,6 +45,15 @@ class Watcher(Protocol):
 
     def times(self, time: float, units: int) -> Sequence[float]:
         """Seconds until they have run out: the 10 %, 50 % and 90 % quantile; empty if it cannot say."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of a SKU before a session: the curve of the day, a prior, the spread between days."""
+
+    curve: HourCurve
+    prior: Prior
+    spread: float
 
 
 @dataclass(frozen=True)
