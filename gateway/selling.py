@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.allocator import Allocator
+from gateway.domain.attempts import Attempt
 from gateway.domain.errors import ChannelUnknown, GatewayError, InvalidArgument, ShortfallUnknown
 from gateway.domain.listings import Listing, PushKind, PushResult
 from gateway.domain.selling import (
@@ -31,6 +32,7 @@ from gateway.shops import Shops
 from gateway.store import journal
 from gateway.store import selling as store
 from gateway.store import shops as shops_store
+from gateway.store.attempts import save_attempts
 from gateway.store.database import MerchantDatabase, read_time
 from gateway.store.selling import ConnectorState
 from gateway.store.shops import Channel
@@ -98,9 +100,25 @@ class Selling:
         changed = sum(one.changed for one in taken)
         return Page(changed, len(taken) - changed, sum(one.unlinked for one in taken), moved.watermark)
 
-    async def report_pushes(self, channel: str, reports: Sequence[ReportPush], deadline: float | None = None) -> None:
-        """Book what became of pushes; raises `ChannelUnknown`. A listing that is gone is no error any more."""
+    async def report_pushes(
+        self,
+        channel: str,
+        reports: Sequence[ReportPush],
+        attempts: Sequence[Attempt] = (),
+        deadline: float | None = None,
+    ) -> None:
+        """Book what became of pushes, and keep the calls to the platform; raises `ChannelUnknown`.
+
+        A listing that is gone is no error any more.
+        """
         await self._shops.channel(channel)
+        if reports:
+            await self._book(channel, reports, deadline)
+        if attempts:
+            async with self._database.transaction() as connection:
+                await save_attempts(connection, self._database, attempts)
+
+    async def _book(self, channel: str, reports: Sequence[ReportPush], deadline: float | None) -> None:
         for outcome in await self._writer.apply(reports, deadline=deadline):
             if isinstance(outcome, GatewayError):
                 log.warning("a report on a push of channel %s is not booked: %s", channel, outcome)

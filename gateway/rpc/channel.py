@@ -12,9 +12,10 @@ from gateway.v1 import channel_service_pb2 as pb
 
 
 async def report_pushes(call: Call, request: pb.ReportPushesRequest) -> pb.ReportPushesResponse:
-    """Book what became of pushes."""
+    """Book what became of pushes, and keep the calls it took."""
     channel = parsing.code(request.channel, "channel")
-    await call.merchant.selling.report_pushes(channel, reports.pushes(request), call.deadline)
+    pushes, attempts = reports.pushes(request), reports.attempts(request, channel)
+    await call.merchant.selling.report_pushes(channel, pushes, attempts, call.deadline)
     return pb.ReportPushesResponse()
 
 

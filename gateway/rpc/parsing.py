@@ -187,10 +187,10 @@ def optional_code(value: str, field: str) -> str:
     return code(value, field) if value else ""
 
 
-def text(value: str, field: str) -> str:
-    """Up to 200 characters without control characters; may be empty."""
-    if len(value) > TEXT_LENGTH_MAX:
-        raise InvalidArgument(f"{field} has {len(value)} characters; at most {TEXT_LENGTH_MAX} are kept", field=field)
+def text(value: str, field: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+    """Up to 200 characters, or another bound, without control characters; may be empty."""
+    if len(value) > length_max:
+        raise InvalidArgument(f"{field} has {len(value)} characters; at most {length_max} are kept", field=field)
     if value and _CONTROL.search(value):
         raise InvalidArgument(f"{field} holds a control character", field=field)
     return value

@@ -7,22 +7,29 @@ from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 
+from gateway import telemetry
+from gateway.domain.attempts import Attempt, AttemptOutcome
 from gateway.domain.errors import InvalidArgument
 from gateway.domain.listings import PushResult
 from gateway.domain.selling import MoveWatermark, OrderLine, OrderState, ReportPush, TakeOrder, TakeReading
 from gateway.rpc import parsing
 from gateway.store.selling import ConnectorState
-from gateway.v1 import channel_pb2
+from gateway.v1 import channel_pb2, operations_pb2
 from gateway.v1 import channel_service_pb2 as pb
 
 T = TypeVar("T")
 
 REPORTS_MAX = 1_000
+ATTEMPTS_MAX = 500
 LINES_MAX = 100
+MESSAGE_LENGTH_MAX = 500
+TRACEPARENT_LENGTH_MAX = 55
+HTTP_STATUSES = range(100, 1_000)
 # Platforms state no other years, and every clock margin stays within the calendar.
 FIRST_YEAR, LAST_YEAR = 1970, 9998
 DURATION_SECONDS_MAX = 10**9
 _STATES = {state.value for state in OrderState}
+_OUTCOMES = {outcome.value for outcome in AttemptOutcome}
 _RESULTS = {result.value for result in PushResult} - {PushResult.READ_BACK}
 
 
@@ -36,8 +43,16 @@ def orders(r: pb.ReportOrdersRequest) -> tuple[list[TakeOrder], MoveWatermark]:
 
 
 def pushes(r: pb.ReportPushesRequest) -> list[ReportPush]:
-    """Reports on pushes; raises `InvalidArgument`, `QuantityOverflow`."""
-    return [_push(report, f"reports[{place}]") for place, report in enumerate(some(r.reports, "reports"))]
+    """Reports on pushes, none only where attempts are told; raises `InvalidArgument`, `QuantityOverflow`."""
+    given = at_most(r.reports, "reports") if r.attempts else some(r.reports, "reports")
+    return [_push(report, f"reports[{place}]") for place, report in enumerate(given)]
+
+
+def attempts(r: pb.ReportPushesRequest, channel: str) -> list[Attempt]:
+    """Single calls to the platform; raises `InvalidArgument`."""
+    if len(r.attempts) > ATTEMPTS_MAX:
+        raise InvalidArgument(f"at most {ATTEMPTS_MAX} attempts may be told of at once", field="attempts")
+    return [_attempt(one, channel, f"attempts[{place}]") for place, one in enumerate(r.attempts)]
 
 
 def readings(r: pb.ReportShelfRequest) -> list[TakeReading]:
@@ -119,6 +134,30 @@ def _push(m: channel_pb2.PushReport, at: str) -> ReportPush:
         _count(m.attempts, f"{at}.attempts"),
         _milliseconds(m.duration, f"{at}.duration"),
         parsing.text(m.error, f"{at}.error"),
+    )
+
+
+def _attempt(m: operations_pb2.PushAttempt, channel: str, at: str) -> Attempt:
+    if m.outcome not in _OUTCOMES:
+        raise InvalidArgument("outcome is missing, or none there is", field=f"{at}.outcome")
+    if m.http_status and m.http_status not in HTTP_STATUSES:
+        raise InvalidArgument(f"{m.http_status} is no HTTP status", field=f"{at}.http_status")
+    if m.traceparent and (len(m.traceparent) > TRACEPARENT_LENGTH_MAX or telemetry.parse(m.traceparent) is None):
+        raise InvalidArgument("traceparent is none that W3C Trace Context knows", field=f"{at}.traceparent")
+    return Attempt(
+        _number(m.push_id, f"{at}.push_id"),
+        _number(m.listing_id, f"{at}.listing_id"),
+        channel,
+        _number(m.number, f"{at}.number"),
+        _time(m, "begin_time", at),
+        _milliseconds(m.duration, f"{at}.duration"),
+        AttemptOutcome(m.outcome),
+        m.http_status or None,
+        parsing.identifier(m.platform_code, f"{at}.platform_code") if m.platform_code else "",
+        parsing.identifier(m.platform_request_id, f"{at}.platform_request_id") if m.platform_request_id else "",
+        parsing.text(m.message, f"{at}.message", MESSAGE_LENGTH_MAX),
+        _optional_time(m, "next_try_time", f"{at}.next_try_time"),
+        m.traceparent or None,
     )
 
 

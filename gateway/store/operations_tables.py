@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from gateway.store.alert_tables import metadata as metadata  # noqa: PLC0414 - all tables are known to who imports it here
 from gateway.store.tables import CODE, TIME
 
-# Every call to a platform that was to change a number, as its connector told; `number` counts those of one push.
+# Every call to a platform that was to change a number, as its connector told; `number` counts those of one push in one
+# process, so that another one that goes on with the push is told from it by `begin_time`.
 # `outcome` is `domain/attempts.py: AttemptOutcome`; `traceparent` (W3C) is the attempt's own span.
 attempts = Table(
     "attempts",
@@ -18,7 +19,7 @@ attempts = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("listing_id", BigInteger, nullable=False),
     Column("channel", CODE, nullable=False),
-    Column("begin_time", TIME, nullable=False),
+    Column("begin_time", TIME, primary_key=True),
     Column("duration_ms", BigInteger, nullable=False),
     Column("outcome", SmallInteger, nullable=False),
     Column("http_status", Integer),
@@ -68,6 +69,7 @@ audit = Table(
     Column("outcome", Text, nullable=False),
     Column("traceparent", Text),
     Index("audit_by_sku", "sku", "audit_id"),
+    Index("audit_by_channel", "channel", "audit_id"),
     Index("audit_by_time", "record_time"),
 )
 

@@ -61,7 +61,7 @@ def _create_attempts() -> None:
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("listing_id", sa.BigInteger, nullable=False),
         sa.Column("channel", CODE, nullable=False),
-        sa.Column("begin_time", TIME, nullable=False),
+        sa.Column("begin_time", TIME, primary_key=True),
         sa.Column("duration_ms", sa.BigInteger, nullable=False),
         sa.Column("outcome", sa.SmallInteger, nullable=False),
         sa.Column("http_status", sa.Integer),
@@ -108,6 +108,7 @@ def _create_audit() -> None:
         sa.Column("traceparent", sa.Text),
     )
     op.create_index("audit_by_sku", "audit", ["sku", "audit_id"])
+    op.create_index("audit_by_channel", "audit", ["channel", "audit_id"])
     op.create_index("audit_by_time", "audit", ["record_time"])
 
 

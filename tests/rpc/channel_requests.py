@@ -13,6 +13,8 @@ from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import Stall
 from tests.rpc.wire import Times
 
+TRACEPARENT = f"00-{'a' * 32}-{'b' * 16}-01"
+
 
 def channel_of(stall: Stall) -> dict[str, Message]:
     """A good request of each, by the RPC's name."""
@@ -31,6 +33,7 @@ def channel_of(stall: Stall) -> dict[str, Message]:
             channel.ReportPushesRequest,
             channel=stall.channel,
             reports=[{**push, "attempts": 1, "duration": soon, "error": "slow"}],
+            attempts=[_attempt(stall)],
         ),
         "ReportOrders": made(
             channel.ReportOrdersRequest,
@@ -64,6 +67,13 @@ def channel_of(stall: Stall) -> dict[str, Message]:
         "ListDrift": made(channel.ListDriftRequest, **page, channel=stall.channel),
         "ListUnlinkedOrders": made(channel.ListUnlinkedOrdersRequest, **page, channel=stall.channel),
     }
+
+
+def _attempt(stall: Stall) -> dict[str, object]:
+    past = {"seconds": 1_700_000_000}
+    said = {"platform_code": "isv.busy", "platform_request_id": "r1", "message": "busy", "http_status": 200}
+    call = {"begin_time": past, "duration": {"seconds": 1}, "next_try_time": past, "traceparent": TRACEPARENT}
+    return {"listing_id": stall.listing_id, "push_id": 1, "number": 1, "outcome": 2, **said, **call}
 
 
 _CHANNEL = (*wrong.CODE, wrong.unknown("CHANNEL_UNKNOWN"))
@@ -104,7 +114,7 @@ CHANNEL: dict[str, Fields] = {
     },
     "ReportPushes": {
         "channel": _CHANNEL,
-        "reports": (MISSING, *times(1_000)),
+        "reports": times(1_000),
         "reports[0].listing_id": _NUMBER,
         "reports[0].push_id": _NUMBER,
         "reports[0].result": (*_CHOICE, Spoil("the gateway's own", 5)),
@@ -112,6 +122,22 @@ CHANNEL: dict[str, Fields] = {
         "reports[0].attempts": (Spoil("negative", -1), Spoil("the smallest number", wrong.INT32_MIN)),
         "reports[0].duration": _DURATION,
         "reports[0].error": wrong.TEXT,
+        "attempts": times(500),
+        "attempts[0].push_id": _NUMBER,
+        "attempts[0].listing_id": _NUMBER,
+        "attempts[0].number": (MISSING, Spoil("zero", 0), Spoil("negative", -1)),
+        "attempts[0].begin_time": _NEEDED_TIME,
+        "attempts[0].duration": _DURATION,
+        "attempts[0].outcome": (*_CHOICE, Spoil("7", 7)),
+        "attempts[0].http_status": (Spoil("99", 99), Spoil("1000", 1_000), Spoil("negative", -1)),
+        "attempts[0].platform_code": wrong.OPTIONAL_ID,
+        "attempts[0].platform_request_id": wrong.OPTIONAL_ID,
+        "attempts[0].message": (*wrong.BYTES, *wrong.CONTROLS, wrong.LONG, Spoil("501 characters", "x" * 501)),
+        "attempts[0].next_try_time": _TIME,
+        "attempts[0].traceparent": (
+            *wrong.BYTES,
+            *(Spoil(repr(text[:9]), text) for text in ("x", TRACEPARENT[:-1], TRACEPARENT.upper(), TRACEPARENT + "0")),
+        ),
     },
     "ReportOrders": {
         "channel": _CHANNEL,

@@ -107,6 +107,7 @@ _LISTING_STATE: Fields = {
     "listing.push.create_time": FREE,
     "listing.push.urgency": FREE,
     "listing.push.unknown": FREE,
+    "listing.push.traceparent": wrong.BYTES,
     "listing.sales_per_minute": FREE,
     "listing.parked_reason": wrong.BYTES,
 }
