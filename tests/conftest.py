@@ -17,7 +17,7 @@ from gateway.settings import Settings
 from gateway.store.database import CONNECT_TIMEOUT_SECONDS, Clock
 from gateway.store.embedded import EmbeddedPostgres
 from tests.client import Client
-from tests.merchants import drop_merchant, new_merchant_name
+from tests.merchants import Blueprint, drop_merchant, new_merchant_name
 
 # These wait more than they compute: begun first, they are done when the others are.
 LONG_FILES = (
@@ -64,11 +64,17 @@ def settings(data_dir: Path) -> Iterator[Settings]:
     asyncio.run(postgres.stop())
 
 
+@pytest.fixture(scope="session")
+def blueprint(settings: Settings) -> Blueprint:
+    """Makes merchants."""
+    return Blueprint(settings)
+
+
 @pytest.fixture
-async def token(settings: Settings) -> AsyncIterator[str]:
+async def token(settings: Settings, blueprint: Blueprint) -> AsyncIterator[str]:
     """The access token of a merchant that only this test knows, and that goes with it."""
     name = new_merchant_name()
-    yield await app.add_merchant(settings, name)
+    yield await blueprint.add_merchant(name)
     await drop_merchant(settings, name)
 
 

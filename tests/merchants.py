@@ -1,12 +1,17 @@
 """Merchants for tests: each test has its own, and takes it along when it goes."""
 
+import asyncio
 import itertools
 import os
+from asyncio.subprocess import PIPE
 
 import asyncpg
 
+from gateway import app
 from gateway.settings import Settings
+from gateway.store import schema
 from gateway.store.database import CONNECT_TIMEOUT_SECONDS, schema_of
+from gateway.store.embedded import EmbeddedPostgres
 
 _numbers = itertools.count(1)
 
@@ -26,3 +31,43 @@ async def drop_merchant(settings: Settings, name: str) -> None:
     connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_TIMEOUT_SECONDS)
     await connection.execute(f'DROP SCHEMA IF EXISTS "{schema_of(name)}" CASCADE')
     await connection.close()
+
+
+class Blueprint:
+    """What a new merchant's schema is made of, drawn from one that the migrations have made.
+
+    Migrating an empty schema takes half a second, and more than a thousand tests want one.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Draw nothing yet."""
+        self._settings = settings
+        self._schema = ""
+        self._statements = ""
+
+    async def add_merchant(self, name: str) -> str:
+        """Make a merchant as `app.add_merchant` does, and return an access token of his."""
+        if not self._statements:
+            await self._draw()
+        connection = await asyncpg.connect(self._settings.database_url, timeout=CONNECT_TIMEOUT_SECONDS)
+        await connection.execute(self._statements.replace(self._schema, schema_of(name)))
+        # The lineage is each merchant's own.
+        begun = "epoch = gen_random_uuid(), record_time = clock_timestamp()"
+        await connection.execute(f'UPDATE "{schema_of(name)}".head SET {begun}')
+        await connection.close()
+        return await app.new_token(self._settings, name)
+
+    async def _draw(self) -> None:
+        name = new_merchant_name()
+        await schema.migrate(str(self._settings.database_url), create=name)
+        self._schema = schema_of(name)
+        options = (f"--schema={self._schema}", "--inserts", f"--dbname={self._settings.database_url}")
+        postgres = EmbeddedPostgres(self._settings.data_dir)
+        pg_dump = postgres._server(postgres._pgdata).bin_path / "pg_dump"
+        dump = await asyncio.create_subprocess_exec(pg_dump, *options, stdout=PIPE)
+        written, _ = await dump.communicate()
+        assert dump.returncode == 0
+        # Lines that begin so are for psql.
+        lines = (line for line in written.decode().splitlines() if not line.startswith("\\"))
+        self._statements = "\n".join(lines)
+        await drop_merchant(self._settings, name)
