@@ -15,6 +15,7 @@ from gateway.alerts.hub import AlertHub
 from gateway.alerts.subscribers import Subscribers
 from gateway.alerts.tending import Tending
 from gateway.alerts.tiers import Tiers
+from gateway.audit import Audit
 from gateway.auditor import Auditor
 from gateway.catalog import Catalog
 from gateway.domain.changes import Limits
@@ -28,6 +29,7 @@ from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
 from gateway.store.groups import GroupStore
 from gateway.store.listening import listen
+from gateway.store.page_sessions import PageSessions
 from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
@@ -75,8 +77,10 @@ class Merchant:
         self.desk = Desk(database)
         self.drills = Drills(database, str(uuid4()))
         self.engine = Engine(database, str(uuid4()), limits.tempo)
+        self.audit = Audit(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
+        self.page_sessions = PageSessions(database)
         self._writing: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 

@@ -29,6 +29,11 @@ def timestamp(when: datetime) -> Timestamp:
     return stamp
 
 
+def trace_id(traceparent: str | None) -> str:
+    """The trace a span (W3C) belongs to, 32 hex digits; empty for none."""
+    return traceparent[3:35] if traceparent else ""
+
+
 def fill_moved(m: Any, answer: StockMoved) -> None:
     """Fill the response to receive, adjust or count."""
     fill_location_level(m.level, answer.level)
@@ -133,7 +138,7 @@ def fill_movement(m: stock_pb2.Movement, movement: Movement) -> None:
     m.occur_time.CopyFrom(timestamp(movement.occur_time))
     m.kind = stock_pb2.MovementKind.ValueType(movement.kind)
     m.reservation_id = "" if movement.reservation_id is None else str(movement.reservation_id)
-    for name in ("request_id", "reason", "channel"):
+    for name in ("request_id", "reason", "channel", "traceparent"):
         setattr(m, name, getattr(movement, name) or "")
     for name in ("sku", "location", "revision", "quantity", "on_hand_change", "reserved_change"):
         setattr(m, name, getattr(movement, name))

@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -72,12 +72,13 @@ def _stay(_error: GatewayError) -> None:
 class Call(NamedTuple):
     """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock.
 
-    `end` ends a stream with an error, from outside and though a write of it is blocked.
+    `end` ends a stream with an error, from outside and though a write of it is blocked. `metadata` are the caller's.
     """
 
     merchant: Merchant
     deadline: float | None
     end: Callable[[GatewayError], None] = _stay
+    metadata: Iterable[tuple[str, str | bytes]] = ()
 
 
 Unary = Callable[[Call, Any], Awaitable[Message]]
@@ -186,7 +187,8 @@ class Server:
         metadata = context.invocation_metadata()
         merchant = self._callers.trusted(metadata) or await self._callers.look_up(metadata)
         remaining: float | None = context.time_remaining()
-        return Call(merchant, None if remaining is None else time.monotonic() + remaining)
+        deadline = None if remaining is None else time.monotonic() + remaining
+        return Call(merchant, deadline, metadata=metadata or ())
 
 
 def _generator(messages: AsyncIterator[Message | bytes]) -> AsyncGenerator[Message | bytes, None]:

@@ -12,7 +12,9 @@ from gateway.rpc import (
     operations,
     shops,
     stock,
+    timeline,
 )
+from gateway.rpc.auditing import audited
 from gateway.rpc.auth import Callers
 from gateway.rpc.server import Server
 from gateway.v1 import (
@@ -24,7 +26,7 @@ from gateway.v1 import (
     stock_service_pb2,
 )
 
-_SERVICES = (
+_METHODS = (
     (stock_service_pb2.DESCRIPTOR.services_by_name["StockService"], stock.METHODS),
     (
         catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"],
@@ -36,13 +38,18 @@ _SERVICES = (
         {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS, **drills.METHODS},
     ),
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], live.METHODS),
-    (operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"], operations.METHODS),
+    (
+        operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
+        {**operations.METHODS, **timeline.METHODS},
+    ),
 )
+# Each service with what serves its methods, for whichever door callers come through.
+SERVICES = tuple((service, audited(service.name, methods)) for service, methods in _METHODS)
 
 
 def build_server(callers: Callers) -> Server:
     """A server with all services of `gateway.v1`, not started."""
     server = Server(callers)
-    for service, methods in _SERVICES:
+    for service, methods in SERVICES:
         server.add(service, methods)
     return server

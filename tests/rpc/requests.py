@@ -19,6 +19,7 @@ from tests.rpc.live_requests import LIVE, live_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
+from tests.rpc.timeline_requests import TIMELINE, timelines_of
 
 # No hold of these may end while a module's tests run.
 HOUR_MS = 3_600_000
@@ -145,6 +146,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **desk_of(stall),
         **drills_of(stall),
         **alerts_of(stall),
+        **timelines_of(stall),
         **live_of(stall),
     }
 
@@ -344,4 +346,5 @@ OTHERS: dict[str, Fields] = {
     **DESK,
     **DRILLS,
     **ALERTS,
+    **TIMELINE,
 }
