@@ -1,4 +1,4 @@
-"""OpenTelemetry, set up once per process; the only importer of its SDK. Spans are kept by these rules.
+"""OpenTelemetry, set up once per process; beside `exposition.py` the only importer of its SDK. When spans are kept:
 
 A trace is sampled, or not, when its first span begins, and the decision travels in the flags of its `traceparent`. A
 caller's decision is followed. Else: what was drawn (10 %, and no more than fifty traces a second; OTEL_TRACES_SAMPLER
@@ -44,6 +44,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from gateway.exposition import Complete
+
 log = logging.getLogger(__name__)
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
@@ -68,10 +70,11 @@ _NOWHERE = Context()
 _KEPT_ROOT = api_context.set_value(_KEEP, value=True, context=_NOWHERE)
 
 
-class _Allowance:
+class Allowance:
     """So many a second."""
 
     def __init__(self, per_second_max: int) -> None:
+        """None taken yet."""
         self._per_second_max = per_second_max
         self._second = 0
         self._taken = 0
@@ -93,7 +96,7 @@ class Sampling:
         self.ratio = ratio
         self.follows_caller = follows_caller
         self.is_on = is_on
-        self._allowance = None if per_second_max is None else _Allowance(per_second_max)
+        self._allowance = None if per_second_max is None else Allowance(per_second_max)
 
     def draw(self) -> bool:
         """True for the chosen share of calls."""
@@ -181,7 +184,7 @@ sampling = Sampling(0.0, follows_caller=True, per_second_max=None, is_on=False)
 _sinks = _Sinks()
 _providers: list[TracerProvider | MeterProvider | LoggerProvider] = []
 _configuring = threading.Lock()
-_faults = _Allowance(FAULTS_PER_SECOND_MAX)
+_faults = Allowance(FAULTS_PER_SECOND_MAX)
 
 
 def configure(service: str, *, instance: str = "", metric_readers: Sequence[MetricReader] = ()) -> None:
@@ -202,7 +205,7 @@ def configure(service: str, *, instance: str = "", metric_readers: Sequence[Metr
             tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         readers = list(metric_readers)
         if _is_exported("METRICS"):
-            readers.append(PeriodicExportingMetricReader(OTLPMetricExporter()))
+            readers.append(PeriodicExportingMetricReader(Complete(OTLPMetricExporter())))
         measuring = MeterProvider(readers, resource, shutdown_on_exit=False)
         logging_ = LoggerProvider(resource, shutdown_on_exit=False)
         if _is_exported("LOGS"):
