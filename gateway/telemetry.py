@@ -1,4 +1,4 @@
-"""OpenTelemetry, set up once per process; beside `exposition.py` the only importer of its SDK. When spans are kept:
+"""OpenTelemetry, set up once per process: its SDK is imported here and in `exposition.py`, and nowhere else.
 
 A trace is sampled, or not, when its first span begins, and the decision travels in the flags of its `traceparent`. A
 caller's decision is followed. Else: what was drawn (10 %, and no more than fifty traces a second; OTEL_TRACES_SAMPLER
