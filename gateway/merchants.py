@@ -34,6 +34,7 @@ from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
 from gateway.sweeper import Sweeper
+from gateway.tracing import Tracing
 from gateway.vault import Vault
 from gateway.watch import LevelHub
 from gateway.writer import Writer
@@ -76,6 +77,7 @@ class Merchant:
         self.live = Live(database, self._writer, self.tiers, limits.tempo)
         self.desk = Desk(database)
         self.drills = Drills(database, str(uuid4()))
+        self.tracing = Tracing(database)
         self.engine = Engine(database, str(uuid4()), limits.tempo)
         self.audit = Audit(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
@@ -103,6 +105,7 @@ class Merchant:
             _keep_running(self.engine.run, f"alert engine of {self.name}"),
             _keep_running(self.live.proposing.run, f"proposals of {self.name}"),
             _keep_running(self.drills.run, f"drills of {self.name}"),
+            _keep_running(self.tracing.run, f"tracing of {self.name}"),
         ]
 
     def wake_alerts(self) -> None:

@@ -60,7 +60,8 @@ JOIN_SECONDS = 60.0
 # So long the last spans may take to leave when the process ends.
 EXIT_SECONDS = 2.0
 KEPT = "stockgate.kept"
-Sink = Callable[[Sequence[ReadableSpan]], None]
+KeptSpan = ReadableSpan
+Sink = Callable[[Sequence[KeptSpan]], None]
 
 tracer = trace.get_tracer("stockgate", version("stockgate"), schema_url=SCHEMA_URL)
 

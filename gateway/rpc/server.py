@@ -9,7 +9,7 @@ import logging
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from grpc_reflection.v1alpha import reflection
 from gateway.domain.errors import GatewayError, InvalidArgument
 from gateway.merchants import Merchant
 from gateway.rpc.auth import Callers
+from gateway.rpc.call_spans import CallSpan, MethodSpans, StreamSpan
 from gateway.rpc.status import INTERNAL, Refusal, refusal_of
 
 log = logging.getLogger(__name__)
@@ -69,16 +70,28 @@ def _stay(_error: GatewayError) -> None:
     """A call that is not a stream ends by itself."""
 
 
+def _is_open() -> None:
+    """A call that is not a stream has no opening."""
+
+
+def _tell_nobody(_traceparents: Sequence[str], _start_ns: int) -> None:
+    """A call that is not a stream delivers its answer, and that is all."""
+
+
 class Call(NamedTuple):
     """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock.
 
-    `end` ends a stream with an error, from outside and though a write of it is blocked. `metadata` are the caller's.
+    `end` ends a stream with an error, from outside and though a write of it is blocked. `opened` says that all that a
+    stream begins with is sent, `delivered` that something caused by these spans was written, from then (ns since 1970)
+    on. `metadata` are the caller's.
     """
 
     merchant: Merchant
     deadline: float | None
     end: Callable[[GatewayError], None] = _stay
     metadata: Iterable[tuple[str, str | bytes]] = ()
+    opened: Callable[[], None] = _is_open
+    delivered: Callable[[Sequence[str], int], None] = _tell_nobody
 
 
 Unary = Callable[[Call, Any], Awaitable[Message]]
@@ -95,6 +108,8 @@ class Server:
         self._doors = [grpc.aio.server(options=OPTIONS) for _ in range(DOORS)]
         self._health = health.aio.HealthServicer()
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME, CHANNELZ_NAME]
+        # Of spans, once it is known.
+        self._place: dict[str, str | int] = {}
 
     def add(self, service: ServiceDescriptor, methods: dict[str, Unary | Streaming]) -> None:
         """Serve a service; `methods` has one function for each of its methods."""
@@ -105,13 +120,14 @@ class Server:
                 continue
             request_class = GetMessageClass(method.input_type)
             behaviour: Any = methods[method.name]
+            spans = MethodSpans(method, self._place)
             if method.server_streaming:
                 handlers[method.name] = grpc.unary_stream_rpc_method_handler(
-                    self._streaming(behaviour, request_class), response_serializer=_serialize
+                    self._streaming(behaviour, request_class, spans), response_serializer=_serialize
                 )
             else:
                 handlers[method.name] = grpc.unary_unary_rpc_method_handler(
-                    self._unary(behaviour, request_class), response_serializer=_serialize
+                    self._unary(behaviour, request_class, spans), response_serializer=_serialize
                 )
         handler = grpc.method_handlers_generic_handler(service.full_name, handlers)
         for door in self._doors:
@@ -128,6 +144,8 @@ class Server:
             reflection.enable_server_reflection(self._names, door)
             channelz.add_channelz_servicer(door)
             address = _open(door, address, credentials)
+        host, _, port = address.rpartition(":")
+        self._place.update({"server.address": host.strip("[]"), "server.port": int(port)})
         await asyncio.gather(*(door.start() for door in self._doors))
         for name in ("", *self._names):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
@@ -141,45 +159,66 @@ class Server:
         """Let open calls end, and stop."""
         await asyncio.gather(*(door.stop(grace_seconds) for door in self._doors))
 
-    def _unary(self, method: Unary, request_class: type[Message]) -> Callable[..., Awaitable[Message | None]]:
+    def _unary(
+        self, method: Unary, request_class: type[Message], spans: MethodSpans
+    ) -> Callable[..., Awaitable[Message | None]]:
         async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> Message | None:
+            span = spans.arrive(context)
             try:
-                return await method(await self._call(context), _parse(request_class, raw))
+                call, request = await self._call(context), _parse(request_class, raw)
+                span.begin(call.merchant.name, call.merchant.tracing.traced_skus, request)
+                return await method(call, request)
+            except asyncio.CancelledError:
+                span.cancelled()
+                raise
             except GatewayError as error:
-                _refuse(context, refusal_of(error))
+                _refuse(context, refusal_of(error), span)
             # The top of a call: whatever went wrong, the caller gets a status and the log gets the traceback.
             except Exception:
                 log.exception("a call has failed")
-                _refuse(context, INTERNAL)
+                _refuse(context, INTERNAL, span)
+            finally:
+                span.end()
             return None
 
         return handle
 
-    def _streaming(self, method: Streaming, request_class: type[Message]) -> Callable[..., Awaitable[None]]:
+    def _streaming(
+        self, method: Streaming, request_class: type[Message], spans: MethodSpans
+    ) -> Callable[..., Awaitable[None]]:
         async def handle(raw: bytes, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            ending = _Ending()
+            ending, span = _Ending(), spans.arrive_stream(context)
             try:
-                call = (await self._call(context))._replace(end=ending.end)
+                call, request = await self._call(context), _parse(request_class, raw)
+                span.begin(call.merchant.name, call.merchant.tracing.traced_skus, request)
+                call = call._replace(end=ending.end, opened=span.opened, delivered=span.delivered)
                 # Written here and not yielded to grpc: however the call ends, the method is left at once.
-                async with aclosing(_generator(method(call, _parse(request_class, raw)))) as messages:
+                async with aclosing(_generator(method(call, request))) as messages:
+                    # A stream may last for half an hour, and a request be long.
+                    del request
                     async for message in messages:
                         await context.write(message)
+                        span.last = message
             except asyncio.CancelledError:
                 # Whoever swallows the cancellation of a call whose client has gone leaks its memory.
                 if ending.error is None:
+                    span.cancelled()
                     raise
                 ending.survive()
-                _refuse(context, refusal_of(ending.error))
+                _refuse(context, refusal_of(ending.error), span)
             except GatewayError as error:
-                _refuse(context, refusal_of(error))
+                _refuse(context, refusal_of(error), span)
             except grpc.aio.InternalError:
                 # The client has gone while we were writing. In a moment grpc knows as well, and makes no fuss of it.
+                span.cancelled()
                 await asyncio.sleep(CLIENT_GONE_SECONDS)
                 raise
             # The top of a call, as above.
             except Exception:
                 log.exception("a stream has failed")
-                _refuse(context, INTERNAL)
+                _refuse(context, INTERNAL, span)
+            finally:
+                span.end()
 
         return handle
 
@@ -242,8 +281,9 @@ def _serialize(message: Message | bytes) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()
 
 
-def _refuse(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal) -> None:
+def _refuse(context: grpc.aio.ServicerContext[Any, Any], refusal: Refusal, span: CallSpan | StreamSpan) -> None:
     """End the call with this status. Nothing is raised, as `abort` would: that costs as much as the call itself."""
+    span.refused(refusal.code, refusal.reason)
     context.set_trailing_metadata(refusal.trailing_metadata)
     context.set_code(refusal.code)
     context.set_details(refusal.status.message)

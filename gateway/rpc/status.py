@@ -85,6 +85,7 @@ class Refusal(NamedTuple):
     """An error as it goes over the wire, ready to be sent; shared between equal errors, so never to be changed."""
 
     code: grpc.StatusCode
+    reason: str
     status: Status
     trailing_metadata: tuple[tuple[str, bytes], ...]
 
@@ -120,7 +121,7 @@ def _refusal(
         delay = Duration()
         delay.FromMilliseconds(wait_ms)
         status.details.add().Pack(details.RetryInfo(retry_delay=delay))
-    return Refusal(code, status, ((DETAILS_KEY, status.SerializeToString()),))
+    return Refusal(code, reason, status, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 # A fault of ours; what it was is in the log, not on the wire.
