@@ -7,7 +7,7 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
@@ -24,6 +24,8 @@ from gateway.store.lineage import renew_epoch
 from gateway.store.schema import Migrated
 from gateway.store.tokens import keep_token
 from gateway.vault import Vault
+from gateway.web.serving import TlsFiles, serving
+from gateway.web.site import Site
 
 CHECK_TIMEOUT_SECONDS = 600.0
 # Streams get so long to take their GoAway, and open calls to end.
@@ -43,28 +45,43 @@ class Diagnosis:
     detail: str
 
 
-async def serve(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` is called with the bound address once calls are answered."""
+@dataclass(frozen=True)
+class Addresses:
+    """Where a gateway serves: gRPC at `host:port`, the page at a URL; None: no page."""
+
+    grpc: str
+    page: str | None
+
+
+async def serve(settings: Settings, *, ready: Callable[[Addresses], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the bound addresses once calls are answered."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("gateway").setLevel(logging.INFO)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with running_gateway(settings) as address:
+    async with running(settings) as addresses:
         # What has been built stays until the end: the collector need not go through it again and again, which would
         # stop the loop for a tenth of a second each time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS)
         if ready is not None:
-            ready(address)
+            ready(addresses)
         await stopping.wait()
 
 
 @asynccontextmanager
 async def running_gateway(settings: Settings, clock: Clock | None = None) -> AsyncIterator[str]:
-    """A gateway that answers calls at the address it yields, and ends gracefully."""
+    """A gateway without a page, that answers calls at the address it yields, and ends gracefully."""
+    async with running(replace(settings, page_listen=None), clock) as addresses:
+        yield addresses.grpc
+
+
+@asynccontextmanager
+async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Addresses]:
+    """The same, with its page if the settings say so."""
     async with _database_url(settings) as url:
         await schema.migrate(url, create=DEFAULT_MERCHANT)
         database = Database(url, clock)
@@ -74,7 +91,8 @@ async def running_gateway(settings: Settings, clock: Clock | None = None) -> Asy
             server = build_server(Callers(merchants, anonymous=settings.listens_on_loopback))
             address = await server.start(settings.listen, _tls(settings))
             try:
-                yield address
+                async with _page(settings, merchants) as page:
+                    yield Addresses(address, page)
             finally:
                 await server.announce_stop()
                 merchants.close_streams()
@@ -83,6 +101,20 @@ async def running_gateway(settings: Settings, clock: Clock | None = None) -> Asy
         finally:
             await merchants.stop()
             await database.close()
+
+
+@asynccontextmanager
+async def _page(settings: Settings, merchants: Merchants) -> AsyncIterator[str | None]:
+    """The page, at the address it yields; None if there is to be none."""
+    if settings.page_listen is None:
+        yield None
+        return
+    tls = None
+    if settings.tls_cert_file is not None and settings.tls_key_file is not None:
+        tls = TlsFiles(settings.tls_key_file, settings.tls_cert_file)
+    site = Site(merchants, settings.page_listen, anonymous=settings.listens_on_loopback, is_secure=tls is not None)
+    async with serving(site.app, settings.page_listen, tls, stopping=site.close) as address:
+        yield address
 
 
 async def migrate(settings: Settings) -> list[Migrated]:

@@ -19,6 +19,7 @@ DAY_MS = 24 * 3600 * 1000
 TTL_MS_MAX = 3650 * DAY_MS
 CREDENTIALS_KEY_BYTES = 32
 SPEED_MAX = 1_000
+NO_PAGE = "off"
 
 
 class SettingsError(Exception):
@@ -27,11 +28,12 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What the gateway is told. Units are in the names; None means not set."""
+    """What the gateway is told. Units are in the names; None means not set, of `page_listen`: no page."""
 
     database_url: str | None = None
     data_dir: Path = Path("data")
     listen: str = "127.0.0.1:50051"
+    page_listen: str | None = "127.0.0.1:8080"
     tls_cert_file: Path | None = None
     tls_key_file: Path | None = None
     reservation_ttl_default_ms: int = 15 * 60 * 1000
@@ -57,6 +59,7 @@ class Settings:
             database_url=reader.read("STOCKGATE_DATABASE_URL", _database_url, cls.database_url),
             data_dir=reader.read("STOCKGATE_DATA_DIR", Path, cls.data_dir),
             listen=reader.read("STOCKGATE_LISTEN", _address, cls.listen),
+            page_listen=reader.read("STOCKGATE_PAGE_LISTEN", _page_address, cls.page_listen),
             tls_cert_file=reader.read("STOCKGATE_TLS_CERT_FILE", _file, cls.tls_cert_file),
             tls_key_file=reader.read("STOCKGATE_TLS_KEY_FILE", _file, cls.tls_key_file),
             reservation_ttl_default_ms=reader.read(
@@ -120,6 +123,13 @@ def _address(raw: str) -> str:
     if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise ValueError(f"{raw!r} should look like host:port, port 0 for any free one")
     return raw
+
+
+def _page_address(raw: str) -> str | None:
+    try:
+        return None if raw == NO_PAGE else _address(raw)
+    except ValueError as error:
+        raise ValueError(f"{error}, or {NO_PAGE!r} for no page") from None
 
 
 def _file(raw: str) -> Path:

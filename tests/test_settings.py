@@ -25,6 +25,7 @@ def test_every_setting_can_be_set() -> None:
         "STOCKGATE_DATABASE_URL": "postgresql://user:pass@one,two/stock?sslmode=require",
         "STOCKGATE_DATA_DIR": "/var/lib/stockgate",
         "STOCKGATE_LISTEN": " [::]:0 ",
+        "STOCKGATE_PAGE_LISTEN": "0.0.0.0:8443",
         "STOCKGATE_TLS_CERT_FILE": str(TLS / "cert.pem"),
         "STOCKGATE_TLS_KEY_FILE": str(TLS / "key.pem"),
         "STOCKGATE_RESERVATION_TTL_DEFAULT_MS": "60000",

@@ -53,16 +53,19 @@ def serve(
     """Serve the gateway until Ctrl-C. With --json one line says where, once it serves."""
     settings = settings_for(listen, data_dir)
     refuse_taken_port(settings.listen)
+    refuse_taken_page(settings.page_listen)
     if with_parent:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
 
-    def ready(address: str) -> None:
-        if as_json:
-            print_document({"address": address}, as_line=True)
-        else:
-            say(f"Serving on {address}. Ctrl-C stops.")
-
     from gateway import app as gateway_app
+
+    def ready(addresses: gateway_app.Addresses) -> None:
+        if as_json:
+            print_document({"address": addresses.grpc, "page": addresses.page}, as_line=True)
+        else:
+            say(f"Serving on {addresses.grpc}. Ctrl-C stops.")
+            if addresses.page is not None:
+                say(f"The page: {addresses.page}")
 
     _run(gateway_app.serve(settings, ready=ready))
 
@@ -169,16 +172,28 @@ def refuse_taken_port(listen: str) -> None:
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit() or int(port) > PORT_MAX:
         raise failure("LISTEN", f"{listen!r} is no address", "Write HOST:PORT, as in 127.0.0.1:50051.", EXIT_USAGE)
+    advice = "Stop what serves there (another gateway?), or serve elsewhere: --listen HOST:PORT or STOCKGATE_LISTEN."
+    _refuse_taken(listen, f"cannot serve on {listen}", advice)
+
+
+def refuse_taken_page(listen: str | None) -> None:
+    """Raises Failure if something else already serves where the page is to be; None: there is to be no page."""
+    if listen is not None:
+        advice = (
+            "Stop what serves there, or say STOCKGATE_PAGE_LISTEN=HOST:PORT (127.0.0.1:0: any free port; off: no page)."
+        )
+        _refuse_taken(listen, f"cannot serve the page on {listen}", advice)
+
+
+def _refuse_taken(listen: str, problem: str, advice: str) -> None:
+    host, _, port = listen.rpartition(":")
     try:
         family, _, _, _, place = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except OSError as error:
-        advice = (
-            "Stop what serves there (another gateway?), or serve elsewhere: --listen HOST:PORT or STOCKGATE_LISTEN."
-        )
-        raise failure("PORT_TAKEN", f"cannot serve on {listen}: {error.strerror}", advice) from error
+        raise failure("PORT_TAKEN", f"{problem}: {error.strerror}", advice) from error
 
 
 def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:

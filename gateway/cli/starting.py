@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from gateway.cli.errors import failure
 
@@ -20,14 +20,22 @@ STOP_SECONDS_MAX = 30.0
 LOG_LINES_SHOWN = 15
 
 
+class Started(NamedTuple):
+    """A gateway that runs: where it serves gRPC, the URL of its page (None: it has none), and its process."""
+
+    address: str
+    page: str | None
+    process: subprocess.Popen[str]
+
+
 @contextmanager
 def started_gateway(
     listen: str, data_dir: Path, log: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+) -> Iterator[Started]:
     """A gateway in a process of its own, so that it shares no event loop with its caller; stopped in the end.
 
-    It gets a process group of its own too: Ctrl-C reaches this process alone, which stops the gateway in order. Yields
-    the address it serves on, and the process. Raises Failure if it does not start.
+    It gets a process group of its own too: Ctrl-C reaches this process alone, which stops the gateway in order. Raises
+    Failure if it does not start.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
@@ -53,12 +61,13 @@ def started_gateway(
             env=environment,
         )
     try:
-        yield _address_of(process, log), process
+        said = _said_by(process, log)
+        yield Started(str(said["address"]), said["page"], process)
     finally:
         stop(process)
 
 
-def _address_of(process: subprocess.Popen[str], log: Path) -> str:
+def _said_by(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     """Waits until the gateway says where it serves. Raises Failure with the end of its log if it does not."""
     assert process.stdout is not None
     give_up_at = time.monotonic() + READY_SECONDS_MAX
@@ -67,7 +76,8 @@ def _address_of(process: subprocess.Popen[str], log: Path) -> str:
             line = process.stdout.readline()
             if not line:
                 break
-            return str(json.loads(line)["address"])
+            said: dict[str, Any] = json.loads(line)
+            return said
     raise failure("NOT_STARTED", f"the gateway did not start\n{tail(log)}", f"Its whole log: {log}")
 
 

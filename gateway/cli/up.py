@@ -108,14 +108,16 @@ def up(
     # A session is nobody else's business, and must not fail because a gateway runs already.
     address = "127.0.0.1:0" if is_judged and listen is None else settings.listen
     server.refuse_taken_port(address)
+    page = "127.0.0.1:0" if is_judged and settings.page_listen is not None else settings.page_listen
+    server.refuse_taken_page(page)
     try:
-        code = _play(play, address, played_speed if case else 1, is_quiet=as_json)
+        code = _play(play, address, page, played_speed if case else 1, is_quiet=as_json)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED if is_judged else 0
     raise typer.Exit(code)
 
 
-def _play(play: list[str], address: str, speed: int, *, is_quiet: bool) -> int:
+def _play(play: list[str], address: str, page: str | None, speed: int, *, is_quiet: bool) -> int:
     """Starts a gateway on a fresh ledger, and runs the rest to its end; returns the exit code."""
     # Whatever ends this, ends it in order, and takes the folder along.
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -123,8 +125,10 @@ def _play(play: list[str], address: str, speed: int, *, is_quiet: bool) -> int:
     with _folder() as folder:
         if not is_quiet:
             say("Starting PostgreSQL and the gateway ...")
-        with started_gateway(address, folder, folder / "gateway.log", _environment(speed)) as (bound, _):
-            return _run([*play, "--gateway", bound])
+        with started_gateway(address, folder, folder / "gateway.log", _environment(speed, page)) as gateway:
+            if not is_quiet:
+                say(f"The page: {gateway.page}" if gateway.page else "No page: STOCKGATE_PAGE_LISTEN is off.")
+            return _run([*play, "--gateway", gateway.address])
 
 
 def _seconds(session: str | None) -> float:
@@ -174,11 +178,16 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _environment(speed: int) -> dict[str, str]:
+def _environment(speed: int, page: str | None) -> dict[str, str]:
     """For a gateway that has a database of its own, no TLS, and a key made on the fly; its clock is so much faster."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("STOCKGATE_")}
     key = base64.urlsafe_b64encode(secrets.token_bytes(CREDENTIALS_KEY_BYTES)).decode()
-    return {**kept, "STOCKGATE_CREDENTIALS_KEY": key, "STOCKGATE_REHEARSAL_SPEED": str(speed)}
+    return {
+        **kept,
+        "STOCKGATE_CREDENTIALS_KEY": key,
+        "STOCKGATE_REHEARSAL_SPEED": str(speed),
+        "STOCKGATE_PAGE_LISTEN": page or "off",
+    }
 
 
 def _run(play: list[str]) -> int:

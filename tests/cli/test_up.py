@@ -30,14 +30,17 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 async def up(folder: Path) -> AsyncIterator[Up]:
-    """Starts `stockgate up` as somebody who has never used it."""
+    """Starts `stockgate up` as somebody who has never used it, its page at any free port."""
     started: list[Process] = []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOCKGATE_")}
 
     async def start(*arguments: str) -> Process:
         command = (sys.executable, "-m", "gateway", "up", *arguments)
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=PIPE, stderr=PIPE, env={**environment, "TMPDIR": str(folder)}
+            *command,
+            stdout=PIPE,
+            stderr=PIPE,
+            env={**environment, "TMPDIR": str(folder), "STOCKGATE_PAGE_LISTEN": "127.0.0.1:0"},
         )
         started.append(process)
         return process

@@ -31,7 +31,7 @@ class GatewayProcess:
 
     def __init__(self, variables: Mapping[str, str], log: Path) -> None:
         self.address = f"127.0.0.1:{_free_port()}"
-        self._environment = {**os.environ, **variables}
+        self._environment = {**os.environ, "STOCKGATE_PAGE_LISTEN": "off", **variables}
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
@@ -46,7 +46,7 @@ class GatewayProcess:
         async with asyncio.timeout(READY_SECONDS_MAX):
             line = await self._process.stdout.readline()
         assert line, f"the gateway did not start:\n{self.log}"
-        assert json.loads(line) == {"address": self.address}
+        assert json.loads(line) == {"address": self.address, "page": None}
 
     async def kill(self) -> None:
         """Kill -9."""
