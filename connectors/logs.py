@@ -1,24 +1,18 @@
-"""What a connector's process logs, as one line per record on standard error."""
+"""What a process of connectors logs: as a gateway does, in one form for all that run on a machine."""
 
 import logging
 
-# What a record of the logging module has of its own; everything else is a field of ours.
-_OWN = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+import typer
+
+from gateway import logs
 
 
-class FieldsFormatter(logging.Formatter):
-    """A record as one line: time, level, message, then its fields as name=value."""
+def log_to_stderr(others: int = logging.WARNING) -> None:
+    """From now on: our own from INFO on, everybody else's from `others` on; the form is STOCKGATE_LOGS.
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line, and the traceback if there is one."""
-        fields = " ".join(f"{name}={value!r}" for name, value in vars(record).items() if name not in _OWN)
-        first, newline, rest = super().format(record).partition("\n")
-        return f"{first} {fields}{newline}{rest}" if fields else first + newline + rest
-
-
-def log_to_stderr() -> None:
-    """From now on: our own from INFO on, everybody else's from WARNING on."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(FieldsFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("connectors").setLevel(logging.INFO)
+    Raises `typer.BadParameter`.
+    """
+    try:
+        logs.log_to_stderr("connectors", others=others)
+    except ValueError as error:
+        raise typer.BadParameter(f"{logs.VARIABLE}: {error}") from error

@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from connectors.contract import GatewayError
+from connectors.logs import log_to_stderr
 from connectors.sandbox.city import SKUS_MAX, WEATHERS
 from connectors.session.double11.plan import SPEED, SPEED_MAX, SPEED_MIN, CaseSettings
 from connectors.session.double11.playing import play_case
@@ -55,7 +56,9 @@ def up(
     """Play Taobao, Douyin and Kuaishou, their buyers, and the agents that keep their numbers."""
     if faults not in WEATHERS:
         raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
-    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(logging.ERROR)
+    # Faults are played here on purpose, by the dozen.
+    logging.getLogger("connectors").setLevel(logging.ERROR)
     # A caller whose answer the weather has lost is still waiting when its server ends.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     if with_parent:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from connectors.logs import log_to_stderr
 from connectors.sandbox.city import PLATFORMS, SKUS_MAX, WEATHERS, City, CitySettings, Stall, open_city
 from connectors.sandbox.control import control_app
 from connectors.sandbox.crowd import Crowd, CrowdSettings
@@ -65,7 +66,7 @@ def sandbox(
         raise typer.BadParameter(f"there are no {PORTS} ports from {ports} on", param_hint="--ports")
     first, second, third = (ports + place if ports else 0 for place in range(len(PLATFORMS)))
     settings = CitySettings(seed=seed, weather=weather, skus=skus, shown=shown, ports=(first, second, third))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr()
     # A caller whose answer the weather has lost is still waiting when its server ends.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     control_port, robots_port = (ports + len(PLATFORMS) + place if ports else 0 for place in range(2))
