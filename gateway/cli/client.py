@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
 import inspect
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import grpc
 import typer
@@ -52,21 +54,27 @@ class ClientSettings:
     address: str = DEFAULT_ADDRESS
     token: str = field(default="", repr=False)
     tls_ca_file: Path | None = None
+    actor: str = ""
 
     @classmethod
     def from_environment(cls, address: str | None = None) -> ClientSettings:
-        """Reads STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE; `address`, if given, goes first."""
+        """Reads STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE; `address`, if given, goes first.
+
+        Who acts is who is logged in to this machine.
+        """
         ca_file = os.environ.get("STOCKGATE_TLS_CA_FILE", "")
         return cls(
             address=_checked_address(address or os.environ.get("STOCKGATE_ADDRESS", "") or DEFAULT_ADDRESS),
             token=os.environ.get("STOCKGATE_TOKEN", ""),
             tls_ca_file=Path(ca_file) if ca_file else None,
+            actor=_who(),
         )
 
     @property
     def metadata(self) -> Metadata:
-        """What every call carries: the bearer token, if there is one."""
-        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+        """What every call carries: the bearer token, if there is one, and who acts, for the audit."""
+        token = (("authorization", f"Bearer {self.token}"),) if self.token else ()
+        return (*token, ("stockgate-actor", quote(self.actor))) if self.actor else token
 
     @property
     def options(self) -> list[tuple[str, int]]:
@@ -201,6 +209,13 @@ def _refuse_large_numbers(values: dict[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, int) and abs(value) > INT64_MAX:
             raise typer.BadParameter(f"{name.replace('_', '-')}: {value} is more than 64 bits hold")
+
+
+def _who() -> str:
+    """The user of this machine; empty where the system knows none."""
+    with suppress(KeyError, OSError, ImportError):
+        return getpass.getuser()
+    return ""
 
 
 def _checked_address(address: str) -> str:
