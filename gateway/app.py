@@ -2,16 +2,17 @@
 
 import asyncio
 import gc
-import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
+from gateway import telemetry
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.domain.vigil import Tempo
+from gateway.logs import log_to_stderr
 from gateway.merchants import MerchantLimits, Merchants, require_name
 from gateway.rpc.auth import DEFAULT_MERCHANT, Callers
 from gateway.rpc.server import Tls
@@ -55,8 +56,8 @@ class Addresses:
 
 async def serve(settings: Settings, *, ready: Callable[[Addresses], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM; `ready` is called with the bound addresses once calls are answered."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("gateway").setLevel(logging.INFO)
+    log_to_stderr("gateway", form=settings.logs)
+    telemetry.configure("stockgate-gateway")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -152,7 +152,7 @@ class Complete(MetricExporter):
 
 
 _quick: dict[str, Durations] = {}
-# Given to `telemetry.configure`; there is one meter provider in a process, and what it has is read here.
+# There is one meter provider in a process, and what it has is read here.
 reader = InMemoryMetricReader()
 _process = ProcessCollector(registry=None)
 

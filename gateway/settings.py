@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from gateway.logs import Form, form_of
+
 T = TypeVar("T")
 
 PORT_MAX = 65_535
@@ -40,6 +42,7 @@ class Settings:
     reservation_ttl_max_ms: int = 7 * DAY_MS
     queue_commands_max: int = 20_000
     rehearsal_speed: float = 1.0
+    logs: Form | None = None
     credentials_key: str | None = field(default=None, repr=False)
 
     @property
@@ -70,6 +73,7 @@ class Settings:
             ),
             queue_commands_max=reader.read("STOCKGATE_QUEUE_COMMANDS_MAX", _positive, cls.queue_commands_max),
             rehearsal_speed=reader.read("STOCKGATE_REHEARSAL_SPEED", _speed, cls.rehearsal_speed),
+            logs=reader.read("STOCKGATE_LOGS", form_of, cls.logs),
             credentials_key=reader.read("STOCKGATE_CREDENTIALS_KEY", _keys, None),
         )
         reader.finish(settings)

@@ -44,7 +44,7 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from gateway.exposition import Complete
+from gateway import exposition
 
 log = logging.getLogger(__name__)
 
@@ -204,9 +204,9 @@ def configure(service: str, *, instance: str = "", metric_readers: Sequence[Metr
         tracing.add_span_processor(_sinks)
         if _is_exported("TRACES"):
             tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-        readers = list(metric_readers)
+        readers: list[MetricReader] = [exposition.reader, *metric_readers]
         if _is_exported("METRICS"):
-            readers.append(PeriodicExportingMetricReader(Complete(OTLPMetricExporter())))
+            readers.append(PeriodicExportingMetricReader(exposition.Complete(OTLPMetricExporter())))
         measuring = MeterProvider(readers, resource, shutdown_on_exit=False)
         logging_ = LoggerProvider(resource, shutdown_on_exit=False)
         if _is_exported("LOGS"):
@@ -257,6 +257,11 @@ def parse(traceparent: str) -> SpanContext | None:
     trace_id, span_id, flags = (int(part, 16) for part in found.groups())
     spanned = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
     return spanned if spanned.is_valid else None
+
+
+def is_sampled(traceparent: str) -> bool:
+    """True if the trace of this span is kept; of a `traceparent` that is one."""
+    return traceparent[-1:] in "13579bdf"
 
 
 def traceparent_of(span: Span) -> str | None:

@@ -32,6 +32,7 @@ def test_every_setting_can_be_set() -> None:
         "STOCKGATE_RESERVATION_TTL_MAX_MS": str(DAY_MS),
         "STOCKGATE_QUEUE_COMMANDS_MAX": "10",
         "STOCKGATE_REHEARSAL_SPEED": "240.0",
+        "STOCKGATE_LOGS": "text",
         "STOCKGATE_CREDENTIALS_KEY": f"{KEY},{KEY}",
     }
     settings = Settings.from_environment(environment)
@@ -54,6 +55,7 @@ def test_an_empty_variable_is_not_set() -> None:
         *(("TLS_CERT_FILE", raw) for raw in ("no-such-file.pem", ".", "a\0b")),
         ("TLS_KEY_FILE", "no-such-file.pem"),
         *(("QUEUE_COMMANDS_MAX", raw) for raw in ("0", "-1", "1.5", "many", "0x10", "²", "9" * 5000)),
+        *(("LOGS", raw) for raw in ("xml", "yes", "json,text")),
         *(("REHEARSAL_SPEED", raw) for raw in ("0", "-1", "nan", "inf", "fast", "1001")),
         *(("RESERVATION_TTL_DEFAULT_MS", raw) for raw in ("0", "-1", "soon", str(7 * DAY_MS + 1))),
         *(("RESERVATION_TTL_MAX_MS", raw) for raw in ("0", "1", str(TTL_MS_MAX + 1), "9" * 30)),
