@@ -283,8 +283,9 @@ def links_of(traceparents: Iterable[str]) -> list[Link]:
 
 def _links(traceparents: Iterable[str]) -> tuple[list[Link], int]:
     """Links, and how many there would be besides."""
-    contexts = [context for one in dict.fromkeys(traceparents) if (context := parse(one)) is not None]
-    return [Link(context) for context in contexts[:LINKS_MAX]], max(0, len(contexts) - LINKS_MAX)
+    found = list(dict.fromkeys(traceparents))
+    contexts = [context for one in found[:LINKS_MAX] if (context := parse(one)) is not None]
+    return [Link(context) for context in contexts], max(0, len(found) - LINKS_MAX)
 
 
 class Origin(NamedTuple):

@@ -16,9 +16,15 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
+from opentelemetry.trace import Span as TraceSpan
+from opentelemetry.trace import StatusCode
+
+from gateway import metrics, telemetry
 from gateway.domain.book import Book
+from gateway.domain.changes import Changes
 from gateway.domain.commands import ExpireReservation, ReserveStock
 from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
 from gateway.domain.groups import Outcome, Span, Wish, decide, needs, short_skus
@@ -39,6 +45,8 @@ RETRY_AFTER_MS = 200
 QUIET_TURNS = 16
 # Nor longer than this: whoever came first is waiting.
 ARRIVAL_SECONDS_MAX = 0.002
+# A group that takes longer is told of, traced or not.
+SLOW_NS = 1_000_000_000
 
 
 class Unit:
@@ -132,12 +140,12 @@ class Writer:
     ) -> list[Outcome]:
         """Apply the commands of one call in order; one outcome each.
 
-        Raises `QueueFull`, `ShuttingDown`, `DeadlinePassed` (nothing was done), `DatabaseUnavailable` (unknown; the
-        same request ids may be sent again).
+        What they change is written down with the name of the current span. Raises `QueueFull`, `ShuttingDown`,
+        `DeadlinePassed` (nothing was done), `DatabaseUnavailable` (unknown; the same request ids may be sent again).
         """
         if self._closing:
             raise ShuttingDown("this gateway is stopping; try again in a moment")
-        unit = Unit(commands, atomic_spans, deadline)
+        unit = Unit(commands, atomic_spans, deadline, telemetry.current_traceparent())
         if self._queued + unit.weight > self._queue_commands_max:
             raise QueueFull(
                 f"{self._queued} commands wait already; try again in {RETRY_AFTER_MS} ms", retry_after_ms=RETRY_AFTER_MS
@@ -199,8 +207,10 @@ class Writer:
         return taken
 
     async def _settle(self, units: list[Unit]) -> None:
+        course = _Course(self._store.merchant, units)
         try:
-            outcomes = await self._apply_group(units)
+            with course.run():
+                outcomes = await self._apply_group(units, course)
         except DatabaseUnavailable as error:
             await self._store.close()
             # Those in the queue have waited as long already, and would only learn the same one after the other.
@@ -226,23 +236,30 @@ class Writer:
         await self._settle(units[:middle])
         await self._settle(units[middle:])
 
-    async def _apply_group(self, units: list[Unit]) -> list[list[Outcome]]:
+    async def _apply_group(self, units: list[Unit], course: "_Course") -> list[list[Outcome]]:
         """Load, decide, save; again with the lock held if another gateway was faster."""
         needed = needs(command for unit in units for command in unit.commands)
         for exclusive in (False, True):
-            book = await self._store.load(needed, exclusive=exclusive)
-            outcomes = _decide_units(book, units)
+            with course.stage("load"):
+                book = await self._store.load(needed, exclusive=exclusive)
+            with course.stage("decide"):
+                outcomes = _decide_units(book, units)
             while overdue := await self._overdue(book, outcomes):
                 needed.reservation_ids.update(overdue)
-                await self._store.give_up()
-                book = await self._store.load(needed, exclusive=exclusive)
-                decide(book, [ExpireReservation("", reservation_id) for reservation_id in needed.reservation_ids])
-                outcomes = _decide_units(book, units)
+                with course.stage("load"):
+                    await self._store.give_up()
+                    book = await self._store.load(needed, exclusive=exclusive)
+                with course.stage("decide"):
+                    decide(book, [ExpireReservation("", reservation_id) for reservation_id in needed.reservation_ids])
+                    outcomes = _decide_units(book, units)
             changes = book.changed()
             if changes.is_empty:
                 await self._store.give_up()
                 return outcomes
-            if await self._store.save(changes):
+            with course.stage("save"):
+                is_saved = await self._store.save(changes)
+            if is_saved:
+                course.saved(changes)
                 return outcomes
         raise AssertionError("the head's row is locked, and its version still changed")
 
@@ -262,3 +279,64 @@ def _decide_units(book: Book, units: list[Unit]) -> list[list[Outcome]]:
 def _decide_unit(book: Book, unit: Unit) -> list[Outcome]:
     book.traceparent = unit.traceparent
     return decide(book, unit.commands, unit.atomic_spans)
+
+
+class _Course:
+    """How one group went: measured always; a span if one of its calls is traced, or if it failed or was slow."""
+
+    def __init__(self, merchant: str, units: Sequence[Unit]) -> None:
+        """It begins now."""
+        self._start_ns = time.time_ns()
+        self._told: dict[str, str | int | float] = {
+            "stockgate.merchant": merchant,
+            "stockgate.group.units": len(units),
+            "stockgate.group.commands": sum(unit.weight for unit in units),
+        }
+        self._seconds: dict[str, float] = {}
+        traced = [unit.traceparent for unit in units if unit.traceparent and telemetry.is_sampled(unit.traceparent)]
+        origin = telemetry.origin_of(traced, is_fresh=len(units) == 1)
+        self._span = telemetry.begin("group", origin=origin, start_ns=self._start_ns) if traced else None
+
+    @contextmanager
+    def run(self) -> Iterator[None]:
+        """From its beginning to its end, however that is."""
+        try:
+            yield
+        except Exception as error:
+            self._end(self._span or self._recorded("error"), type(error).__name__)
+            raise
+        is_slow = time.time_ns() - self._start_ns > SLOW_NS
+        self._end(self._span or (self._recorded("slow") if is_slow else None))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Part of it: `load`, `decide` or `save`."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+
+    def saved(self, changes: Changes) -> None:
+        """This was changed."""
+        if self._span is not None and changes.movements:
+            self._told["stockgate.ledger_revision.first"] = changes.movements[0].revision
+            self._told["stockgate.ledger_revision"] = changes.movements[-1].revision
+
+    def _recorded(self, why: str) -> TraceSpan | None:
+        return telemetry.record("group", self._start_ns, why=why) if telemetry.sampling.is_on else None
+
+    def _end(self, span: TraceSpan | None, error: str = "") -> None:
+        seen = None if span is None else span.get_span_context()
+        for name in ("load", "save"):
+            if name in self._seconds:
+                metrics.db_client_duration.record(self._seconds[name], (name,), seen)
+        if span is None:
+            return
+        for name, seconds in self._seconds.items():
+            self._told[f"stockgate.group.{name}_seconds"] = round(seconds, 6)
+        span.set_attributes(self._told)
+        if error:
+            span.set_attribute("error.type", error)
+            span.set_status(StatusCode.ERROR)
+        span.end()

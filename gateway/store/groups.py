@@ -68,6 +68,7 @@ class GroupStore:
 
     def __init__(self, database: MerchantDatabase, limits: Limits) -> None:
         """Connect on first use."""
+        self.merchant = database.merchant
         self._database = database
         self._limits = limits
         self._sql = read_statements(database.schema)
