@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from connectors.attempts import PARKED
 from connectors.backoff import Backoff
 from connectors.base import Applied, Change, ListingKey, OrderSnapshot, Platform, Shelf, Tokens
 from connectors.contract import GatewayError, GatewayRefused, Grant, PlatformName
@@ -176,7 +177,7 @@ class Access:
     def _tokens(self) -> Tokens:
         """Those that a call is made with; raises `AuthExpired` while parked, so that no call is made."""
         if self._grant is None or self.is_parked:
-            raise AuthExpired("the channel is parked", code="PARKED")
+            raise AuthExpired("the channel is parked", code=PARKED)
         return self._grant.tokens
 
     async def _renewed(self, used: Tokens) -> bool:

@@ -87,7 +87,7 @@ class Agent:
             service = _Service(
                 self._gateway,
                 state,
-                Transport(client, self._settings.limits),
+                Transport(client, self._settings.limits, platform=state.platform.value, channel=self.channel),
                 self._needs,
                 self._settings,
                 self._platform_of,

@@ -49,6 +49,10 @@ class Push:
     urgency: float = 0.0
     withdrawn: bool = False
     unknown: bool = False
+    # The gateway's clock.
+    create_time: datetime | None = None
+    # The span that decided it; "" if there is none.
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class PushReport:
     attempts: int = 0
     duration: timedelta = timedelta()
     error: str = ""
+    # The span that carried it out; "" if there is none.
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from connectors import gateway_wire as wire
+from connectors.attempts import Attempt
 from connectors.base import OrderSnapshot, Tokens
 from connectors.contract import (
     ChannelState,
@@ -31,6 +32,7 @@ from connectors.contract import (
     StreamEvent,
     Vitals,
 )
+from gateway import telemetry
 from gateway.v1 import catalog_service_pb2 as catalog_pb
 from gateway.v1 import channel_service_pb2 as pb
 from gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
@@ -134,11 +136,14 @@ class GatewayClient:
 
     # ---- reports
 
-    async def report_pushes(self, channel: str, reports: Sequence[PushReport]) -> None:
-        """Say what became of pushes."""
-        for start in range(0, len(reports), REPORTS_AT_ONCE):
+    async def report_pushes(
+        self, channel: str, reports: Sequence[PushReport], attempts: Sequence[Attempt] = ()
+    ) -> None:
+        """Say what became of pushes, and of single calls to the platform."""
+        for start in range(0, max(len(reports), len(attempts)), REPORTS_AT_ONCE):
             request = pb.ReportPushesRequest(channel=channel)
             request.reports.extend(map(wire.report_to_wire, reports[start : start + REPORTS_AT_ONCE]))
+            request.attempts.extend(map(wire.attempt_to_wire, attempts[start : start + REPORTS_AT_ONCE]))
             await self._ask(self._selling.ReportPushes, request)
 
     async def report_orders(
@@ -196,6 +201,10 @@ class GatewayClient:
 
     # ---- one call
 
+    def _said_with_calls(self) -> tuple[tuple[str, str], ...]:
+        traceparent = telemetry.current_traceparent()
+        return (*self._metadata, ("traceparent", traceparent)) if traceparent else self._metadata
+
     async def _ask(self, method: Callable[..., Any], request: Message) -> Any:
         """Call until there is an answer, for some seconds."""
         tries = tenacity.AsyncRetrying(
@@ -208,7 +217,7 @@ class GatewayClient:
 
     async def _once(self, method: Callable[..., Any], request: Message) -> Any:
         try:
-            return await method(request, metadata=self._metadata, timeout=DEADLINE_SECONDS)
+            return await method(request, metadata=self._said_with_calls(), timeout=DEADLINE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise _error_of(error) from None
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from connectors.attempts import Attempt
 from connectors.base import ListingKey, OrderLine, OrderSnapshot, Tokens
 from connectors.contract import (
     ChannelState,
@@ -22,7 +23,7 @@ from connectors.contract import (
     StreamIsCurrent,
     Vitals,
 )
-from gateway.v1 import channel_pb2
+from gateway.v1 import channel_pb2, operations_pb2
 from gateway.v1 import channel_service_pb2 as pb
 
 PLATFORMS = {
@@ -66,6 +67,8 @@ def push_of(allocation: pb.Allocation) -> Push:
         urgency=push.urgency,
         withdrawn=push.withdrawn,
         unknown=push.unknown,
+        create_time=_time_of(push.create_time) if push.HasField("create_time") else None,
+        traceparent=push.traceparent,
     )
 
 
@@ -110,6 +113,27 @@ def report_to_wire(report: PushReport) -> channel_pb2.PushReport:
         error=report.error,
     )
     message.duration.FromTimedelta(report.duration)
+    return message
+
+
+def attempt_to_wire(attempt: Attempt) -> operations_pb2.PushAttempt:
+    """One call to the platform."""
+    what = attempt.what
+    message = operations_pb2.PushAttempt(
+        push_id=attempt.push_id,
+        listing_id=attempt.listing_id,
+        number=attempt.number,
+        begin_time=_stamp(what.begin_time),
+        outcome=operations_pb2.AttemptOutcome.ValueType(what.outcome),
+        http_status=what.http_status,
+        platform_code=what.platform_code,
+        platform_request_id=what.platform_request_id,
+        message=what.message,
+        traceparent=what.traceparent,
+    )
+    message.duration.FromTimedelta(what.duration)
+    if what.next_try_time is not None:
+        message.next_try_time.FromDatetime(what.next_try_time)
     return message
 
 

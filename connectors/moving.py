@@ -11,9 +11,11 @@ may still sell, so a raise may be reported too high and never too low, and a low
 A lowering by more than is shown is cut to what is shown, since sales come in between, a few times.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from connectors.access import Access
+from connectors.attempts import Attempt, Tries
 from connectors.base import Applied, Change, ListingKey
 from connectors.contract import Push, PushKind, PushResult
 from connectors.errors import (
@@ -32,11 +34,17 @@ class Progress:
     """How far a push has come; it lasts from try to try, and says what is certain."""
 
     push: Push
+    # Is told of every call to the platform.
+    tell: Callable[[Attempt], None] = lambda _attempt: None
     attempts: int = 0
     # Sales that were certainly moved.
     moved: int = 0
     # Each change that is another has another id, and a change that is sent again has its own.
     changes: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing was tried yet."""
+        self.tries = Tries(self.push.push_id, self.push.listing_id, self.push.key, self.tell)
 
     @property
     def change_id(self) -> str:
@@ -94,7 +102,9 @@ async def _raised(access: Access, progress: Progress) -> Outcome:
     push = progress.push
     progress.attempts += 1
     try:
-        return outcome_of(progress, await access.change(Change(push.key, push.sales, progress.change_id)))
+        with progress.tries.heard():
+            applied = await access.change(Change(push.key, push.sales, progress.change_id))
+        return outcome_of(progress, applied)
     except ConnectorError as error:
         return outcome_of(progress, error)
 
@@ -111,7 +121,8 @@ async def _lowered(access: Access, progress: Progress, tries_max: int) -> Outcom
     for _ in range(tries_max):
         progress.attempts += 1
         try:
-            applied = await access.change(Change(progress.push.key, -wanted, progress.change_id))
+            with progress.tries.heard():
+                applied = await access.change(Change(progress.push.key, -wanted, progress.change_id))
         except BelowZero:
             progress.changes += 1
             wanted = min(progress.rest, await _takeable(access, progress.push.key))
@@ -142,5 +153,6 @@ async def _cleared(access: Access, progress: Progress) -> Outcome:
     """It still shows something. Zero may be set at any time: whatever it overwrites, less is shown than is booked."""
     if progress.push.kind is PushKind.TO_ZERO and access.platform.capabilities.sets_absolute:
         progress.attempts += 1
-        await access.set_shown(progress.push.key, 0)
+        with progress.tries.heard():
+            await access.set_shown(progress.push.key, 0)
     return Outcome(PushResult.APPLIED, progress.moved, wants_reading=True)

@@ -2,6 +2,8 @@
 
 import logging
 
+from connectors.attempts import one_line
+
 log = logging.getLogger(__name__)
 
 WORDS_MAX = 200
@@ -9,7 +11,7 @@ WORDS_MAX = 200
 
 def words(text: str) -> str:
     """A platform's or the gateway's words, fit for a log and a screen: one line, not too long."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:WORDS_MAX]
+    return one_line(text, WORDS_MAX)
 
 
 class Needs:

@@ -11,11 +11,15 @@ import heapq
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from opentelemetry.trace import SpanKind
+
 from connectors.access import Access
+from connectors.attempts import hearing
 from connectors.backoff import Backoff
 from connectors.base import Applied, Change
 from connectors.contract import Push, PushKind, PushReport, PushResult, ReadOrder
@@ -25,6 +29,8 @@ from connectors.moving import NotNow, Outcome, Progress, carried_out, outcome_of
 from connectors.needs import Needs
 from connectors.reports import Reports
 from connectors.settings import AgentSettings
+from connectors.tracing import Work, work
+from gateway import telemetry
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +108,7 @@ class Pusher:
             return
         if push.unknown:
             return
-        entry = self._entries[push.listing_id] = _Entry(push, Progress(push))
+        entry = self._entries[push.listing_id] = _Entry(push, Progress(push, self.reports.tell))
         if may_be_begun and not self._access.platform.capabilities.idempotent:
             self._finish(entry, Outcome(PushResult.UNKNOWN, error="an earlier process may have begun it"))
         elif push.withdrawn and not may_be_begun:
@@ -141,7 +147,7 @@ class Pusher:
         self.pause()
         for entry in self._entries.values():
             entry.hurry.set()
-        while self._running or self._held or not self.reports.are_out:  # noqa: ASYNC110 - three things, one look
+        while self._running or self._held or not self.reports.are_out():  # noqa: ASYNC110 - three things, one look
             await asyncio.sleep(0.02)
 
     # ---- work
@@ -153,7 +159,8 @@ class Pusher:
             entries = await self._next()
             self._running += 1
             try:
-                is_done = await self._do(entries)
+                with self._working(entries) as doing:
+                    is_done = await self._do(entries, doing)
             finally:
                 self._running -= 1
             if is_done:
@@ -210,18 +217,38 @@ class Pusher:
         heapq.heappush(self._heap, (entry.rank, entry.push.listing_id))
         self._changed.set()
 
-    async def _do(self, entries: Sequence[_Entry]) -> bool:
+    def _working(self, entries: Sequence[_Entry]) -> AbstractContextManager[Work]:
+        """The span under which these are carried out."""
+        push, now = entries[0].push, datetime.now(UTC)
+        is_fresh = push.create_time is not None and (now - push.create_time).total_seconds() < telemetry.JOIN_SECONDS
+        origin = telemetry.origin_of([entry.push.traceparent for entry in entries], is_fresh=is_fresh)
+        attributes: dict[str, str | int] = {
+            "messaging.system": "stockgate_outbox",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self._channel,
+            "messaging.batch.message_count": len(entries),
+            "messaging.message.id": str(push.push_id),
+            "stockgate.channel": self._channel,
+            "stockgate.listing": push.listing_id,
+            "stockgate.push.kind": push.kind.name,
+            "stockgate.push.sales": push.sales,
+        }
+        return work("process push", kind=SpanKind.CONSUMER, origin=origin, attributes=attributes)
+
+    async def _do(self, entries: Sequence[_Entry], doing: Work) -> bool:
         """False if the platform lets us do nothing at present."""
         if len(entries) == 1:
             [entry] = entries
             try:
                 outcome = await carried_out(self._access, entry.progress, self._settings.lower_tries_max)
             except NotNow as error:
-                return self._later(entry, error)
-            return self._finish(entry, outcome)
+                return self._later(entry, error, doing)
+            return self._finish(entry, outcome, doing)
         changes = [Change(entry.push.key, entry.push.sales, entry.progress.change_id) for entry in entries]
-        results = await self._changed_together(changes)
-        are_done = [self._settle(entry, result) for entry, result in zip(entries, results, strict=True)]
+        with hearing(*(entry.progress.tries for entry in entries)):
+            results = await self._changed_together(changes)
+        are_done = [self._settle(entry, result, doing) for entry, result in zip(entries, results, strict=True)]
         return all(are_done)
 
     async def _changed_together(self, changes: Sequence[Change]) -> Sequence[Applied | ConnectorError]:
@@ -230,17 +257,22 @@ class Pusher:
         except ConnectorError as error:
             return [error] * len(changes)
 
-    def _settle(self, entry: _Entry, result: Applied | ConnectorError) -> bool:
+    def _settle(self, entry: _Entry, result: Applied | ConnectorError, doing: Work) -> bool:
         entry.progress.attempts += 1
+        if isinstance(result, ConnectorError):
+            entry.progress.tries.meant(result)
         try:
-            return self._finish(entry, outcome_of(entry.progress, result))
+            return self._finish(entry, outcome_of(entry.progress, result), doing)
         except NotNow as error:
-            return self._later(entry, error)
+            return self._later(entry, error, doing)
 
-    def _later(self, entry: _Entry, error: NotNow) -> bool:
+    def _later(self, entry: _Entry, error: NotNow, doing: Work) -> bool:
         """The push is not over; unless it is wanted no more, for it has not begun either."""
         if entry.push.withdrawn:
-            return self._finish(entry, Outcome(PushResult.NOT_SENT, error="withdrawn"))
+            return self._finish(entry, Outcome(PushResult.NOT_SENT, error="withdrawn"), doing)
+        doing.fail(type(error.__cause__).__name__)
+        # Who has no token waits for a person, and nobody knows how long.
+        entry.progress.tries.again_in(self._access.transport.limiter.banned_seconds or None)
         log.info("push waits", extra={"channel": self._channel, "push_id": entry.push.push_id, "said": str(error)})
         if self._may_begin:
             self._wait(entry)
@@ -250,7 +282,7 @@ class Pusher:
 
     # ---- reports
 
-    def _finish(self, entry: _Entry, outcome: Outcome) -> bool:
+    def _finish(self, entry: _Entry, outcome: Outcome, doing: Work | None = None) -> bool:
         push = entry.push
         entry.stage = _Stage.OVER
         entry.wants_reading = outcome.wants_reading
@@ -262,9 +294,16 @@ class Pusher:
             attempts=entry.progress.attempts,
             duration=timedelta(seconds=time.monotonic() - entry.received),
             error=outcome.error,
+            traceparent=doing.traceparent if doing else push.traceparent,
         )
         self._log(entry, entry.report)
+        if doing is not None:
+            doing.tell(stockgate__push__result=outcome.result.name, stockgate__push__applied=outcome.applied)
+            if outcome.result is not PushResult.APPLIED and not push.withdrawn:
+                doing.fail(outcome.result.name)
         pause_seconds = self._pause_seconds(entry, outcome)
+        # A push that has come to nothing is followed by another, once it is reported.
+        entry.progress.tries.again_in(pause_seconds or None)
         if pause_seconds:
             task = asyncio.create_task(self._report_later(entry, entry.report, pause_seconds))
             self._held.add(task)

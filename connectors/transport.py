@@ -10,18 +10,21 @@ import heapq
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import tenacity
+from opentelemetry.trace import SpanKind
 
+from connectors.attempts import BREAKER_OPEN, Call, Try, listeners, request_id_in
 from connectors.errors import ConnectorError, OutcomeUnknown, Throttled, Transient
+from connectors.tracing import Work, work
 
 log = logging.getLogger(__name__)
 # At INFO it tells every URL, and the tokens and signatures of some platforms stand in theirs.
@@ -135,7 +138,7 @@ class Breaker:
     def require_closed(self) -> None:
         """Raise `Transient` while open; the first caller after the pause passes, the next one waits for its news."""
         if self.is_open:
-            raise Transient("the platform has been away; it is asked again in a moment", code="BREAKER_OPEN")
+            raise Transient("the platform has been away; it is asked again in a moment", code=BREAKER_OPEN)
         if self._failures >= self._failures_max:
             self._closed_again = time.monotonic() + self._seconds
 
@@ -150,17 +153,65 @@ class Breaker:
             self._closed_again = time.monotonic() + self._seconds
 
 
+@dataclass
+class _Told:
+    """What is to be told of a try, as far as it is known."""
+
+    doing: Work | None = None
+    response: httpx.Response | None = None
+
+    def facts(self) -> dict[str, Any]:
+        traceparent = self.doing.traceparent if self.doing else ""
+        if self.response is None:
+            return {"traceparent": traceparent}
+        return {
+            "http_status": self.response.status_code,
+            "platform_request_id": request_id_in(self.response.content),
+            "traceparent": traceparent,
+        }
+
+
+def _of_request(request: httpx.Request, call: Call, number: int) -> dict[str, str | int]:
+    told: dict[str, str | int] = {
+        "http__request__method": request.method,
+        # Never the URL itself: tokens stand in it.
+        "url__template": call.template,
+        "server__address": request.url.host,
+        "stockgate__platform__method": call.method,
+    }
+    if request.url.port is not None:
+        told["server__port"] = request.url.port
+    if number > 1:
+        told["http__request__resend_count"] = number - 1
+    return told
+
+
+def _tell_of_response(doing: Work, response: httpx.Response) -> None:
+    doing.tell(http__response__status_code=response.status_code)
+    if doing.span.is_recording() and (request_id := request_id_in(response.content)):
+        doing.tell(stockgate__platform__request_id=request_id)
+
+
+def _tell_of_next(call: Call, state: tenacity.RetryCallState) -> None:
+    """There will be another try, and it is known when."""
+    for each in listeners(call):
+        each.again_in(state.next_action.sleep if state.next_action else None)
+
+
 class Transport:
     """One channel's calls to its platform."""
 
-    def __init__(self, client: httpx.AsyncClient, limits: TransportLimits | None = None) -> None:
-        """Use the client's connections."""
+    def __init__(
+        self, client: httpx.AsyncClient, limits: TransportLimits | None = None, *, platform: str = "", channel: str = ""
+    ) -> None:
+        """Use the client's connections; `platform` and `channel` are how calls are called in traces."""
         self.limits = limits or TransportLimits()
         self.limiter = Limiter(self.limits.calls_per_second)
         self.breaker = Breaker(self.limits.breaker_failures, self.limits.breaker_seconds)
         self.calls = 0
         self.retries = 0
         self._client = client
+        self._told_of_all = {"stockgate.platform.name": platform, "stockgate.channel": channel}
         self._offset = timedelta()
 
     def platform_now(self) -> datetime:
@@ -171,6 +222,7 @@ class Transport:
         self,
         build: Callable[[], httpx.Request],
         read: Callable[[httpx.Response], T],
+        call: Call,
         *,
         priority: float,
         repeatable: bool,
@@ -186,15 +238,17 @@ class Transport:
             retry=tenacity.retry_if_exception_type(again),
             wait=tenacity.wait_random_exponential(multiplier=0.1, max=1.0),
             stop=tenacity.stop_after_attempt(self.limits.tries_max),
+            before_sleep=lambda state: _tell_of_next(call, state),
             reraise=True,
         )
         may_be_applied = False
         try:
             async for attempt in tries:
                 with attempt:
-                    self.retries += attempt.retry_state.attempt_number > 1
+                    number = attempt.retry_state.attempt_number
+                    self.retries += number > 1
                     try:
-                        return await self._once(build, read, priority)
+                        return await self._once(build, read, call, priority, number)
                     except OutcomeUnknown:
                         may_be_applied = True
                         raise
@@ -206,16 +260,49 @@ class Transport:
         raise AssertionError("tenacity ends with a result or an error")
 
     async def _once(
-        self, build: Callable[[], httpx.Request], read: Callable[[httpx.Response], T], priority: float
+        self,
+        build: Callable[[], httpx.Request],
+        read: Callable[[httpx.Response], T],
+        call: Call,
+        priority: float,
+        number: int,
     ) -> T:
         self.breaker.require_closed()
-        await self.limiter.turn(priority)
-        self.calls += 1
-        async with self._watched():
-            response = await self._send(build())
-            if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                raise OutcomeUnknown(f"HTTP {response.status_code} from the platform's front")
-            return read(response)
+        with self._told(call) as told:
+            await self.limiter.turn(priority)
+            self.calls += 1
+            request = build()
+            with work(f"{request.method} {call.template}", kind=SpanKind.CLIENT, attributes=self._told_of_all) as doing:
+                told.doing = doing
+                doing.tell(**_of_request(request, call, number))
+                async with self._watched():
+                    response = told.response = await self._send(request)
+                    _tell_of_response(doing, response)
+                    if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                        raise OutcomeUnknown(f"HTTP {response.status_code} from the platform's front")
+                    try:
+                        return read(response)
+                    except ConnectorError as error:
+                        doing.tell(stockgate__platform__error_code=error.code)
+                        raise
+
+    @contextmanager
+    def _told(self, call: Call) -> Iterator["_Told"]:
+        """Tell of a try to who has asked for the change; the wait for its turn is a part of it."""
+        heard_by = listeners(call)
+        told = _Told()
+        begin_time, begun, failure = datetime.now(UTC), time.monotonic(), None
+        try:
+            yield told
+        except ConnectorError as error:
+            failure = error
+            raise
+        finally:
+            # One that is cancelled has never come to an end that could be told.
+            if heard_by and (failure is not None or told.response is not None):
+                one = Try(begin_time, timedelta(seconds=time.monotonic() - begun), **told.facts())
+                for each in heard_by:
+                    each.tried(one if failure is None else one.meaning(failure))
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         try:

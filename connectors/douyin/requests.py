@@ -4,7 +4,7 @@ Public parameters go in the query and the parameters' JSON is the raw body (`cor
 official SDK). An answer is HTTP 200 with `code`, `msg`, `sub_code`, `sub_msg`, `log_id` and `data`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -12,7 +12,8 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from connectors.base import BelowZeroRule, Tokens
+from connectors.attempts import Call
+from connectors.base import BelowZeroRule, ListingKey, Tokens
 from connectors.douyin.codes import OK, PART_FAILED, AlreadyKnown, error_of
 from connectors.douyin.signing import SignMethod, canonical, method_of, request_sign
 from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Transient
@@ -71,12 +72,19 @@ class Caller:
         What it answers may name a buyer or hold a token, so no error repeats it.
         """
         try:
-            return await self._call(path, params, answer, priority, writes=False)
+            return await self._call(Call(method_of(path), path), params, answer, priority, writes=False)
         except OutcomeUnknown as error:
             raise Transient(error.message, code=error.code) from error
 
     async def write(
-        self, path: str, params: Mapping[str, object], answer: type[T], *, priority: float, partly: bool = False
+        self,
+        path: str,
+        params: Mapping[str, object],
+        answer: type[T],
+        *,
+        priority: float,
+        changes: Iterable[ListingKey],
+        partly: bool = False,
     ) -> T:
         """A call that changes stock; all of ours are absolute or carry an id, so a second time does no harm.
 
@@ -84,11 +92,12 @@ class Caller:
         the first one, which may have been applied: the outcome is unknown.
         """
         fine = frozenset({OK, PART_FAILED} if partly else {OK})
-        return await self._call(path, params, answer, priority, writes=True, fine=fine)
+        call = Call(method_of(path), path, tuple(changes))
+        return await self._call(call, params, answer, priority, writes=True, fine=fine)
 
     async def _call(
         self,
-        path: str,
+        call: Call,
         params: Mapping[str, object],
         answer: type[T],
         priority: float,
@@ -102,16 +111,16 @@ class Caller:
         def build() -> httpx.Request:
             nonlocal tries
             tries += 1
-            return self._request(path, param_json)
+            return self._request(call.template, param_json)
 
         def read(response: httpx.Response) -> T:
             try:
-                return opened(method_of(path), response.content, answer, is_private=not writes, fine=fine)
+                return opened(call.method, response.content, answer, is_private=not writes, fine=fine)
             except ConnectorError as error:
                 raise self._discreet(error) from None
 
         try:
-            return await self.transport.call(build, read, priority=priority, repeatable=True)
+            return await self.transport.call(build, read, call, priority=priority, repeatable=True)
         except Rejected as error:
             if not writes or tries == 1 or isinstance(error, AlreadyKnown):
                 raise

@@ -106,7 +106,8 @@ class Stock:
         if units < 0:
             raise Rejected(f"nothing can show {units} units")
         params = self._one(key) | {"stock_num": units, "incremental": False}
-        await self._caller.write("/sku/syncStock", params, Nothing, priority=RAISING if units else TO_ZERO)
+        priority = RAISING if units else TO_ZERO
+        await self._caller.write("/sku/syncStock", params, Nothing, priority=priority, changes=[key])
         return Applied(units=None, shown=units)
 
     async def read(self, key: ListingKey, priority: float = READING) -> Shelf:
@@ -129,7 +130,7 @@ class Stock:
         params = self._one(change.key)
         params |= {"stock_num": change.units, "incremental": True, "idempotent_id": change.change_id}
         try:
-            await self._caller.write("/sku/syncStock", params, Nothing, priority=RAISING)
+            await self._caller.write("/sku/syncStock", params, Nothing, priority=RAISING, changes=[change.key])
         except AlreadyKnown:
             return Applied(change.units, await self._shown(change.key, RAISING))
         return Applied(change.units)
@@ -190,7 +191,12 @@ class Stock:
         items = [self._one(change.key) | {"stock_num": change.units} for change in batch]
         params = {"items": items, "idempotent_id": batch_id(batch), "incremental": True}
         answer = await self._caller.write(
-            "/sku/syncStockBatchMultiProducts", params, Results, priority=LOWERING, partly=True
+            "/sku/syncStockBatchMultiProducts",
+            params,
+            Results,
+            priority=LOWERING,
+            changes=[change.key for change in batch],
+            partly=True,
         )
         by_sku = {str(result.sku_id): result for result in answer.results}
         found = [by_sku.get(change.key.platform_sku_id) for change in batch]

@@ -5,7 +5,7 @@ body of a POST (the official "API call" page; Kuaishou's demo).
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http import HTTPStatus
@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from connectors.base import Tokens
+from connectors.attempts import Call
+from connectors.base import ListingKey, Tokens
 from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Throttled, Transient
 from connectors.kuaishou.codes import SUCCESS, refusal
 from connectors.kuaishou.signing import SignMethod, sign
@@ -84,22 +85,29 @@ class Requests:
     async def ask(self, method: str, param: Mapping[str, Any], *, priority: float) -> Envelope:
         """A call that only reads; raises `Transient` where nobody answered."""
         try:
-            return await self._sent("GET", method, param, priority=priority, repeatable=True)
+            return await self._sent("GET", _call(method), param, priority=priority, repeatable=True)
         except OutcomeUnknown as error:
             raise Transient(error.message, code=error.code) from error
 
     async def tell(
-        self, method: str, param: Mapping[str, Any], *, priority: float, repeatable: bool = False
+        self,
+        method: str,
+        param: Mapping[str, Any],
+        *,
+        priority: float,
+        repeatable: bool = False,
+        changes: Iterable[ListingKey] = (),
     ) -> Envelope:
         """A call that writes; raises `OutcomeUnknown` where nobody answered or the platform stumbled."""
-        return await self._sent("POST", method, param, priority=priority, repeatable=repeatable)
+        return await self._sent("POST", _call(method, changes), param, priority=priority, repeatable=repeatable)
 
     async def call(
-        self, build: Callable[[], httpx.Request], read: Callable[[bytes], T], *, priority: float, repeatable: bool
+        self, path: str, build: Callable[[], httpx.Request], read: Callable[[bytes], T], *, priority: float
     ) -> T:
         """A call outside the envelope and its signature (the OAuth endpoints)."""
+        call = Call(path.strip("/").replace("/", "."), path)
         return await self.transport.call(
-            build, lambda response: read(_content(response)), priority=priority, repeatable=repeatable
+            build, lambda response: read(_content(response)), call, priority=priority, repeatable=True
         )
 
     def refused(self, method: str, result: int, words: str | None, *, writes: bool) -> ConnectorError:
@@ -108,9 +116,9 @@ class Requests:
         return refusal(result, text, writes=writes, now=self.transport.platform_now())
 
     async def _sent(
-        self, verb: str, method: str, param: Mapping[str, Any], *, priority: float, repeatable: bool
+        self, verb: str, call: Call, param: Mapping[str, Any], *, priority: float, repeatable: bool
     ) -> Envelope:
-        stamped = self.transport.platform_now()
+        method, stamped = call.method, self.transport.platform_now()
 
         def build() -> httpx.Request:
             nonlocal stamped
@@ -127,7 +135,7 @@ class Requests:
                     raise Transient(error.message, code=error.code) from None
                 raise
 
-        return await self.transport.call(build, read, priority=priority, repeatable=repeatable)
+        return await self.transport.call(build, read, call, priority=priority, repeatable=repeatable)
 
     def _build(self, verb: str, method: str, param: Mapping[str, Any]) -> httpx.Request:
         params = {
@@ -140,7 +148,7 @@ class Requests:
             "version": VERSION,
         }
         params["sign"] = sign(params, self.credentials.sign_secret)
-        url = f"{self.credentials.base_url.rstrip('/')}/{method.replace('.', '/')}"
+        url = self.credentials.base_url.rstrip("/") + _call(method).template
         if verb == "GET":
             return httpx.Request(verb, url, params=params)
         return httpx.Request(verb, url, data=params)
@@ -183,6 +191,10 @@ def number(identity: str, what: str) -> int:
     if not (identity.isascii() and identity.isdecimal() and len(identity) <= ID_DIGITS_MAX):
         raise Rejected(f"{what} is not a Kuaishou id: a number of at most {ID_DIGITS_MAX} digits")
     return int(identity)
+
+
+def _call(method: str, changes: Iterable[ListingKey] = ()) -> Call:
+    return Call(method, "/" + method.replace(".", "/"), tuple(changes))
 
 
 def _content(response: httpx.Response) -> bytes:

@@ -141,7 +141,9 @@ class Stock:
             "changeType": ADD if change.units > 0 else SUBTRACT,
         }
         try:
-            await self._requests.tell("open.item.sku.stock.update", param, priority=_priority(change))
+            await self._requests.tell(
+                "open.item.sku.stock.update", param, priority=_priority(change), changes=[change.key]
+            )
         except Rejected as refusal:
             if change.units < 0 and not is_published(refusal.code):
                 await self._require_enough(change, refusal)
@@ -170,7 +172,9 @@ class Stock:
             "idempotentId": change.change_id,
         }
         method = "open.scm.inventory.adjust"
-        answer = await self._requests.tell(method, param, priority=_priority(change), repeatable=True)
+        answer = await self._requests.tell(
+            method, param, priority=_priority(change), repeatable=True, changes=[change.key]
+        )
         if answer.adjust_quantity is None or abs(answer.adjust_quantity) > abs(change.units):
             raise Misunderstood(f"{method} does not say what it changed")
         moved = abs(answer.adjust_quantity)

@@ -57,10 +57,10 @@ class Refreshing:
         }
         url = self._requests.credentials.base_url.rstrip("/") + PATH
         return await self._requests.call(
+            PATH,
             lambda: httpx.Request("POST", url, data=form),
             lambda body: self._read(body, refresh_token),
             priority=TO_ZERO,
-            repeatable=True,
         )
 
     def _read(self, body: bytes, refresh_token: str) -> Tokens:

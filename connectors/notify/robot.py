@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import httpx
 
+from connectors.attempts import Call
 from connectors.errors import ConnectorError, Misunderstood, Rejected, Transient
 from connectors.transport import Transport
 
@@ -143,7 +144,9 @@ class _Post:
         self._stamped = transport.platform_now()
 
     async def sent(self, priority: float) -> Receipt:
-        return await self._transport.call(self._build, self._read, priority=priority, repeatable=False)
+        # A robot's own path is its secret.
+        call = Call(f"{self._dialect.platform}.post", "/{robot}")
+        return await self._transport.call(self._build, self._read, call, priority=priority, repeatable=False)
 
     def _build(self) -> httpx.Request:
         self._stamped = self._transport.platform_now()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from connectors.attempts import Attempt
 from connectors.base import OrderSnapshot
 from connectors.contract import PushReport, PushResult, Vitals
 from connectors.gateway_client import GatewayAddress, GatewayClient
@@ -102,11 +103,13 @@ class WatchedGateway(GatewayClient):
         super().__init__(address)
         self._figures, self._shops = figures, shops
 
-    async def report_pushes(self, channel: str, reports: Sequence[PushReport]) -> None:
+    async def report_pushes(
+        self, channel: str, reports: Sequence[PushReport], attempts: Sequence[Attempt] = ()
+    ) -> None:
         """Say what became of pushes."""
         for report in reports:
             self._figures.report(report)
-        await super().report_pushes(channel, reports)
+        await super().report_pushes(channel, reports, attempts)
 
     async def report_orders(
         self, channel: str, orders: Sequence[OrderSnapshot], watermark: datetime | None = None

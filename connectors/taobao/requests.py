@@ -4,7 +4,7 @@ All parameters travel in the body as a form (as Alibaba's own Node.js SDK does),
 The answer is `{"<method>_response": ...}` or `{"error_response": ...}`, both with HTTP status 200.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Generic, TypeVar
@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import httpx
 import msgspec
 
-from connectors.base import Tokens
+from connectors.attempts import Call
+from connectors.base import ListingKey, Tokens
 from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Transient
 from connectors.taobao.codes import INVALID_TIMESTAMP, error_of
 from connectors.taobao.signing import SignMethod, sign
@@ -21,6 +22,7 @@ from connectors.taobao.times import written
 from connectors.transport import Transport
 
 T = TypeVar("T")
+PATH = "/router/rest"
 # Answers to calls about these hold neither a token nor a buyer.
 _ABOUT_GOODS = ("taobao.item.", "taobao.skus.")
 _FORM = "application/x-www-form-urlencoded;charset=utf-8"
@@ -85,12 +87,14 @@ class Requests:
         priority: float,
         repeatable: bool,
         session: bool = True,
+        changes: Iterable[ListingKey] = (),
     ) -> T:
-        """Call `method`; `kind` is what stands in its answer. `repeatable` as in `Transport.call`."""
+        """Call `method`; `kind` is what stands in its answer. `repeatable` and `changes` as in `Transport.call`."""
         reading = _Reading(self, method, kind)
         return await self.transport.call(
             lambda: self._build(method, params, session=session),
             reading.of,
+            Call(method, PATH, tuple(changes)),
             priority=priority,
             repeatable=repeatable,
         )
@@ -108,7 +112,7 @@ class Requests:
         }
         sent = {name: value for name, value in sent.items() if value}
         sent["sign"] = sign(sent, self.credentials.app_secret, self.credentials.sign_method)
-        url = self.credentials.base_url.rstrip("/") + "/router/rest"
+        url = self.credentials.base_url.rstrip("/") + PATH
         return httpx.Request("POST", url, content=urlencode(sent).encode(), headers={"content-type": _FORM})
 
     def without_secrets(self, text: str) -> str:

@@ -96,7 +96,12 @@ class Stock:
         params = {"num_iid": item_id, "skuid_quantities": pairs, "type": _MOVE}
         try:
             answer = await self._requests.call(
-                "taobao.skus.quantity.update", params, ItemAnswer, priority=RAISING, repeatable=False
+                "taobao.skus.quantity.update",
+                params,
+                ItemAnswer,
+                priority=RAISING,
+                repeatable=False,
+                changes=[change.key for change in changes],
             )
         except Rejected as error:
             if not error.code.startswith("isv."):
@@ -108,7 +113,12 @@ class Stock:
     async def _write(self, key: ListingKey, units: int, kind: str, priority: float) -> Item:
         params = {"num_iid": key.item_id, "sku_id": key.platform_sku_id, "quantity": str(units), "type": kind}
         answer = await self._requests.call(
-            "taobao.item.quantity.update", params, ItemAnswer, priority=priority, repeatable=kind == _SET
+            "taobao.item.quantity.update",
+            params,
+            ItemAnswer,
+            priority=priority,
+            repeatable=kind == _SET,
+            changes=[key],
         )
         return answer.item
 

@@ -58,6 +58,7 @@ async def shop(client: Client) -> Shop:
 
 async def kept(settings: Settings, token: str) -> list[PushAttempt]:
     """What the gateway has kept, newest first."""
+    assert settings.database_url
     database = Database(settings.database_url)
     async with database.of(token.partition(".")[0]).transaction() as connection:
         found = await list_attempts(connection, [1], count_max=100)
