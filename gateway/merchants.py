@@ -24,6 +24,7 @@ from gateway.domain.vigil import Tempo
 from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.live.live import Live
+from gateway.reviewing import Reviewing
 from gateway.selling import Selling
 from gateway.shops import Shops
 from gateway.store.database import Database, MerchantDatabase, merchant_of
@@ -76,6 +77,7 @@ class Merchant:
         self.tiers = Tiers(database, limits.tempo)
         self.live = Live(database, self._writer, self.tiers, limits.tempo)
         self.desk = Desk(database)
+        self.reviewing = Reviewing(database, limits.tempo)
         self.drills = Drills(database, str(uuid4()))
         self.tracing = Tracing(database)
         self.engine = Engine(database, str(uuid4()), limits.tempo)

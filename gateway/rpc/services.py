@@ -10,6 +10,7 @@ from gateway.rpc import (
     imports,
     live,
     operations,
+    reviews,
     shops,
     stock,
     timeline,
@@ -37,7 +38,7 @@ _METHODS = (
         alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
         {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS, **drills.METHODS},
     ),
-    (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], live.METHODS),
+    (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], {**live.METHODS, **reviews.METHODS}),
     (
         operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
         {**operations.METHODS, **timeline.METHODS},

@@ -50,7 +50,7 @@ class ReviewWarning(_message.Message):
     lead_times: _builtins.float
     """The same in lead times of the SKU; unset where that is not known."""
     needless: _builtins.bool
-    """True if it fell again without a stock-out and without anybody having helped."""
+    """True if no stock-out followed within three lead times, or by the session's end, and no units came meanwhile."""
     acknowledged_by: _builtins.str
     """Who."""
     act: _builtins.str
@@ -120,6 +120,7 @@ class ReviewSku(_message.Message):
     OUT_FOR_FIELD_NUMBER: _builtins.int
     PEAK_RATE_FIELD_NUMBER: _builtins.int
     SERIES_FIELD_NUMBER: _builtins.int
+    ADJUSTED_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The code."""
     title: _builtins.str
@@ -133,11 +134,15 @@ class ReviewSku(_message.Message):
     unsold: _builtins.int
     """Units left at the end."""
     lost: _builtins.float
-    """Units that would have been sold while there was nothing, by the pace before."""
+    """Units that would have been sold while there was nothing: what the model of the demand expected when it ran out."""
     oversold: _builtins.int
     """Units sold that could not be served."""
     peak_rate: _builtins.float
-    """The highest pace, units per minute over five minutes."""
+    """The highest pace, units per minute over five minutes; over a tenth of a session that is shorter than fifty."""
+    adjusted: _builtins.int
+    """Units that counts, corrections and what came back of older orders added or took: with `begin_available` and
+    `received`, less `sold`, it makes `unsold`.
+    """
     @_builtins.property
     def stock_out_time(self) -> _timestamp_pb2.Timestamp:
         """When it was sold out; unset if it never was."""
@@ -148,7 +153,7 @@ class ReviewSku(_message.Message):
 
     @_builtins.property
     def series(self) -> _containers.RepeatedCompositeFieldContainer[_operations_pb2.Series]:
-        """How stock, pace and tiers went, and what each channel showed."""
+        """How it went: available, sales_per_minute, tier; and exposure, in units, with a channel."""
 
     def __init__(
         self,
@@ -165,10 +170,11 @@ class ReviewSku(_message.Message):
         out_for: _duration_pb2.Duration | None = ...,
         peak_rate: _builtins.float = ...,
         series: _abc.Iterable[_operations_pb2.Series] | None = ...,
+        adjusted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["out_for", b"out_for", "stock_out_time", b"stock_out_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_available", b"begin_available", "lost", b"lost", "out_for", b"out_for", "oversold", b"oversold", "peak_rate", b"peak_rate", "received", b"received", "series", b"series", "sku", b"sku", "sold", b"sold", "stock_out_time", b"stock_out_time", "title", b"title", "unsold", b"unsold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted", b"adjusted", "begin_available", b"begin_available", "lost", b"lost", "out_for", b"out_for", "oversold", b"oversold", "peak_rate", b"peak_rate", "received", b"received", "series", b"series", "sku", b"sku", "sold", b"sold", "stock_out_time", b"stock_out_time", "title", b"title", "unsold", b"unsold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,13 +257,15 @@ class ReviewPolicy(_message.Message):
     STOCK_OUTS_FIELD_NUMBER: _builtins.int
     MINUTES_BEFORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name: as_it_was, line_50, line_20_percent, rate_times_lead, ..."""
+    """Its name: as_it_was, tiers, line_50, line_10_percent, line_20_percent, rate_times_lead, rate_doubled,
+    reorder_point.
+    """
     title: _builtins.str
     """In Chinese."""
     title_en: _builtins.str
     """In English."""
     warnings: _builtins.int
-    """Warnings it would have given."""
+    """Warnings it would have given, while there was still something to sell."""
     needless: _builtins.int
     """Of those, needless ones."""
     caught: _builtins.int
@@ -343,10 +351,13 @@ class Review(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     HAPPENINGS_FIELD_NUMBER: _builtins.int
     ADVICE_FIELD_NUMBER: _builtins.int
+    COMPACT_REVISION_FIELD_NUMBER: _builtins.int
     alert_revision: _builtins.int
     """The newest event of the log that it takes in: the same session and revision give the same review."""
     revision: _builtins.int
     """The newest movement that it takes in."""
+    compact_revision: _builtins.int
+    """Events up to this one were removed from the log before: warnings and reactions among them are missing; 0: none is."""
     @_builtins.property
     def session(self) -> _alert_pb2.Session:
         """The session."""
@@ -357,7 +368,7 @@ class Review(_message.Message):
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """The session's end, or now."""
+        """The session's end; of one that is on, the time of the newest movement or event."""
 
     @_builtins.property
     def skus(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReviewSku]:
@@ -397,10 +408,11 @@ class Review(_message.Message):
         policies: _abc.Iterable[Global___ReviewPolicy] | None = ...,
         happenings: _abc.Iterable[_operations_pb2.TimelineEntry] | None = ...,
         advice: _abc.Iterable[Global___ReviewAdvice] | None = ...,
+        compact_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "end_time", b"end_time", "session", b"session"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "alert_revision", b"alert_revision", "begin_time", b"begin_time", "channels", b"channels", "end_time", b"end_time", "happenings", b"happenings", "policies", b"policies", "revision", b"revision", "session", b"session", "skus", b"skus", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advice", b"advice", "alert_revision", b"alert_revision", "begin_time", b"begin_time", "channels", b"channels", "compact_revision", b"compact_revision", "end_time", b"end_time", "happenings", b"happenings", "policies", b"policies", "revision", b"revision", "session", b"session", "skus", b"skus", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

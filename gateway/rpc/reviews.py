@@ -1,0 +1,64 @@
+"""LiveService: the review of a session."""
+
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.domain.review.values import Happening, Review
+from gateway.rpc import live_parsing
+from gateway.rpc.alert_rendering import fill, fill_event
+from gateway.rpc.rendering import timestamp
+from gateway.rpc.server import Call, Streaming, Unary
+from gateway.v1 import live_service_pb2 as pb
+from gateway.v1 import operations_pb2
+from gateway.v1.operations_pb2 import TimelineKind
+
+
+async def get_review(call: Call, request: pb.GetReviewRequest) -> pb.GetReviewResponse:
+    """What happened in a session, what it cost, and what to change."""
+    session_id = live_parsing.session_id(request.session_id)
+    response = pb.GetReviewResponse()
+    _fill_review(response.review, await call.merchant.reviewing.review(session_id))
+    return response
+
+
+def _fill_review(m: Any, review: Review) -> None:
+    fill(m.session, review.session)
+    for happening in review.happenings:
+        _fill_happening(m.happenings.add(), happening)
+    _fill(m, review, without=("session", "happenings"))
+
+
+def _fill(m: Any, value: Struct, without: tuple[str, ...] = ()) -> None:
+    """Fill a message from a value whose fields have the same names; None stays absent."""
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        if name in without or field is None:
+            continue
+        match field:
+            case datetime():
+                getattr(m, name).CopyFrom(timestamp(field))
+            case timedelta():
+                getattr(m, name).FromTimedelta(field)
+            case str() | IntEnum() | int() | float():
+                setattr(m, name, field)
+            case tuple():
+                for one in field:
+                    _fill(getattr(m, name).add(), one)
+            case _:
+                getattr(m, name).SetInParent()
+                _fill(getattr(m, name), field)
+
+
+def _fill_happening(m: operations_pb2.TimelineEntry, happening: Happening) -> None:
+    event = happening.event
+    m.record_time.CopyFrom(timestamp(event.record_time))
+    m.kind = TimelineKind.TIMELINE_KIND_PERSON if happening.actor else TimelineKind.TIMELINE_KIND_EVENT
+    m.row.kind, m.row.id = "event", str(event.revision)
+    m.text, m.text_en, m.actor = happening.text, happening.text_en, happening.actor
+    fill_event(m.event, event)
+
+
+METHODS: dict[str, Unary | Streaming] = {"GetReview": get_review}
