@@ -1,0 +1,114 @@
+// One stream per tab: the board's rows that change, the alert log, and every second how old all of it is.
+
+const STALE_MS = 3_000;
+const LOOK_MS = 250;
+const SILENT_MS = 8_000;
+
+const listeners = new Map();
+const rows = new Map();
+let source = null;
+let lastEventId = "";
+let tick = null;
+let heard = 0;
+let state = "connecting";
+
+/** `live.on("board" | "event" | "tick" | "state", f)` returns what ends it. */
+export const live = {
+  on(kind, listener) {
+    if (!listeners.has(kind)) listeners.set(kind, new Set());
+    listeners.get(kind).add(listener);
+    return () => listeners.get(kind).delete(listener);
+  },
+  /** The board's rows as they are known, by key. */
+  rows: () => rows,
+  /** The newest tick; null before the first. */
+  tick: () => tick,
+  /** "connecting", "live", "stale" or "paused". */
+  state: () => state,
+  /** How old what is shown is, in milliseconds; null before anything was heard. */
+  age: () => (tick ? tick.age_ms + (performance.now() - heard) : null),
+  /** The last event of the alert log that was heard: `epoch.revision`. */
+  position: () => lastEventId,
+  pause() {
+    close();
+    become("paused");
+  },
+  resume() {
+    open();
+  },
+  /** Begin again, as somebody else may be looking now. */
+  restart() {
+    lastEventId = "";
+    if (state !== "paused") open();
+  },
+};
+
+/** What a row is known by. */
+export function keyOf(row) {
+  return `${row.sku}\n${row.session_id}`;
+}
+
+function open() {
+  close();
+  become("connecting");
+  const from = lastEventId ? `?after=${encodeURIComponent(lastEventId)}` : "";
+  source = new EventSource(`/events${from}`);
+  source.addEventListener("board", (message) => takeBoard(JSON.parse(message.data)));
+  source.addEventListener("event", (message) => {
+    lastEventId = message.lastEventId;
+    tell("event", JSON.parse(message.data));
+  });
+  source.addEventListener("lost", () => tell("lost", null));
+  source.addEventListener("tick", (message) => {
+    if (message.lastEventId) lastEventId = message.lastEventId;
+    tick = JSON.parse(message.data);
+    heard = performance.now();
+    look();
+    tell("tick", tick);
+  });
+  source.addEventListener("error", () => {
+    // The browser tries again by itself, but for a refusal: then we do, now and then.
+    if (source && source.readyState === EventSource.CLOSED) setTimeout(() => state !== "paused" && open(), 2_000);
+    look();
+  });
+  heard = Math.max(heard, performance.now() - STALE_MS);
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+function takeBoard({ full, rows: changed, gone }) {
+  if (full) {
+    rows.clear();
+  }
+  for (const key of gone) rows.delete(key);
+  for (const row of changed) rows.set(keyOf(row), row);
+  tell("board", { full, rows: changed, gone });
+}
+
+function look() {
+  if (state === "paused") return;
+  const age = live.age();
+  become(age === null ? "connecting" : age > STALE_MS ? "stale" : "live");
+  // A connection that says nothing is none, whatever the browser believes.
+  if (tick && performance.now() - heard > SILENT_MS && source?.readyState === EventSource.OPEN) open();
+}
+
+function become(next) {
+  if (next === state) return;
+  state = next;
+  tell("state", state);
+}
+
+function tell(kind, content) {
+  for (const listener of [...(listeners.get(kind) || [])]) listener(content);
+}
+
+setInterval(look, LOOK_MS);
+
+/** Begin to listen. */
+export function begin() {
+  open();
+}

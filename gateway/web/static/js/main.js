@@ -1,0 +1,157 @@
+// The page: which addresses there are, and what is shown at each.
+import { redraw } from "./chart.js";
+import { show } from "./dialog.js";
+import { fill, h } from "./dom.js";
+import { begin, live } from "./live.js";
+import { onSession, readSession } from "./session.js";
+import { content, drawShell, markNav, titled } from "./shell.js";
+import { addWords, onLang, t } from "./words.js";
+import { words } from "./vocabulary.js";
+
+import login from "./pages/login.js";
+import now, { words as nowWords } from "./pages/now.js";
+
+// One line each: the page, and its words.
+const pages = [[now, nowWords], [login]];
+
+addWords(words);
+for (const [, more] of pages) if (more) addWords(more);
+
+const routes = pages.map(([page]) => ({ page, ...pattern(page.path) }));
+let leave = null;
+let keys = [];
+let turn = 0;
+
+/** Go to another address of the page, without loading it anew. */
+export function go(path, { replace = false } = {}) {
+  if (replace) history.replaceState(null, "", path);
+  else history.pushState(null, "", path);
+  return render();
+}
+
+async function render() {
+  turn += 1;
+  const mine = turn;
+  leave?.();
+  leave = null;
+  keys = [];
+  const found = match(location.pathname);
+  const root = fill(content());
+  markNav(found?.page.nav);
+  if (!found) {
+    titled(t("lost.title"));
+    fill(root, h("div", { class: "empty" }, h("strong", {}, t("lost.title")), h("p", {}, t("lost.text")), h("a", { class: "button", href: "/" }, t("lost.back"))));
+    return;
+  }
+  titled(found.page.nav ? t(`nav.${found.page.nav}`) : t("title"));
+  const context = {
+    params: found.params,
+    query: new URLSearchParams(location.search),
+    go,
+    /** While the page is shown, a key does this; it is listed under "?". */
+    key: (key, label, does) => mine === turn && keys.push({ key, label, does }),
+  };
+  try {
+    const ends = await found.page.mount(root, context);
+    if (mine === turn) leave = ends || null;
+    else ends?.();
+  } catch (error) {
+    if (mine === turn) fill(root, failed(error));
+    if (!error.reason) throw error;
+  }
+}
+
+function failed(error) {
+  const known = t(`error.${error.reason}`);
+  const text = known === `error.${error.reason}` ? error.message : known;
+  return h(
+    "div",
+    { class: "empty", role: "alert" },
+    h("strong", {}, t("failed.title")),
+    h("p", {}, text),
+    h("button", { class: "button", onclick: () => render() }, t("again")),
+  );
+}
+
+function match(path) {
+  for (const { page, names, regex } of routes) {
+    const found = regex.exec(path);
+    if (found) return { page, params: Object.fromEntries(names.map((name, place) => [name, decoded(found[place + 1])])) };
+  }
+  return null;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** `/drills/:id`, and `/sku/:sku` for codes with slashes too. */
+function pattern(path) {
+  const names = [];
+  const regex = path.replace(/:(\w+)/g, (_, name) => {
+    names.push(name);
+    return "(.+)";
+  });
+  return { names, regex: new RegExp(`^${regex}/?$`) };
+}
+
+// ---- links and keys
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+  if (link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+  if (link.pathname.startsWith("/static/") || link.pathname.startsWith("/api/")) return;
+  event.preventDefault();
+  go(link.pathname + link.search + link.hash);
+  window.scrollTo(0, 0);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.metaKey || event.ctrlKey || event.altKey || event.isComposing) return;
+  if (event.target.closest?.("input, textarea, select, dialog")) return;
+  const does = event.key === "?" ? showKeys : keys.find(({ key }) => key === event.key)?.does;
+  if (does) {
+    event.preventDefault();
+    does(event);
+  }
+});
+
+function showKeys() {
+  const all = [...keys, { key: "?", label: t("keys.this") }];
+  const lines = all.map(({ key, label }) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, label)]);
+  show(t("keys.title"), h("dl", { class: "keys" }, lines));
+}
+
+// ---- begin
+
+async function start() {
+  window.addEventListener("popstate", render);
+  onLang(() => {
+    drawShell({ showKeys, redraw });
+    render();
+  });
+  drawShell({ showKeys, redraw });
+  try {
+    await readSession();
+  } catch (error) {
+    if (error.reason === "SIGN_IN" && location.pathname !== "/login") {
+      history.replaceState(null, "", "/login");
+    }
+  }
+  drawShell({ showKeys, redraw });
+  let merchant = null;
+  onSession(() => drawShell({ showKeys, redraw }));
+  if (location.pathname !== "/login") begin();
+  onSession((who = null) => {
+    if (merchant !== who) live.restart();
+    merchant = who;
+  });
+  await render();
+}
+
+start();

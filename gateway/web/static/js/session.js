@@ -1,0 +1,71 @@
+// Who is looking, and who acts.
+import { ApiError, ask as request, setToken } from "./api.js";
+import { ask } from "./dialog.js";
+import { t } from "./words.js";
+
+const listeners = new Set();
+
+/** Who is at this page: `actor` is empty for who only looks. */
+export const session = { merchant: "", actor: "", needs_token: false, version: "" };
+
+/** Call this when somebody has signed in or out. */
+export function onSession(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Ask the gateway who we are; throws `ApiError` if nothing is shown to us. */
+export async function readSession() {
+  take(await request("/session"));
+}
+
+/** Ask for a name (and a token, where one is needed); false if the person thinks better of it. */
+export async function signIn() {
+  let problem = "";
+  for (;;) {
+    const said = await ask({
+      title: t("sign.title"),
+      text: problem || t(session.needs_token ? "sign.text_token" : "sign.text"),
+      is_problem: Boolean(problem),
+      fields: [
+        { name: "name", label: t("sign.name"), required: true, maxlength: 100, autocomplete: "username" },
+        ...(session.needs_token
+          ? [{ name: "token", label: t("sign.token"), required: true, type: "password", autocomplete: "current-password" }]
+          : []),
+      ],
+      confirm: t("sign.in"),
+    });
+    if (!said) return false;
+    try {
+      await beginSession(said.name, said.token || "");
+      return true;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      problem = errorText(error);
+    }
+  }
+}
+
+/** Sign in; throws `ApiError`. */
+export async function beginSession(name, token) {
+  take(await request("/session", { method: "POST", body: { name, token } }));
+}
+
+/** Sign out. */
+export async function signOut() {
+  await request("/session", { method: "DELETE" });
+  await readSession().catch(() => location.assign("/login"));
+}
+
+/** What an error says to a person. */
+export function errorText(error) {
+  const known = `error.${error.reason}`;
+  const text = t(known);
+  return text === known ? error.message : text;
+}
+
+function take(found) {
+  Object.assign(session, found);
+  setToken(found.csrf);
+  for (const listener of listeners) listener();
+}
