@@ -18,7 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from connectors.base import ListingKey, Tokens
 from gateway.v1 import catalog_service_pb2 as catalog_pb
-from gateway.v1 import channel_pb2
+from gateway.v1 import channel_pb2, operations_pb2
 from gateway.v1 import channel_service_pb2 as pb
 
 RAISE, LOWER, TO_ZERO = channel_pb2.PUSH_KIND_RAISE, channel_pb2.PUSH_KIND_LOWER, channel_pb2.PUSH_KIND_TO_ZERO
@@ -45,6 +45,7 @@ class Book:
     reads: dict[int, pb.ReadListing] = field(default_factory=dict)
 
     reports: list[channel_pb2.PushReport] = field(default_factory=list)
+    attempts: list[operations_pb2.PushAttempt] = field(default_factory=list)
     readings: list[channel_pb2.ShelfReading] = field(default_factory=list)
     orders: dict[str, channel_pb2.OrderSnapshot] = field(default_factory=dict)
     watermarks: list[datetime] = field(default_factory=list)
@@ -55,6 +56,8 @@ class Book:
     bad_orders: set[str] = field(default_factory=set)
     page_failures: int = 0
     bad_pushes: set[int] = field(default_factory=set)
+    # Calls to the platform are refused whatever they are.
+    has_bad_attempts: bool = False
     # The next calls are told to come again, after so long.
     busy_calls: int = 0
     busy_seconds: float = 0.3
@@ -166,6 +169,9 @@ class _Service:
             await _abort(context, grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", self.book.busy_seconds)
         if any(report.push_id in self.book.bad_pushes for report in request.reports):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "reports[0].applied: too many")
+        if self.book.has_bad_attempts and request.attempts:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "attempts[0].message: too long")
+        self.book.attempts.extend(request.attempts)
         for report in request.reports:
             self.book.settle(report)
         await self._lose_answer(context)
