@@ -53,6 +53,15 @@ channel_states = Table(
     Column("body", JSONB, nullable=False),
 )
 
+# How a SKU was divided, and whether it was frozen, from `record_time` on: `policy` (null if none was set) and `frozen`.
+sku_states = Table(
+    "sku_states",
+    metadata,
+    Column("sku", CODE, primary_key=True),
+    Column("record_time", TIME, primary_key=True),
+    Column("body", JSONB, nullable=False),
+)
+
 # What people asked for. A row is written before the thing is done; `outcome` is OK or the reason of the refusal, and
 # empty while it is under way, for ever if the gateway died meanwhile.
 audit = Table(

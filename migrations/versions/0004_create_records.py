@@ -19,6 +19,7 @@ PRIVILEGES = {
     "attempts": "SELECT, INSERT, UPDATE, DELETE",
     "listing_states": "SELECT, INSERT, DELETE",
     "channel_states": "SELECT, INSERT, DELETE",
+    "sku_states": "SELECT, INSERT, DELETE",
     "audit": "SELECT, INSERT, UPDATE",
     "spans": "SELECT, INSERT, DELETE",
     "traced_skus": "SELECT, INSERT, UPDATE, DELETE",
@@ -88,6 +89,12 @@ def _create_states() -> None:
     op.create_table(
         "channel_states",
         sa.Column("channel", CODE, primary_key=True),
+        sa.Column("record_time", TIME, primary_key=True),
+        sa.Column("body", JSONB, nullable=False),
+    )
+    op.create_table(
+        "sku_states",
+        sa.Column("sku", CODE, primary_key=True),
         sa.Column("record_time", TIME, primary_key=True),
         sa.Column("body", JSONB, nullable=False),
     )

@@ -15,7 +15,7 @@ APPEND_ONLY = ("movements", "requests")
 EVERY_TABLE = sorted((*metadata.tables, "alembic_version"))
 # What the gateway needs. What is old or over may be deleted; so may the alert log, which is never changed.
 FOREVER = {"movements", "requests", "alert_requests", "alert_events", "drifts", "access_tokens", "alembic_version"}
-RECORDS = {"listing_states", "channel_states", "spans"}
+RECORDS = {"listing_states", "channel_states", "sku_states", "spans"}
 MAY_CHANGE = {*EVERY_TABLE} - FOREVER - RECORDS
 MAY_DELETE = {"listings", "alert_events", "standings", "alert_policies", "templates", "cursors", "notices"}
 MAY_DELETE |= RECORDS | {"attempts", "page_sessions", "traced_skus"}
