@@ -10,6 +10,7 @@ from typing import Any
 from gateway.domain.alerts import (
     AckAction,
     Acknowledgement,
+    Event,
     EventKind,
     IncomingUnits,
     Proposal,
@@ -67,15 +68,21 @@ def happenings(record: SessionRecord) -> tuple[Happening, ...]:
 def _happenings(record: SessionRecord) -> Iterator[Happening]:
     lines = 0
     for event in record.events:
-        tell = _TELLINGS.get(event.kind)
-        if tell is None or event.body is None:
+        said = told(event)
+        if said is None:
             continue
         lines += event.kind is EventKind.LINE_TAKEN
         if event.kind is EventKind.LINE_TAKEN and lines > LINES_MAX:
             continue
-        text, text_en, actor = tell(event.body)
+        text, text_en, actor = said
         about, about_en = (f"{event.sku}：", f"{event.sku}: ") if event.sku else ("", "")
         yield Happening(event, about + text, about_en + text_en, actor)
+
+
+def told(event: Event) -> Told | None:
+    """What people did, or were proposed; None if it is about something else."""
+    tell = _TELLINGS.get(event.kind)
+    return None if tell is None or event.body is None else tell(event.body)
 
 
 def _acknowledged(ack: Acknowledgement) -> Told:
