@@ -35,6 +35,7 @@ from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
 from gateway.sweeper import Sweeper
+from gateway.timeline import Timeline
 from gateway.tracing import Tracing
 from gateway.vault import Vault
 from gateway.watch import LevelHub
@@ -82,6 +83,7 @@ class Merchant:
         self.tracing = Tracing(database)
         self.engine = Engine(database, str(uuid4()), limits.tempo)
         self.audit = Audit(database)
+        self.timeline = Timeline(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
         self.page_sessions = PageSessions(database)

@@ -130,7 +130,7 @@ async def list_drift(call: Call, request: pb.ListDriftRequest) -> pb.ListDriftRe
     )
     response = pb.ListDriftResponse()
     for drift in found:
-        _fill_drift(response.drifts.add(), drift)
+        fill_drift(response.drifts.add(), drift)
     if len(found) == size:
         response.next_page_token = token(found[-1].drift_id)
     return response
@@ -150,7 +150,8 @@ async def list_unlinked_orders(call: Call, request: pb.ListUnlinkedOrdersRequest
     return response
 
 
-def _fill_drift(m: channel_pb2.Drift, drift: Drift) -> None:
+def fill_drift(m: channel_pb2.Drift, drift: Drift) -> None:
+    """Fill a drift."""
     names = ("drift_id", "listing_id", "channel", "shown", "exposure_before", "exposure_least", "exposure_most")
     for name in (*names, "action"):
         setattr(m, name, getattr(drift, name))

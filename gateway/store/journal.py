@@ -12,8 +12,8 @@ from gateway.domain.reservations import Reservation
 from gateway.domain.stock import Movement, MovementKind, Shortfall, ShortfallCause
 from gateway.store.tables import movements, shortfalls
 
-_MOVEMENT_COLUMNS = [movements.c[name] for name in Movement.__struct_fields__]
-_SHORTFALL_COLUMNS = [shortfalls.c[name] for name in Shortfall.__struct_fields__]
+MOVEMENT_COLUMNS = [movements.c[name] for name in Movement.__struct_fields__]
+SHORTFALL_COLUMNS = [shortfalls.c[name] for name in Shortfall.__struct_fields__]
 
 
 class MovementFilter(Struct, frozen=True):
@@ -32,7 +32,7 @@ async def list_movements(
 ) -> list[Movement]:
     """Up to `count_max` movements with a revision below `before`, newest first."""
     m = movements.c
-    query = select(*_MOVEMENT_COLUMNS).where(m.revision < before)
+    query = select(*MOVEMENT_COLUMNS).where(m.revision < before)
     if wanted.sku:
         query = query.where(m.sku == wanted.sku)
     if wanted.location:
@@ -54,7 +54,7 @@ async def list_movements(
     # Within a SKU revisions rise with record_time, and the index by place is ordered by it.
     order = (m.record_time.desc(), m.revision.desc()) if wanted.sku else (m.revision.desc(),)
     rows = await connection.execute(query.order_by(*order).limit(count_max))
-    return [_movement(row) for row in rows]
+    return [movement_of(row) for row in rows]
 
 
 async def skus_moved_since(connection: AsyncConnection, revision: int, count_max: int) -> Sequence[str] | None:
@@ -68,19 +68,21 @@ async def list_shortfalls(
     connection: AsyncConnection, *, before: int, include_resolved: bool, count_max: int
 ) -> list[Shortfall]:
     """Up to `count_max` shortfalls with an id below `before`, newest first."""
-    query = select(*_SHORTFALL_COLUMNS).where(shortfalls.c.shortfall_id < before)
+    query = select(*SHORTFALL_COLUMNS).where(shortfalls.c.shortfall_id < before)
     if not include_resolved:
         query = query.where(shortfalls.c.resolve_time.is_(None))
     rows = await connection.execute(query.order_by(shortfalls.c.shortfall_id.desc()).limit(count_max))
-    return [_shortfall(row) for row in rows]
+    return [shortfall_of(row) for row in rows]
 
 
-def _movement(row: Any) -> Movement:
+def movement_of(row: Any) -> Movement:
+    """A movement from its row of `MOVEMENT_COLUMNS`."""
     revision, record_time, occur_time, kind, *rest = row
     return Movement(revision, record_time, occur_time, MovementKind(kind), *rest)
 
 
-def _shortfall(row: Any) -> Shortfall:
+def shortfall_of(row: Any) -> Shortfall:
+    """A shortfall from its row of `SHORTFALL_COLUMNS`."""
     number, cause, sku, location, quantity, opened, reservation_id, order_id, *rest = row
     return Shortfall(
         number, ShortfallCause(cause), sku, location, quantity, opened, reservation_id, order_id or "", *rest

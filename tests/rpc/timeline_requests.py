@@ -3,15 +3,26 @@
 from google.protobuf.message import Message
 
 from gateway.v1 import operations_service_pb2 as pb
+from gateway.v1.operations_pb2 import TimelineKind
 from tests.client import made
 from tests.rpc import spoils as wrong
-from tests.rpc.spoils import Fields
+from tests.rpc.spoils import FREE, Fields, Spoil, times
 from tests.rpc.stalls import Stall
 
 
 def timelines_of(stall: Stall) -> dict[str, Message]:
     """A good request of each, by the RPC's name."""
     return {
+        "ListTimeline": made(
+            pb.ListTimelineRequest,
+            page_size=1,
+            page_token="",
+            sku=stall.sku,
+            since={"seconds": 1},
+            until={"seconds": 2},
+            kinds=[TimelineKind.TIMELINE_KIND_MOVEMENT],
+            include_drills=True,
+        ),
         "ListAudit": made(
             pb.ListAuditRequest,
             page_size=1,
@@ -24,8 +35,28 @@ def timelines_of(stall: Stall) -> dict[str, Message]:
     }
 
 
+_PLACE = (
+    *wrong.PAGE_TOKEN,
+    *(
+        Spoil(json, wrong.token(json))
+        for json in (
+            *("1", "[0, 2, 1]", "[0, 0, [1]]", "[0, 99, [1]]", "[0, 2, []]", "[0, 2, [-1]]", "[0, 2, [1, 2]]"),
+            *("[0, 6, [1]]", f"[0, 2, [{2**63}]]", f"[{10**18}, 2, [1]]", "[-99999999999999999, 2, [1]]"),
+        )
+    ),
+)
 # By the name of the RPC.
 TIMELINE: dict[str, Fields] = {
+    "ListTimeline": {
+        "page_size": wrong.PAGE_SIZE,
+        "page_token": _PLACE,
+        "sku": wrong.SKU,
+        "since": wrong.TIME,
+        "until": wrong.TIME,
+        "kinds": times(8),
+        "kinds[0]": tuple(Spoil(str(number), number) for number in (0, 9, -1, wrong.INT32_MAX)),
+        "include_drills": FREE,
+    },
     "ListAudit": {
         "page_size": wrong.PAGE_SIZE,
         "page_token": wrong.TOKEN_OF_NUMBER,
