@@ -14,8 +14,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
+from gateway import metrics
+from gateway.decisions import Decisions
 from gateway.domain.allocation import allocate
-from gateway.domain.division import Situation
+from gateway.domain.causes import Cause, Causes
+from gateway.domain.division import Situation, can_change
 from gateway.domain.errors import GatewayError
 from gateway.domain.listings import Listing, PushKind
 from gateway.domain.selling import AnySelling, LinkOrders, PlanPush
@@ -65,6 +68,9 @@ class Allocator:
         self._linked = 0.0
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
         self._sold: dict[int, Sold] = {}
+        self._causes = Causes()
+        # Listings that were looked at since we began: what came before is in the database only.
+        self._met: set[int] = set()
         self.sync_delay_seconds = 1.0
 
     def wake(self) -> None:
@@ -82,6 +88,7 @@ class Allocator:
                 await self.look()
             except GatewayError as error:
                 log.warning("the allocator pauses: %s", error)
+                metrics.loop_pauses.add(1, {"loop": "allocator"})
                 await asyncio.sleep(TICK_SECONDS)
             await asyncio.sleep(GATHER_SECONDS if self._has_channels else IDLE_SECONDS)
 
@@ -100,14 +107,18 @@ class Allocator:
             await self._link()
 
     async def _look_at(self, skus: Sequence[str]) -> None:
+        began_ns = time.time_ns()
         situation = await self._situation(skus)
         if situation is None:
             # Another gateway is at it; it may go before it has finished.
             self._due.update(dict.fromkeys(skus, time.monotonic() + TICK_SECONDS))
-        elif situation.listings:
+            return
+        sold = {one.sku for listing in situation.listings for one in listing.components}
+        self._causes.forget(sku for sku in skus if sku not in sold)
+        if situation.listings:
             # What was not done because a channel was closed is done when it opens, however soon.
             self._open_channels &= situation.open_channels
-            await self._do(situation, allocate(situation))
+            await self._do(situation, allocate(situation), began_ns)
 
     async def _skus(self) -> list[str]:
         """What has moved since the last look, first; then what is due; all of a channel that has come to life."""
@@ -115,6 +126,8 @@ class Allocator:
             moved = await store.moved_since(connection, self._revision, self._version)
             awake = await self._awakened(connection) if time.monotonic() >= self._channels_due else frozenset()
         self._revision, self._version = moved.revision, moved.version
+        for sku, cause in moved.causes.items():
+            self._causes.add(sku, cause)
         late = time.monotonic()
         due = [sku for sku, when in self._due.items() if when <= late and sku not in moved.skus]
         found = dict.fromkeys([*moved.skus, *due, *awake])
@@ -142,14 +155,33 @@ class Allocator:
             locks = await read_locks(connection, self._sold)
             return await store.situation(connection, skus, now, self.sync_delay_seconds, locks)
 
-    async def _do(self, situation: Situation, commands: Sequence[AnySelling]) -> None:
+    async def _do(self, situation: Situation, commands: Sequence[AnySelling], began_ns: int) -> None:
         listings = {listing.listing_id: listing for listing in situation.listings}
         allowed = await self._brake(situation, listings, commands)
-        for start in range(0, len(allowed), COMMANDS_MAX):
-            for outcome in await self._writer.apply(allowed[start : start + COMMANDS_MAX]):
-                if isinstance(outcome, GatewayError):
-                    log.info("an allocation was overtaken: %s", outcome)
+        causes = await self._causes_of(situation, listings, allowed)
+        with Decisions(self._database.merchant, listings, causes, situation.now, began_ns) as decisions:
+            allowed = decisions.sign(allowed)
+            for start in range(0, len(allowed), COMMANDS_MAX):
+                with decisions.current():
+                    outcomes = await self._writer.apply(allowed[start : start + COMMANDS_MAX])
+                decisions.made(outcomes)
+                for outcome in outcomes:
+                    if isinstance(outcome, GatewayError):
+                        log.info("an allocation was overtaken: %s", outcome)
+        self._causes.settle(situation, decisions.planned)
         self._look_again(situation)
+
+    async def _causes_of(
+        self, situation: Situation, listings: dict[int, Listing], commands: Sequence[AnySelling]
+    ) -> dict[int, Cause]:
+        """What each listing's push answers, if it answers something."""
+        planned = [command.listing_id for command in commands if isinstance(command, PlanPush)]
+        found = {number: cause for number in planned if (cause := self._causes.of(listings[number])) is not None}
+        if unmet := [number for number in planned if number not in self._met]:
+            async with self._database.transaction() as connection:
+                found = await store.unanswered(connection, unmet, situation.now) | found
+        self._met.update(listing.listing_id for listing in situation.listings if can_change(situation, listing))
+        return found
 
     def _look_again(self, situation: Situation) -> None:
         """Say when what waits for time to pass is due; everything else is news when it comes."""
@@ -191,6 +223,7 @@ class Allocator:
             is_allowed = allowed_at is not None and now_there - allowed_at < ALLOWED
             if not is_allowed and len(recent) + count > BRAKE_SHARE * (showing + len(recent)):
                 log.warning("channel %s is paused: %d listings would go to zero at once", channel, len(recent) + count)
+                metrics.brakes.add(1, {"merchant": self._database.merchant, "channel": channel})
                 await self._shops.pause(
                     channel,
                     f"the brake: {len(recent) + count} of {showing + len(recent)} listings would go to zero within a "

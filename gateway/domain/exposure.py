@@ -97,7 +97,7 @@ def plan_push(book: Book, command: PlanPush) -> ListingChanged:
     shares = tuple(share for share in shares if share.sales)
     if not shares:
         return ListingChanged(listing, changed=False)
-    span = book.traceparent or ""
+    span = command.traceparent or book.traceparent or ""
     push = Push(book.next_push_id(), command.kind, shares, book.now, command.urgency, traceparent=span)
     if push.kind is PushKind.RAISE:
         state = _shifted(state, shares, 1)
@@ -105,7 +105,7 @@ def plan_push(book: Book, command: PlanPush) -> ListingChanged:
             state = replace(state, reading=replace(state.reading, raised=state.reading.raised + push.sales))
     decided = PushRecord(push.push_id, listing.listing_id, push.kind, push.sales, book.now)
     origin = {"origin_revision": command.origin_revision, "origin_time": command.origin_time}
-    book.pushes.append(replace(decided, traceparent=book.traceparent, **origin))
+    book.pushes.append(replace(decided, traceparent=span or None, **origin))
     return _keep(book, listing, replace(state, push=push))
 
 

@@ -110,6 +110,7 @@ class PlanPush(SellingCommand, frozen=True, gc=False):
 
     `permitted`: the policy lets it show units that are not its own (R29 shared, shown minimum). `origin_time` is when
     the oldest movement was recorded that it answers, and `origin_revision` the newest; None if it answers none.
+    `traceparent` (W3C) is the span that decides it, "" for that of the whole call.
     """
 
     listing_id: int
@@ -119,6 +120,7 @@ class PlanPush(SellingCommand, frozen=True, gc=False):
     permitted: bool = False
     origin_revision: int | None = None
     origin_time: datetime | None = None
+    traceparent: str = ""
 
 
 class WithdrawPush(SellingCommand, frozen=True, gc=False):

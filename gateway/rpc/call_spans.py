@@ -45,6 +45,8 @@ _SCALARS = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_INT64}
 _SKU_DEPTH = 4
 _SKUS_TOLD_MAX = 20
 _TEXT_LENGTH_MAX = 200
+# `alerts/endings.py` knows more of why they end.
+_COUNTED_BY_THEIR_HUB = "gateway.v1.AlertService/WatchTierChanges"
 # Deliveries of one process that are told, in one second: a change may go to a thousand readers.
 DELIVERIES_PER_SECOND_MAX = 20
 
@@ -254,7 +256,10 @@ class StreamSpan(_Arrived):
         """The stream is over."""
         self.opened()
         why = self._reason or _goodbye(self.last) or self._code
-        metrics.streams_closed.add(1, {"merchant": self._merchant, "rpc.method": self._method.name, "reason": why})
+        if self._method.name != _COUNTED_BY_THEIR_HUB:
+            gone = "CLIENT_GONE" if why == "CANCELLED" else why
+            method = self._method.name.rpartition("/")[2]
+            metrics.streams_closed.add(1, {"merchant": self._merchant, "method": method, "reason": gone})
         is_fault = self._code in FAULTS
         if not telemetry.sampling.is_on or (self._opening is None and not is_fault):
             return

@@ -1,15 +1,16 @@
 """What the allocator looks at, what connectors follow, and what is kept of selling."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, func, literal, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, any_, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.domain.causes import TRACEPARENTS_MAX, Cause
 from gateway.domain.changes import LevelKey
 from gateway.domain.division import Lock, Situation
 from gateway.domain.listings import ChannelFacts, ChannelRule, Listing
@@ -28,6 +29,7 @@ from gateway.store.tables import (
     movements,
     orders,
     policies,
+    pushes,
     shortfalls,
 )
 from gateway.store.tables import skus as skus_table
@@ -39,6 +41,8 @@ _decode_lines = msgspec.json.Decoder(tuple[KnownLine, ...]).decode
 NEVER = -1
 # A connector that has not been heard for so long is away.
 HEARTBEAT_SECONDS_MAX = 15.0
+# Who has just begun recalls this much of what has moved.
+RECALLED_SECONDS = 60.0
 # Kits tie SKUs together: so many steps are followed from what has changed.
 KIT_STEPS_MAX = 4
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
@@ -53,13 +57,23 @@ _ORDER = (
     orders.c.lines,
 )
 
+# Movements as one cause, of a GROUP BY.
+_CAUSE = (
+    func.max(movements.c.revision),
+    func.min(movements.c.record_time),
+    func.array_agg(aggregate_order_by(movements.c.traceparent, movements.c.revision)).filter(
+        movements.c.traceparent.is_not(None)
+    ),
+)
+
 
 class Moved(Struct, frozen=True):
-    """SKUs of which something changed, and up to where one has looked."""
+    """SKUs of which something changed, and up to where one has looked. `causes`: of those whose stock did, by SKU."""
 
     skus: frozenset[str]
     revision: int
     version: int
+    causes: Mapping[str, Cause] = {}
 
 
 class ConnectorState(Struct, frozen=True):
@@ -84,14 +98,35 @@ async def moved_since(connection: AsyncConnection, revision: int, version: int) 
     now = (await connection.execute(select(head.c.revision, head.c.version))).one()
     if version in {now.version, NEVER}:
         return Moved(frozenset(), now.revision, now.version)
-    by_stock = select(movements.c.sku).where(movements.c.revision > revision)
+    by_stock = select(movements.c.sku, *_CAUSE).where(movements.c.revision > revision).group_by(movements.c.sku)
     # By way of the channels, for which there is an index.
     is_of = listings.c.channel == channels.c.channel
     by_state = (
         select(func.unnest(listings.c.skus)).join_from(channels, listings, is_of).where(listings.c.version > version)
     )
-    found = await connection.scalars(by_stock.union(by_state))
-    return Moved(frozenset(found), now.revision, now.version)
+    causes = {row[0]: _cause(row[1:]) for row in await connection.execute(by_stock)}
+    return Moved(frozenset(causes.keys() | set(await connection.scalars(by_state))), now.revision, now.version, causes)
+
+
+async def unanswered(connection: AsyncConnection, listing_ids: Iterable[int], now: datetime) -> dict[int, Cause]:
+    """By listing, what has moved since its last push was decided, a minute ago at most."""
+    long_ago = now - timedelta(seconds=RECALLED_SECONDS)
+    is_of = pushes.c.listing_id == listings.c.listing_id
+    last = select(func.coalesce(func.max(pushes.c.create_time), long_ago)).where(is_of).scalar_subquery()
+    query = (
+        select(listings.c.listing_id, *_CAUSE)
+        .join_from(listings, movements, movements.c.sku == any_(listings.c.skus))
+        .where(listings.c.listing_id == any_(literal(sorted(listing_ids), ARRAY(BigInteger))))
+        .where(movements.c.record_time > func.greatest(last, long_ago))
+        .group_by(listings.c.listing_id)
+    )
+    return {row[0]: _cause(row[1:]) for row in await connection.execute(query)}
+
+
+def _cause(row: Sequence[Any]) -> Cause:
+    """What these columns say, which are `_CAUSE`."""
+    revision, time, traceparents = row
+    return Cause(revision, time, tuple(traceparents or ())[-TRACEPARENTS_MAX:])
 
 
 async def listed_skus(connection: AsyncConnection, channels_named: Iterable[str]) -> frozenset[str]:

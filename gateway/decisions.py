@@ -1,0 +1,133 @@
+"""The spans of what the allocator decides: one for all pushes that answer the same movements, linked to those.
+
+Every push has one, kept or not: its name goes to the connector with the push, and is in the push's row.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec.structs import replace
+from opentelemetry import trace
+from opentelemetry.trace import Span, StatusCode
+
+from gateway import telemetry
+from gateway.domain.causes import Cause
+from gateway.domain.groups import Outcome
+from gateway.domain.listings import Listing, Push
+from gateway.domain.selling import AnySelling, ListingChanged, PlanPush
+from gateway.telemetry import JOIN_SECONDS
+
+# A span has no room for more.
+PUSHES_TOLD_MAX = 32
+
+
+class Decisions:
+    """The pushes of one look, from its beginning (ns since 1970) to their being saved.
+
+    `planned`: the listings that got theirs. A context; what fails within is an error of all of its spans.
+    """
+
+    def __init__(
+        self,
+        merchant: str,
+        listings: Mapping[int, Listing],
+        causes: Mapping[int, Cause],
+        now: datetime,
+        began_ns: int,
+    ) -> None:
+        """Nothing is decided; `causes` are of listings."""
+        self.planned: set[int] = set()
+        self._merchant = merchant
+        self._listings = listings
+        self._causes = causes
+        self._now = now
+        self._began_ns = began_ns
+        self._spans: dict[Cause | tuple[str, ...], Span] = {}
+        self._of: dict[int, Span] = {}
+        self._told: dict[Span, int] = defaultdict(int)
+
+    def sign(self, commands: Iterable[AnySelling]) -> list[AnySelling]:
+        """The commands; those for pushes say what they answer, and by which span they are decided."""
+        return [self._signed(command) if isinstance(command, PlanPush) else command for command in commands]
+
+    def made(self, outcomes: Iterable[Outcome]) -> None:
+        """This is what the writer has made of them."""
+        for outcome in outcomes:
+            if isinstance(outcome, ListingChanged) and outcome.changed:
+                span, push = self._of.get(outcome.listing.listing_id), outcome.listing.state.push
+                if span is not None and push is not None:
+                    self.planned.add(outcome.listing.listing_id)
+                    self._tell(span, outcome.listing, push)
+
+    def current(self) -> AbstractContextManager[Any]:
+        """While it lasts, what is written is part of the span of these pushes, if it is one for all."""
+        if len(self._spans) != 1:
+            return nullcontext()
+        (span,) = self._spans.values()
+        return trace.use_span(span, record_exception=False, set_status_on_exception=False)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End all spans."""
+        for cause, span in self._spans.items():
+            if isinstance(error, Exception):
+                self._fail(cause, span, error)
+            span.end()
+
+    def _signed(self, command: PlanPush) -> PlanPush:
+        listing = self._listings[command.listing_id]
+        cause = self._causes.get(command.listing_id)
+        key = cause or tuple(one.sku for one in listing.components)
+        span = self._spans.get(key)
+        if span is None:
+            span = self._spans[key] = self._begin(cause, listing)
+        self._of[command.listing_id] = span
+        named = replace(command, traceparent=telemetry.traceparent_of(span) or "")
+        if cause is None:
+            return named
+        return replace(named, origin_revision=cause.revision, origin_time=cause.time)
+
+    def _begin(self, cause: Cause | None, listing: Listing) -> Span:
+        told: dict[str, str | int | Sequence[str]] = {"stockgate.merchant": self._merchant}
+        skus = [one.sku for one in listing.components]
+        told |= {"stockgate.sku": skus[0]} if len(skus) == 1 else {"stockgate.skus": skus}
+        origin = telemetry.NO_ORIGIN
+        if cause is not None:
+            told["stockgate.ledger_revision"] = cause.revision
+            is_fresh = (self._now - cause.time).total_seconds() < JOIN_SECONDS
+            origin = telemetry.origin_of(cause.traceparents, is_fresh=is_fresh)
+        return telemetry.begin("allocate", origin=origin, attributes=told, start_ns=self._began_ns)
+
+    def _tell(self, span: Span, listing: Listing, push: Push) -> None:
+        if not span.is_recording() or self._told[span] >= PUSHES_TOLD_MAX:
+            return
+        self._told[span] += 1
+        told: dict[str, str | int] = {
+            "stockgate.push_id": push.push_id,
+            "stockgate.push.kind": push.kind.name,
+            "stockgate.push.sales": push.sales,
+            "stockgate.listing": listing.listing_id,
+            "stockgate.channel": listing.channel,
+            "stockgate.quantity.exposure": listing.state.sales_left,
+        }
+        span.add_event("push", told)
+
+    def _fail(self, cause: Cause | tuple[str, ...], span: Span, error: Exception) -> None:
+        """Tell what went wrong; of a span that was not to be kept as well."""
+        if not span.is_recording() and telemetry.sampling.is_on:
+            origin = telemetry.origin_of(cause.traceparents if isinstance(cause, Cause) else (), is_fresh=False)
+            told = {"stockgate.merchant": self._merchant, "error.type": type(error).__name__}
+            failed = telemetry.record("allocate", self._began_ns, why="error", origin=origin, attributes=told)
+            failed.set_status(StatusCode.ERROR)
+            failed.end()
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_status(StatusCode.ERROR)
