@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from gateway import metrics
 from gateway.domain.errors import GatewayError
 from gateway.ledger import Ledger
 
@@ -26,6 +27,7 @@ class Auditor:
                 await self.audit()
             except GatewayError as error:
                 log.warning("the audit of %s pauses: %s", self._merchant, error)
+                metrics.loop_pauses.add(1, {"loop": "auditor"})
             await asyncio.sleep(INTERVAL_SECONDS)
 
     async def audit(self) -> bool:
@@ -33,4 +35,5 @@ class Auditor:
         verdict = await self._ledger.check_on()
         for breach in verdict.breaches:
             log.critical("the ledger of %s does not add up: %s", self._merchant, breach)
+            metrics.invariant_breaches.add(1, {"merchant": self._merchant, "rule": breach.check})
         return verdict.consistent

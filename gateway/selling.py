@@ -81,6 +81,10 @@ class Selling:
         for follower in self._followers:
             follower.close()
 
+    def streams(self) -> int:
+        """How many connectors follow a channel here."""
+        return len(self._followers)
+
     # ---- connectors
 
     async def report_orders(

@@ -7,6 +7,7 @@ expiry is decided by the writer, against the ledger's clock.
 import asyncio
 import logging
 
+from gateway import metrics
 from gateway.domain.commands import ExpireReservation
 from gateway.domain.errors import GatewayError
 from gateway.store.sweeping import SweepStore
@@ -37,6 +38,7 @@ class Sweeper:
                 await asyncio.sleep(PAUSE_SECONDS)
             except GatewayError as error:
                 log.warning("the sweeper pauses: %s", error)
+                metrics.loop_pauses.add(1, {"loop": "sweeper"})
                 await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
     async def sweep(self) -> int:

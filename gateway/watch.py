@@ -116,6 +116,10 @@ class LevelHub:
         for subscriber in self._subscribers:
             subscriber.close()
 
+    def streams(self) -> int:
+        """How many are open."""
+        return len(self._subscribers)
+
     async def run(self) -> None:
         """Fan out until cancelled: when woken, and now and then in case a wake-up was lost."""
         while True:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry.trace import Span as TraceSpan
@@ -124,8 +124,11 @@ class Lane:
 class Writer:
     """Applies commands through one `GroupStore`; `run` must be running."""
 
-    def __init__(self, store: GroupStore, queue_commands_max: int) -> None:
-        """Take commands at once; answer them once `run` runs."""
+    def __init__(
+        self, store: GroupStore, queue_commands_max: int, saved: Callable[[Changes], None] = lambda _changes: None
+    ) -> None:
+        """Take commands at once; answer them once `run` runs. `saved` is told of every group, and must be quick."""
+        self._saved = saved
         self._store = store
         self._queue_commands_max = queue_commands_max
         self._queue: deque[Unit] = deque()
@@ -260,6 +263,7 @@ class Writer:
                 is_saved = await self._store.save(changes)
             if is_saved:
                 course.saved(changes)
+                self._saved(changes)
                 return outcomes
         raise AssertionError("the head's row is locked, and its version still changed")
 

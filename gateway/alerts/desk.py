@@ -7,6 +7,7 @@ is.
 from datetime import datetime, timedelta
 from typing import Any
 
+from gateway import metrics
 from gateway.alerts import requests as asked_for
 from gateway.alerts.answering import announce, news, once, read_places, require_future, require_skus
 from gateway.alerts.requests import (
@@ -19,6 +20,7 @@ from gateway.alerts.rules import Rules
 from gateway.domain.alerts import (
     AckAction,
     Acknowledgement,
+    Event,
     EventKind,
     IncomingUnits,
     Silence,
@@ -35,9 +37,9 @@ from gateway.domain.errors import (
     SessionUnknown,
     SilenceUnknown,
 )
-from gateway.domain.tiers import Standing
+from gateway.domain.tiers import Standing, Tier
 from gateway.store import desk as store
-from gateway.store.alert_log import Appending
+from gateway.store.alert_log import Appending, last_told
 from gateway.store.database import MerchantDatabase, ReadConnection
 from gateway.store.desk import HeldAcknowledgement, Places
 from gateway.store.shops import known_channels
@@ -85,6 +87,7 @@ class Desk:
             await store.add_acknowledgement(connection, held)
             told = news(EventKind.ACKNOWLEDGED, acknowledgement, places, appending.now, **_key(asked))
             (event,) = await appending.append([told], changes_settings=True)
+            await self._measure(connection, event, standing.tier)
             if asked.action in SUPPLYING and not asked.drill_id:
                 assert asked.arrive_time is not None
                 reference = f"acknowledgement {event.revision}"
@@ -93,6 +96,13 @@ class Desk:
             return Acknowledged(acknowledgement, event.revision)
 
         return await once(self._database, "Acknowledge", asked, Acknowledged, act)
+
+    async def _measure(self, connection: ReadConnection, acknowledged: Event, tier: Tier) -> None:
+        """How long people took since the warning was told."""
+        told = None if acknowledged.drill_id else await last_told(connection, acknowledged)
+        if told is not None:
+            labels = {"merchant": self._database.merchant, "tier": tier.name}
+            metrics.ack_latency.record(max(0.0, (acknowledged.record_time - told).total_seconds()), labels)
 
     async def complete_step(self, asked: asked_for.CompleteStep) -> StepCompleted:
         """Tick a step of a runbook; also in a lull, as long as no new episode has begun.

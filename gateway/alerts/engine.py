@@ -19,10 +19,11 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.alerts.duties import Duty, arrivals, duties
 from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
 from gateway.alerts.surroundings import Surroundings, read_surroundings
-from gateway.domain.alerts import EventKind, News, TierTold
+from gateway.domain.alerts import Event, EventKind, News, TierTold
 from gateway.domain.errors import GatewayError
 from gateway.domain.vigil import Key, Moved, Tempo
 from gateway.store import standings as store
@@ -90,6 +91,7 @@ class Engine:
                     self._forget()
                 except GatewayError as error:
                     log.warning("the alert engine pauses: %s", error)
+                    metrics.loop_pauses.add(1, {"loop": "engine"})
                     self._forget()
                 await asyncio.sleep(GATHER_SECONDS)
         finally:
@@ -253,13 +255,26 @@ class Engine:
             await store.remove_stands(connection, gone)
             done = [duty for duty in due if duty.write is None or await duty.write(connection)]
             is_setting = any(duty.write is not None for duty in done)
-            await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
+            events = await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
+        self._measure(events)
         lookout.saved(keys)
         if is_checkpoint:
             # Rows are what others read: in a case that is played fast five seconds would be minutes.
             self._checkpoint = time.monotonic() + CHECKPOINT_SECONDS / max(1.0, self._tempo.speed / 10)
             for key in set(keys) - awake:
                 del lookout.entries[key]
+
+    def _measure(self, events: Sequence[Event]) -> None:
+        """Count tier changes, and how long after the order they were told."""
+        merchant = self._database.merchant
+        for event in events:
+            if isinstance(event.body, TierTold) and event.body.before is not event.body.after:
+                is_up = event.body.after > event.body.before
+                labels = {"tier": event.body.after.name, "direction": "up" if is_up else "down"}
+                metrics.alert_transitions.add(1, {"merchant": merchant, **labels})
+                if is_up and event.observe_time is not None:
+                    seconds = max(0.0, (event.record_time - event.observe_time).total_seconds())
+                    metrics.alert_detect_latency.record(seconds, {"merchant": merchant})
 
     def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime) -> list[Duty]:
         arrived = arrivals(lookout.arrived, surroundings, now)

@@ -16,6 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from gateway.alerts.coalescing import Remnant
+from gateway.alerts.endings import GONE, SLOW, Endings
 from gateway.alerts.lagging import COALESCED, CUT_OFF, LagBook
 from gateway.alerts.resuming import compacted
 from gateway.alerts.sharing import Sharing
@@ -83,7 +84,8 @@ class AlertHub:
         self._empty.set()
         # How far the hub is; -1 before anybody has listened.
         self.revision = -1
-        self.lagging = LagBook()
+        self.lagging = LagBook(database.merchant)
+        self.endings = Endings(database.merchant)
         # Where everything stands, read once for all who begin with it at the same time.
         self.snapshots: Sharing[Snapshot] = Sharing(asyncio.Lock())
 
@@ -156,10 +158,11 @@ class AlertHub:
             subscriber.leave("SHUTDOWN")
         return head
 
-    def drop(self, subscriber: Subscriber) -> None:
+    def drop(self, subscriber: Subscriber, reason: str = GONE) -> None:
         """Forget a reader; to be said of everyone who was let in, and harmless when said twice."""
         if subscriber not in self._subscribers:
             return
+        self.endings.note(reason)
         del self._subscribers[subscriber]
         if not self._subscribers:
             self._empty.set()
@@ -201,6 +204,11 @@ class AlertHub:
             found.setdefault(subscriber.name, []).append(subscriber)
         return found
 
+    def recorded(self, revision: int) -> Event | None:
+        """The event of this number, if it is one of the last."""
+        place = revision - self._recent[0].revision if self._recent else -1
+        return self._recent[place].event if 0 <= place < len(self._recent) else None
+
     async def tell_before_compaction(self, revision: int) -> None:
         """Let every reader in step know that he has had all up to this revision; nobody is waited for for ever."""
         if 0 <= self.revision < revision:
@@ -221,8 +229,7 @@ class AlertHub:
             head = await read_alert_head(connection)
             self._clock = (await read_time(connection, self._database.now), time.monotonic())
             is_first = self.revision < 0
-            since = head.revision - RECENT_MAX
-            events = await read_events(connection, since, RECENT_MAX) if is_first else []
+            events = await read_events(connection, head.revision - RECENT_MAX, RECENT_MAX) if is_first else []
         self._follow(head)
         if is_first:
             # After a restart all readers come at once, and most of them lack only the last few events.
@@ -286,7 +293,7 @@ class AlertHub:
             log.warning("the alert log is of another lineage now; its streams end")
             error = EpochMismatch("the database was restored; start with a snapshot", epoch=head.epoch)
             for subscriber in list(self._subscribers):
-                self.drop(subscriber)
+                self.drop(subscriber, "EPOCH_MISMATCH")
                 subscriber.end(error)
             self.revision = -1
         self._epoch = head.epoch
@@ -311,8 +318,7 @@ class AlertHub:
 
     async def _batch_after(self, revision: int) -> list[Entry]:
         """The next events after a revision, at least one; raises `RevisionCompacted`."""
-        recent = self._recent_after(revision)
-        if recent:
+        if recent := self._recent_after(revision):
             await asyncio.sleep(0)
             return recent[:BATCH]
         async with self._catching_up, self._database.transaction() as connection:
@@ -371,7 +377,7 @@ class AlertHub:
 
     def _cut_off(self, subscriber: Subscriber) -> None:
         self._note(subscriber, CUT_OFF)
-        self.drop(subscriber)
+        self.drop(subscriber, SLOW)
 
     def _note(self, subscriber: Subscriber, trouble: str) -> None:
         self.lagging.note(subscriber, trouble, head=self.revision, streams=self._names[subscriber.name])

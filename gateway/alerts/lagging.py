@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 
+from gateway import metrics
 from gateway.alerts.subscriber import Subscriber
 from gateway.domain.alerts import SubscriberState
 
@@ -16,8 +17,9 @@ NOTES_MAX = 1_000
 class LagBook:
     """What has become of slow readers since the gateway started."""
 
-    def __init__(self) -> None:
+    def __init__(self, merchant: str) -> None:
         """Nobody was slow yet."""
+        self._merchant = merchant
         # By trouble; and the trouble by the subscriber's name.
         self.counts: Counter[str] = Counter()
         self.troubles: dict[str, str] = {}
@@ -29,6 +31,8 @@ class LagBook:
         lag = max(0, head - revision)
         log.warning("a reader of alerts does not keep up: %s %r, %d behind", trouble, subscriber.name, lag)
         self.counts[trouble] += 1
+        if trouble == COALESCED:
+            metrics.streams_coalesced.add(1, {"merchant": self._merchant})
         if subscriber.name and (subscriber.name in self.troubles or len(self.troubles) < NOTES_MAX):
             self.troubles[subscriber.name] = trouble
         state = SubscriberState(subscriber.name, revision, streams=streams, trouble=trouble, lag=lag)

@@ -103,12 +103,14 @@ class Subscriber:
         "_queue",
         "_rounds",
         "_waiter",
+        "coalesced",
         "coalesces",
         "covered",
         "due",
         "end",
         "ends",
         "name",
+        "opened",
         "progress_seconds",
         "state",
         "told",
@@ -133,6 +135,9 @@ class Subscriber:
         self.progress_seconds = progress_seconds
         self.end = end
         self.state = State.CATCHING_UP
+        self.opened = time.monotonic()
+        # How often what had passed him was put together.
+        self.coalesced = 0
         # Whatever matches up to here was sent, or waits in the box.
         self.covered = 0
         # What the reader knows to have heard all up to.
@@ -155,6 +160,10 @@ class Subscriber:
     def resume_revision(self) -> int:
         """After this nothing is missed."""
         return self.writing - 1 if self.writing else self._handed_over
+
+    def waiting(self, reached: int) -> int:
+        """How many events he lacks at most; `reached`: how far the log has come."""
+        return len(self._queue) + max(0, reached - self.covered)
 
     def begin_after(self, revision: int, *, resumes: bool = False) -> None:
         """The reader has what he needs up to this revision; one who resumes is told when he has caught up."""
@@ -282,6 +291,7 @@ class Subscriber:
         self._queue.append(Lagged(self.covered + 1, upto))
         self._queue.extend(kept)
         self.covered = upto
+        self.coalesced += 1
         self._fresh_since = now
         self._lagging = False
         return True

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from gateway import metrics
 from gateway.alerts.hub import AlertHub
 from gateway.alerts.resuming import require_lineage
 from gateway.alerts.subscriber import Subscriber
@@ -13,6 +14,7 @@ from gateway.store.database import MerchantDatabase, ReadConnection
 from gateway.store.subscribers import Claim, Cursor
 
 SILENT = "SILENT"
+NAMES_MAX = 1_000
 
 
 class Subscribers:
@@ -22,6 +24,8 @@ class Subscribers:
         """Cursors are in the database, streams are the hub's."""
         self._database = database
         self._hub = hub
+        # What each has said last, of those that were heard last.
+        self._said: dict[str, int] = {}
 
     async def report(self, subscriber_id: str, revision: int, epoch: str) -> int:
         """Keep up to where a subscriber has processed the log; returns how many events he is behind.
@@ -32,6 +36,7 @@ class Subscribers:
             head = await read_alert_head(connection)
             require_lineage(head, revision, epoch, at="")
             await store.keep_cursor(connection, self._database, subscriber_id, revision)
+        self._measure(subscriber_id, revision)
         return head.revision - revision
 
     async def cursor(self, subscriber_id: str) -> tuple[int | None, str]:
@@ -67,6 +72,19 @@ class Subscribers:
         async with self._database.transaction() as connection:
             await self._require_event(connection, revision)
             await store.settle_notice(connection, self._database, revision, receiver, claimant, sent=sent)
+
+    def _measure(self, name: str, revision: int) -> None:
+        """How long an event took to be read; that one was only told how far the log has come is no event read."""
+        before = self._said.pop(name, 0)
+        self._said[name] = max(before, revision)
+        if len(self._said) > NAMES_MAX:
+            del self._said[next(iter(self._said))]
+        event = self._hub.recorded(revision)
+        now = self._hub.now()
+        wanted = (one.wanted for one in self._hub.open_streams().get(name, ()))
+        if revision > before and event is not None and any(one.takes(event, now) for one in wanted):
+            seconds = max(0.0, (now - event.record_time).total_seconds())
+            metrics.alert_delivery_lag.record(seconds, {"merchant": self._database.merchant})
 
     def _state(self, name: str, cursor: Cursor | None, streams: list[Subscriber], head: int) -> SubscriberState:
         revision = cursor.revision if cursor is not None else min(one.resume_revision for one in streams)

@@ -12,12 +12,13 @@ from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.alerts.endings import GONE
 from gateway.alerts.hub import AlertHub, Snapshot
 from gateway.alerts.resuming import compacted, require_lineage
 from gateway.alerts.subscriber import Entry, GoAway, Lagged, Progress, Sending, Subscriber, Wanted
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import EventKind
-from gateway.domain.errors import InvalidArgument
+from gateway.domain.errors import GatewayError, InvalidArgument
 from gateway.ledger import NO_LIMIT
 from gateway.rpc import alert_rendering, parsing
 from gateway.rpc.alert_filters import event_filter
@@ -25,6 +26,7 @@ from gateway.rpc.alert_tiers import fill_tier_state
 from gateway.rpc.paging import NUMBER, page_size, page_token, token
 from gateway.rpc.rendering import timestamp
 from gateway.rpc.server import Call, Streaming, Unary
+from gateway.rpc.status import STATUS_OF
 from gateway.rpc.watch import progress_interval_ms
 from gateway.store.alert_log import AlertHead, EventFilter
 from gateway.v1 import alert_service_pb2 as pb
@@ -47,6 +49,7 @@ async def watch_tier_changes(call: Call, request: pb.WatchTierChangesRequest) ->
     # A stream may last for half an hour, and a filter be long.
     del request
     head = await hub.open(subscriber)
+    ended = GONE
     try:
         is_lost = start == "after" and _is_compacted(head, after, resnapshots=resnapshots)
         yield _created(head, subscriber, is_lost=is_lost)
@@ -63,9 +66,13 @@ async def watch_tier_changes(call: Call, request: pb.WatchTierChangesRequest) ->
             yield _message(sending, hub)
             subscriber.written(sending)
             if isinstance(sending, GoAway):
+                ended = sending.reason
                 return
+    except GatewayError as error:
+        ended = STATUS_OF[type(error)][1]
+        raise
     finally:
-        hub.drop(subscriber)
+        hub.drop(subscriber, ended)
 
 
 async def list_tier_changes(call: Call, request: pb.ListTierChangesRequest) -> pb.ListTierChangesResponse:

@@ -171,6 +171,15 @@ async def newest_events(connection: ReadConnection, *such: ColumnElement[bool], 
     return [_event(row) for row in await connection.execute(rows)]
 
 
+async def last_told(connection: ReadConnection, event: Event) -> datetime | None:
+    """When a tier change of the same key was last told before this event."""
+    is_same = (_e.sku == event.sku) & (_e.session_id == event.session_id) & (_e.drill_id == event.drill_id)
+    is_before = (_e.kind == int(EventKind.TIER_CHANGE)) & (_e.revision < event.revision)
+    query = select(_e.record_time).where(is_same, is_before).order_by(_e.revision.desc()).limit(1)
+    found: datetime | None = await connection.scalar(query)
+    return found
+
+
 async def last_before(connection: ReadConnection, since: datetime) -> int:
     """The newest revision recorded before a time; 0 if there is none."""
     query = select(func.max(_e.revision)).where(_e.record_time < since)
