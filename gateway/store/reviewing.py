@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import any_, func, literal, or_, select, true
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from gateway.domain.alerts import Event, EventKind
 from gateway.domain.listings import Component, ListingState, PushResult
@@ -196,18 +196,35 @@ async def read_session_shown(
     of_listing = select(of.listing_id, of.channel, of.components).where(of.skus.overlap(_codes(codes)))
     chosen = {row.listing_id: row for row in await connection.execute(of_listing)}
     epoch = [func.extract("epoch", each) for each in (s.record_time, literal(begin), literal(end))]
-    stretch = func.width_bucket(epoch[0], epoch[1], epoch[2] + _INSTANT, points_max)
-    query = select(s.listing_id, s.record_time, s.state).where(
-        s.listing_id == any_(literal(sorted(chosen), ARRAY(s.listing_id.type)))
+    stretch = func.width_bucket(epoch[0], epoch[1], epoch[2] + _INSTANT, points_max).label("stretch")
+    since = select(s.listing_id, s.record_time, s.version, s.state, stretch).where(
+        s.listing_id == any_(literal(sorted(chosen), ARRAY(s.listing_id.type))),
+        s.record_time > begin,
+        s.record_time <= end,
     )
-    held = query.where(s.record_time <= begin).distinct(s.listing_id).order_by(s.listing_id, s.record_time.desc())
-    later = query.where(s.record_time > begin, s.record_time <= end).distinct(s.listing_id, stretch)
+    each = since.subquery().c
+    last = select(each.listing_id, each.record_time, each.state).ext(distinct_on(each.listing_id, each.stretch))
     rows = [
-        *await connection.execute(held.order_by(s.version.desc())),
-        *await connection.execute(later.order_by(s.listing_id, stretch, s.version.desc())),
+        *await connection.execute(_held(sorted(chosen), begin)),
+        *await connection.execute(last.order_by(each.listing_id, each.stretch, each.version.desc())),
     ]
     found = [_shown(row, chosen[row.listing_id]) for row in rows]
     return sorted(found, key=lambda each: (each.time, each.listing_id))
+
+
+def _held(listing_ids: list[int], time: datetime) -> Any:
+    """The state that each listing had at a time."""
+    s, of = listing_states.c, listings.c
+    then = (
+        select(s.record_time, s.state)
+        .where(s.listing_id == of.listing_id, s.record_time <= time)
+        .order_by(s.version.desc())
+        .limit(1)
+        .correlate(listings)
+        .lateral("then")
+    )
+    wanted = of.listing_id == any_(literal(listing_ids, ARRAY(of.listing_id.type)))
+    return select(of.listing_id, then.c.record_time, then.c.state).join(then, true()).where(wanted)
 
 
 def _shown(row: Any, listing: Any) -> ShownRow:

@@ -134,7 +134,7 @@ class ReviewSku(_message.Message):
     unsold: _builtins.int
     """Units left at the end."""
     lost: _builtins.float
-    """Units that would have been sold while there was nothing: what the model of the demand expected when it ran out."""
+    """Units that would have been sold while there was nothing, had it gone on like before: a burst fades."""
     oversold: _builtins.int
     """Units sold that could not be served."""
     peak_rate: _builtins.float

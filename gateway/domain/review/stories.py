@@ -4,19 +4,26 @@
 
 `sold` is what orders of the session took and did not give back; what came back of older orders, counts, corrections and
 safety stock are `adjusted`. A stock-out begins when there was something and there is nothing, and lasts until there is
-something again. What was lost in it is what the model of the demand expected of that time, as it stood when the last
-unit went: a burst fades in it, as bursts do. Of a SKU with fewer than three orders nothing is expected.
+something again. What was lost in one of d seconds is what would have been sold had it gone on like before:
+
+    lost = d usual + (recent - usual) tau (1 - e^(-d/tau))
+
+usual: units per second since the session began, as long as there was something; recent: of the last five minutes of it
+(`pace_seconds`). A burst fades with tau = 300 s, and so does a lull, as forecasts have it (`demand.py`). Either is
+taken over five minutes at least: a flash of seconds is not held to go on for an hour. Of a SKU with fewer than three
+orders nothing is expected.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from math import exp
 
 from msgspec import Struct
 
-from gateway.domain.demand import forecast
+from gateway.domain.demand import FADE_SECONDS
 from gateway.domain.review.record import SessionRecord, SkuRecord
 from gateway.domain.stock import MovementKind
-from gateway.domain.vigil import FORECAST_ORDERS_MIN, Moved, Watched, begin_watch, moved
+from gateway.domain.vigil import FORECAST_ORDERS_MIN, Moved, begin_watch, moved
 
 PACE_SECONDS = 300.0
 # Of a session that is shorter than fifty minutes the pace is that of a tenth of it.
@@ -107,17 +114,17 @@ class _Telling:
         moments: list[Moment] = []
         outs: list[StockOut] = []
         since: float | None = self._record.begin if begin_available == 0 else None
-        out_pace: Watched | None = None
+        before = 0
         for time, together in groupby(own, key=lambda each: each.time):
-            moment = self._take_in(time, list(together))
-            moments.append(moment)
-            if moment.available > 0 and since is not None:
-                outs.append(self._out(since, time, out_pace))
+            moments.append(self._take_in(time, list(together)))
+            is_out = moments[-1].available == 0
+            if not is_out and since is not None:
+                outs.append(self._out(since, time, moments[:before], outs))
                 since = None
-            elif moment.available == 0 and since is None:
-                since, out_pace = time, self._watched
+            elif is_out and since is None:
+                since, before = time, len(moments)
         if since is not None:
-            outs.append(self._out(since, self._record.end, out_pace))
+            outs.append(self._out(since, self._record.end, moments[:before], outs))
         unsold, sold = self._available, sum(self._taken.values())
         return Story(
             self._sku,
@@ -181,11 +188,23 @@ class _Telling:
         self._received += each.on_hand_change
         return each.on_hand_change
 
-    def _out(self, begin: float, end: float, watched: Watched | None) -> StockOut:
-        lost, circumstances = 0.0, self._sku.circumstances
-        if watched is not None and watched.pace.evidence_orders >= FORECAST_ORDERS_MIN:
-            lost = forecast(watched.pace, begin, end - begin, circumstances.curve).mean
-        return StockOut(begin, end, lost, watched is not None)
+    def _out(self, begin: float, end: float, moments: Sequence[Moment], outs: Sequence[StockOut]) -> StockOut:
+        if begin == self._record.begin:
+            return StockOut(begin, end, 0.0, was_stocked=False)
+        lost = 0.0
+        if sum(len(moment.orders) for moment in moments) >= FORECAST_ORDERS_MIN:
+            window = pace_seconds(self._record)
+            stocked = begin - self._record.begin - sum(out.seconds for out in outs)
+            usual = _units(moments, self._record.begin) / max(window, stocked)
+            recent = _units(moments, begin - window) / window
+            tau = FADE_SECONDS
+            lost = (end - begin) * usual + (recent - usual) * tau * (1 - exp(-(end - begin) / tau))
+        return StockOut(begin, end, lost)
+
+
+def _units(moments: Sequence[Moment], after: float) -> int:
+    """Units that were asked for after a time."""
+    return sum(sum(moment.orders) for moment in moments if moment.time > after)
 
 
 # ---- pace
