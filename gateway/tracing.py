@@ -18,7 +18,7 @@ from opentelemetry.trace import StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from gateway import telemetry
-from gateway.domain.errors import GatewayError, TraceUnknown
+from gateway.domain.errors import GatewayError
 from gateway.domain.spans import (
     ATTRIBUTES_MAX,
     LINKS_MAX,
@@ -88,20 +88,10 @@ class Tracing:
         return len(spans[:room])
 
     async def trace(self, trace_id: str, *, with_linked: bool) -> list[Span]:
-        """The spans of a trace, by begin; `with_linked`: also of those it came from and that came of it.
-
-        Raises `TraceUnknown` if none is kept.
-        """
+        """The spans of a trace that are kept, by begin; `with_linked`: also of those it came from, and came of it."""
         await self._write()
         async with self._database.transaction() as connection:
-            found = await store.read_trace(connection, trace_id, with_linked=with_linked)
-        if not found:
-            raise TraceUnknown(
-                f"no span of trace {trace_id} is kept: spans are for an hour, and of most work one trace in ten",
-                field="trace_id",
-                trace_id=trace_id,
-            )
-        return found
+            return await store.read_trace(connection, trace_id, with_linked=with_linked)
 
     async def recent(self, *, sku: str, only_errors: bool, count_max: int) -> list[TraceSummary]:
         """The newest traces; of those about `sku`, if it is not "", and with a failure, if that is asked."""

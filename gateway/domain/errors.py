@@ -208,9 +208,5 @@ class ProposalUnknown(GatewayError):
     """No proposal has this number."""
 
 
-class TraceUnknown(GatewayError):
-    """No span of this trace is kept. Facts: trace_id."""
-
-
 class ProposalSettled(GatewayError):
     """The proposal was decided before, or has lapsed. Facts: state, by."""

@@ -63,7 +63,6 @@ STATUS_OF: dict[type[GatewayError], tuple[grpc.StatusCode, str]] = {
     errors.TemplateUnknown: (grpc.StatusCode.NOT_FOUND, "TEMPLATE_UNKNOWN"),
     errors.ProposalUnknown: (grpc.StatusCode.NOT_FOUND, "PROPOSAL_UNKNOWN"),
     errors.ProposalSettled: (grpc.StatusCode.FAILED_PRECONDITION, "PROPOSAL_SETTLED"),
-    errors.TraceUnknown: (grpc.StatusCode.NOT_FOUND, "TRACE_UNKNOWN"),
     errors.DeadlinePassed: (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
     errors.ShuttingDown: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
 }

@@ -20,6 +20,7 @@ from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
 from tests.rpc.stalls import ON_HAND, SOLD, Stall
 from tests.rpc.timeline_requests import TIMELINE, timelines_of
+from tests.rpc.trace_requests import TRACES, traces_of
 
 # No hold of these may end while a module's tests run.
 HOUR_MS = 3_600_000
@@ -147,6 +148,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **drills_of(stall),
         **alerts_of(stall),
         **timelines_of(stall),
+        **traces_of(stall),
         **live_of(stall),
     }
 
@@ -347,4 +349,5 @@ OTHERS: dict[str, Fields] = {
     **DRILLS,
     **ALERTS,
     **TIMELINE,
+    **TRACES,
 }
