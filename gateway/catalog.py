@@ -16,6 +16,7 @@ from gateway.store import catalog as store
 from gateway.store.catalog import Location, Sku
 from gateway.store.database import MerchantDatabase, ReadConnection
 from gateway.store.shops import begin_change, touch_listings
+from gateway.store.states import keep_sku_state
 from gateway.writer import Writer
 
 _SKU_CONTENT = ("title", "safety_stock", "lead_time_mean_days", "lead_time_deviation_days", "substitutes")
@@ -73,6 +74,7 @@ class Catalog:
             await store.update_sku(connection, code, _with_time({"freeze_reason": reason}))
             version = await begin_change(connection, self._database.schema)
             await touch_listings(connection, version, sku=code)
+            await keep_sku_state(connection, code, self._database.now)
             return await _read_sku(connection, code)
 
     async def create_location(self, location: Location) -> Location:

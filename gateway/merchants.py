@@ -17,10 +17,12 @@ from gateway.alerts.tending import Tending
 from gateway.alerts.tiers import Tiers
 from gateway.audit import Audit
 from gateway.auditor import Auditor
+from gateway.board import Board
 from gateway.catalog import Catalog
 from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.domain.vigil import Tempo
+from gateway.explaining import Explaining
 from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.live.live import Live
@@ -71,6 +73,7 @@ class Merchant:
         self.shops = Shops(database, vault)
         self.imports = Imports(database, self._writer)
         self.selling = Selling(database, self._writer, self.shops)
+        self.explaining = Explaining(database, self.selling.allocator)
         self.hub = LevelHub(database)
         self.alert_hub = AlertHub(database)
         self.subscribers = Subscribers(database, self.alert_hub)
@@ -87,6 +90,7 @@ class Merchant:
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
         self.page_sessions = PageSessions(database)
+        self.board = Board(database, limits.tempo, self.engine.pace_of)
         self._writing: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
@@ -108,6 +112,7 @@ class Merchant:
             _keep_running(self.auditor.run, f"auditor of {self.name}"),
             _keep_running(self.engine.run, f"alert engine of {self.name}"),
             _keep_running(self.live.proposing.run, f"proposals of {self.name}"),
+            _keep_running(self.board.run, f"board of {self.name}"),
             _keep_running(self.drills.run, f"drills of {self.name}"),
             _keep_running(self.tracing.run, f"tracing of {self.name}"),
         ]
@@ -115,6 +120,7 @@ class Merchant:
     def wake_alerts(self) -> None:
         """The alert log has grown, or what its engine goes by has changed."""
         self.live.hear()
+        self.board.wake()
         self.alert_hub.wake()
         self.engine.wake()
 
@@ -191,6 +197,7 @@ class Merchants:
                 merchant.hub.wake()
                 merchant.selling.wake()
                 merchant.live.wake()
+                merchant.board.wake()
                 merchant.engine.wake()
 
         def heard_alerts(schema: str) -> None:

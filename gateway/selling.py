@@ -36,6 +36,7 @@ from gateway.store.attempts import save_attempts
 from gateway.store.database import MerchantDatabase, read_time
 from gateway.store.selling import ConnectorState
 from gateway.store.shops import Channel
+from gateway.store.states import keep_channel_state
 from gateway.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -143,6 +144,7 @@ class Selling:
             now = await read_time(connection, self._database.now)
             if not await store.store_heartbeat(connection, channel, state, now):
                 raise ChannelUnknown(f"no channel has the code {channel!r}", field="channel", channel=channel)
+            await keep_channel_state(connection, channel, now)
         self.allocator.wake()
 
     @asynccontextmanager
@@ -154,6 +156,7 @@ class Selling:
         async with self._database.transaction() as connection:
             if not await store.store_follower(connection, channel, connector_id):
                 raise ChannelUnknown(f"no channel has the code {channel!r}", field="channel", channel=channel)
+            await keep_channel_state(connection, channel, await read_time(connection, self._database.now))
         follower = Follower(self._database, self._shops, channel, connector_id)
         self._followers.add(follower)
         if self._closing:

@@ -25,6 +25,7 @@ from gateway.store import catalog
 from gateway.store import shops as store
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time
 from gateway.store.shops import Channel
+from gateway.store.states import keep_channel_state, keep_sku_state
 from gateway.vault import Vault
 
 _CHANNEL_CONTENT = ("platform", "title", "locations", "facts")
@@ -109,6 +110,7 @@ class Shops:
         async with self._changing() as (connection, _):
             await _read_channel(connection, code)
             await store.update_channel(connection, code, content)
+            await keep_channel_state(connection, code, await read_time(connection, self._database.now))
             return await _read_channel(connection, code)
 
     # ---- secrets
@@ -190,6 +192,7 @@ class Shops:
                 if code not in known:
                     raise _channel_unknown(code, f"policy.shares[{place}].channel")
             await store.write_policy(connection, policy)
+            await keep_sku_state(connection, policy.sku, self._database.now)
             await store.touch_listings(connection, version, sku=policy.sku)
         return policy
 

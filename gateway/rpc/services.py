@@ -1,5 +1,7 @@
 """Which services the gateway serves."""
 
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+
 from gateway.rpc import (
     alert_desk,
     alert_tiers,
@@ -7,6 +9,7 @@ from gateway.rpc import (
     catalog,
     channel,
     drills,
+    explanations,
     imports,
     live,
     operations,
@@ -14,6 +17,7 @@ from gateway.rpc import (
     shops,
     stock,
     timeline,
+    traces,
 )
 from gateway.rpc.auditing import audited
 from gateway.rpc.auth import Callers
@@ -41,7 +45,7 @@ _METHODS = (
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], {**live.METHODS, **reviews.METHODS}),
     (
         operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
-        {**operations.METHODS, **timeline.METHODS},
+        {**operations.METHODS, **timeline.METHODS, **traces.METHODS, **explanations.METHODS},
     ),
 )
 # Each service with what serves its methods, for whichever door callers come through.
@@ -53,4 +57,5 @@ def build_server(callers: Callers) -> Server:
     server = Server(callers)
     for service, methods in SERVICES:
         server.add(service, methods)
+    server.add(trace_service_pb2.DESCRIPTOR.services_by_name["TraceService"], traces.EXPORT_METHODS)
     return server
