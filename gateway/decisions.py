@@ -13,6 +13,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 from opentelemetry import trace
 from opentelemetry.trace import Span, StatusCode
+from opentelemetry.util.types import AttributeValue
 
 from gateway import telemetry
 from gateway.domain.causes import Cause
@@ -48,7 +49,7 @@ class Decisions:
         self._began_ns = began_ns
         self._spans: dict[Cause | tuple[str, ...], Span] = {}
         self._of: dict[int, Span] = {}
-        self._told: dict[Span, int] = defaultdict(int)
+        self._pushes: dict[Span, list[tuple[Listing, Push]]] = defaultdict(list)
 
     def sign(self, commands: Iterable[AnySelling]) -> list[AnySelling]:
         """The commands; those for pushes say what they answer, and by which span they are decided."""
@@ -61,7 +62,7 @@ class Decisions:
                 span, push = self._of.get(outcome.listing.listing_id), outcome.listing.state.push
                 if span is not None and push is not None:
                     self.planned.add(outcome.listing.listing_id)
-                    self._tell(span, outcome.listing, push)
+                    self._pushes[span].append((outcome.listing, push))
 
     def current(self) -> AbstractContextManager[Any]:
         """While it lasts, what is written is part of the span of these pushes, if it is one for all."""
@@ -81,6 +82,7 @@ class Decisions:
         for cause, span in self._spans.items():
             if isinstance(error, Exception):
                 self._fail(cause, span, error)
+            span.set_attributes(_told(self._pushes[span][:PUSHES_TOLD_MAX]))
             span.end()
 
     def _signed(self, command: PlanPush) -> PlanPush:
@@ -107,20 +109,6 @@ class Decisions:
             origin = telemetry.origin_of(cause.traceparents, is_fresh=is_fresh)
         return telemetry.begin("allocate", origin=origin, attributes=told, start_ns=self._began_ns)
 
-    def _tell(self, span: Span, listing: Listing, push: Push) -> None:
-        if not span.is_recording() or self._told[span] >= PUSHES_TOLD_MAX:
-            return
-        self._told[span] += 1
-        told: dict[str, str | int] = {
-            "stockgate.push_id": push.push_id,
-            "stockgate.push.kind": push.kind.name,
-            "stockgate.push.sales": push.sales,
-            "stockgate.listing": listing.listing_id,
-            "stockgate.channel": listing.channel,
-            "stockgate.quantity.exposure": listing.state.sales_left,
-        }
-        span.add_event("push", told)
-
     def _fail(self, cause: Cause | tuple[str, ...], span: Span, error: Exception) -> None:
         """Tell what went wrong; of a span that was not to be kept as well."""
         if not span.is_recording() and telemetry.sampling.is_on:
@@ -131,3 +119,23 @@ class Decisions:
             failed.end()
         span.set_attribute("error.type", type(error).__name__)
         span.set_status(StatusCode.ERROR)
+
+
+def _told(pushes: Sequence[tuple[Listing, Push]]) -> dict[str, AttributeValue]:
+    """What is told of the pushes of one span; place by place of the same push."""
+    if len(pushes) == 1:
+        ((listing, push),) = pushes
+        return {
+            "stockgate.channel": listing.channel,
+            "stockgate.listing": listing.listing_id,
+            "stockgate.push_id": push.push_id,
+            "stockgate.push.kind": push.kind.name,
+            "stockgate.push.sales": push.sales,
+            "stockgate.quantity.exposure": listing.state.sales_left,
+        }
+    return {
+        "stockgate.channels": [listing.channel for listing, _ in pushes],
+        "stockgate.push_ids": [push.push_id for _, push in pushes],
+        "stockgate.push.kinds": [push.kind.name for _, push in pushes],
+        "stockgate.push.sales": [push.sales for _, push in pushes],
+    }

@@ -13,18 +13,22 @@ however fast it was read, and by whom.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
+from opentelemetry import trace
+from opentelemetry.util.types import AttributeValue
 
-from gateway import metrics
+from gateway import metrics, telemetry
 from gateway.alerts.duties import Duty, arrivals, duties
 from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
 from gateway.alerts.surroundings import Surroundings, read_surroundings
 from gateway.domain.alerts import Event, EventKind, News, TierTold
+from gateway.domain.demand import Pace
 from gateway.domain.errors import GatewayError
+from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Moved, Tempo
 from gateway.store import standings as store
 from gateway.store.alert_log import begin_append, read_alert_head
@@ -48,6 +52,10 @@ ROWS_AT_ONCE = 1_000
 # An engine that has never been begins so long before now.
 HISTORY = timedelta(hours=2)
 HISTORY_MOVEMENTS_MAX = 20_000
+# Who asked for the last movements of a SKU, to be linked to when it is told of.
+TRACEPARENTS_PER_SKU_MAX = 4
+SKUS_TRACED_MAX = 1_000
+SKUS_TOLD_MAX = 20
 # What a tier change says is not to be spoken after so long.
 SPOKEN_FOR = timedelta(seconds=30)
 
@@ -75,6 +83,11 @@ class Engine:
     def wake(self) -> None:
         """The journal has grown, or what we go by has changed."""
         self._woken.set()
+
+    def pace_of(self, key: Key) -> Pace | None:
+        """How fast a key sells, as it is known here and now; None if it is asleep, or another gateway is the engine."""
+        entry = None if self._lookout is None else self._lookout.entries.get(key)
+        return None if entry is None else entry.watched.pace
 
     async def run(self) -> None:
         """Watch until cancelled; then let another gateway be the engine at once."""
@@ -117,6 +130,7 @@ class Engine:
             now = await read_time(connection, self._database.now)
             batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
             surroundings = await self._meet(connection, lookout, batch, now)
+        self._note_spans(batch)
         is_whole = len(batch) < MOVEMENTS_MAX
         seconds = self._tempo.seconds(now)
         told = await lookout.take(batch, surroundings, seconds)
@@ -135,6 +149,7 @@ class Engine:
         self._renewal = self._checkpoint = 0.0
         self._looked_for_duties = 0.0
         self._watchdog: datetime | None = None
+        self._asked_by: dict[str, tuple[str, ...]] = {}
 
     async def _lease(self) -> Lookout | None:
         """What we watch; None if another gateway is the engine."""
@@ -224,7 +239,8 @@ class Engine:
                 if not entry.is_saved or not lookout.is_awake(key, surroundings)
             )
         news = [_news(lookout, surroundings, one) for one in told]
-        await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
+        with self._span(lookout, told, due):
+            await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
         if is_whole:
             lookout.arrived.clear()
 
@@ -257,6 +273,7 @@ class Engine:
             is_setting = any(duty.write is not None for duty in done)
             events = await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
         self._measure(events)
+        _say(events)
         lookout.saved(keys)
         if is_checkpoint:
             # Rows are what others read: in a case that is played fast five seconds would be minutes.
@@ -272,9 +289,52 @@ class Engine:
                 is_up = event.body.after > event.body.before
                 labels = {"tier": event.body.after.name, "direction": "up" if is_up else "down"}
                 metrics.alert_transitions.add(1, {"merchant": merchant, **labels})
+                told = {
+                    "event": "stockgate.alert.transition",
+                    "merchant": merchant,
+                    "sku": event.sku,
+                    "session_id": event.session_id,
+                    "alert_revision": event.revision,
+                    "tier_before": event.body.before.name,
+                    "tier": event.body.after.name,
+                }
+                log.info("a tier has changed", extra=told)
                 if is_up and event.observe_time is not None:
                     seconds = max(0.0, (event.record_time - event.observe_time).total_seconds())
                     metrics.alert_detect_latency.record(seconds, {"merchant": merchant})
+
+    # ---- spans
+
+    def _note_spans(self, batch: Sequence[Moved]) -> None:
+        """Remember who asked for what has moved, until it is told or forgotten."""
+        for movement in batch:
+            if movement.traceparent:
+                asked = (*self._asked_by.pop(movement.sku, ()), movement.traceparent)
+                self._asked_by[movement.sku] = asked[-TRACEPARENTS_PER_SKU_MAX:]
+        while len(self._asked_by) > SKUS_TRACED_MAX:
+            del self._asked_by[next(iter(self._asked_by))]
+
+    @contextmanager
+    def _span(self, lookout: Lookout, told: Sequence[Told], due: Sequence[Duty]) -> Iterator[None]:
+        """The span of what is told now: of movements, and linked to those. Nothing is told of a mere sign of life."""
+        skus = list(dict.fromkeys(key.sku for key, _ in told))
+        if not skus and all(duty.news.kind is EventKind.WATCHDOG for duty in due):
+            yield
+            return
+        asked = [one for sku in skus for one in self._asked_by.pop(sku, ())]
+        attributes: dict[str, AttributeValue] = {
+            "stockgate.merchant": self._database.merchant,
+            "stockgate.ledger_revision": lookout.revision,
+        }
+        if len(skus) == 1:
+            attributes["stockgate.sku"] = skus[0]
+        elif skus:
+            attributes["stockgate.skus"] = skus[:SKUS_TOLD_MAX]
+        is_grave = any(max(change.before, change.after) >= Tier.URGENT for _, change in told)
+        origin = telemetry.origin_of(asked, is_fresh=True)
+        span = telemetry.begin("alert", origin=origin, attributes=attributes, keep=is_grave)
+        with trace.use_span(span, end_on_exit=True, record_exception=False):
+            yield
 
     def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime) -> list[Duty]:
         arrived = arrivals(lookout.arrived, surroundings, now)
@@ -289,6 +349,16 @@ class Engine:
                 entry = lookout.entries[duty.escalates]
                 entry.watched, entry.is_saved = replace(entry.watched, told=duty.rungs), False
         return found
+
+
+def _say(events: Sequence[Event]) -> None:
+    """Tell the current span which events these are."""
+    span = trace.get_current_span()
+    if events and span.is_recording():
+        span.set_attribute("stockgate.alert_revision", events[-1].revision)
+        span.set_attribute("stockgate.alert_revision.first", events[0].revision)
+        tiers = [event.body.after.name for event in events if isinstance(event.body, TierTold)]
+        span.set_attribute("stockgate.alert.tiers", tiers[:SKUS_TOLD_MAX])
 
 
 def _news(lookout: Lookout, surroundings: Surroundings, told: Told) -> News:

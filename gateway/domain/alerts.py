@@ -314,7 +314,8 @@ class News(Struct, frozen=True, kw_only=True):
 
 
 class Event(News, frozen=True, kw_only=True):
-    """One numbered fact of the alert log."""
+    """One numbered fact of the alert log. `traceparent` (W3C) is the span that appended it, if that had one."""
 
     revision: int
     record_time: datetime
+    traceparent: str | None = None

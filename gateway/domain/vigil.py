@@ -91,6 +91,7 @@ class Moved(Struct, frozen=True, gc=False):
     balance: int
     reservation_id: int | None = None
     channel: str | None = None
+    traceparent: str | None = None
 
 
 class Circumstances(Struct, frozen=True, gc=False):
@@ -177,7 +178,7 @@ def looked(watched: Watched, now: float, circumstances: Circumstances) -> tuple[
         return watched, None
     standing, change = decide(
         watched.standing,
-        _judged(watched.pace, circumstances),
+        judged(watched.pace, circumstances),
         _shelf(watched, circumstances, now),
         _supply(circumstances, now),
         now,
@@ -193,13 +194,13 @@ def looked(watched: Watched, now: float, circumstances: Circumstances) -> tuple[
 def evidence(watched: Watched, now: float, circumstances: Circumstances) -> Evidence:
     """The numbers as they are now."""
     shelf, supply = _shelf(watched, circumstances, now), _supply(circumstances, now)
-    pace = _judged(watched.pace, circumstances)
+    pace = judged(watched.pace, circumstances)
     return weigh(watched.standing.tier, pace, shelf, supply, now, circumstances.curve)
 
 
 def stock_out(watched: Watched, now: float, circumstances: Circumstances) -> StockOutTimes:
     """How long until nothing is left, as things are now."""
-    pace = _judged(watched.pace, circumstances)
+    pace = judged(watched.pace, circumstances)
     return stock_out_times(pace, now, watched.available(circumstances), circumstances.curve)
 
 
@@ -222,7 +223,7 @@ def _ordered(pace: Pace, movement: Moved, circumstances: Circumstances) -> Pace:
     return replace(after, trend=Trend(after.slow, after.slow))
 
 
-def _judged(pace: Pace, circumstances: Circumstances) -> Pace:
+def judged(pace: Pace, circumstances: Circumstances) -> Pace:
     """The pace as far as it may be believed."""
     if circumstances.is_known or pace.evidence_orders >= FORECAST_ORDERS_MIN:
         return pace

@@ -54,6 +54,7 @@ def fill_event(m: alert_pb2.AlertEvent, event: Event) -> None:
     m.revision = event.revision
     m.kind = alert_pb2.AlertEventKind.ValueType(event.kind)
     m.record_time.CopyFrom(timestamp(event.record_time))
+    m.traceparent = event.traceparent or ""
     m.sku, m.session_id, m.episode, m.drill_id = event.sku, event.session_id, event.episode, event.drill_id
     m.channels.extend(event.channels)
     m.session_ids.extend(event.session_ids)

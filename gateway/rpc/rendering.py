@@ -244,6 +244,7 @@ def fill_push(m: channel_pb2.Push, push: Push) -> None:
     m.create_time.CopyFrom(timestamp(push.create_time))
     m.urgency = push.urgency
     m.unknown = push.unknown_since is not None
+    m.traceparent = push.traceparent
 
 
 def fill_policy(m: channel_pb2.StockPolicy, policy: Policy) -> None:

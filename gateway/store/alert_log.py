@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, any_, delete, func, insert, literal, or_, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway import telemetry
 from gateway.domain.alerts import Body, Event, EventKind, News
 from gateway.domain.tiers import Tier
 from gateway.store.alert_tables import alert_events, alert_head
@@ -39,6 +40,7 @@ _COLUMNS = (
     _e.observe_time,
     _e.expire_time,
     _e.body,
+    _e.traceparent,
 )
 
 
@@ -90,11 +92,15 @@ class Appending:
         return self.revision + 1
 
     async def append(self, news: Sequence[News], *, changes_settings: bool = False) -> list[Event]:
-        """Number and store these events; `changes_settings`: the engine has to read anew what it goes by."""
+        """Number and store these events, with the name of the current span.
+
+        `changes_settings`: the engine has to read anew what it goes by.
+        """
         events = [
             Event(
                 revision=number,
                 record_time=self.now,
+                traceparent=telemetry.current_traceparent(),
                 **{name: getattr(one, name) for name in News.__struct_fields__},
             )
             for number, one in enumerate(news, start=self.next_revision)
@@ -221,4 +227,5 @@ def _event(row: Any) -> Event:
         silenced_by=tuple(row.silenced_by),
         observe_time=row.observe_time,
         expire_time=row.expire_time,
+        traceparent=row.traceparent,
     )

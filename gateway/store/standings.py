@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, delete, lateral, literal, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, any_, delete, lateral, literal, or_, select, true, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,7 @@ _MOVED = (
     (_m.on_hand_after - _m.reserved_after - _m.safety_stock_after).label("balance"),
     _m.reservation_id,
     _m.channel,
+    _m.traceparent,
 )
 _s = standings.c
 
@@ -183,6 +184,11 @@ async def read_standing(connection: ReadConnection, sku: str, session_id: int) -
 async def read_stands(connection: ReadConnection, codes: Collection[str]) -> list[Stand]:
     """The rows of these SKUs' keys."""
     return [_stand(row) for row in await connection.execute(_stands().where(_s.sku == _any(codes)))]
+
+
+async def stands_of(connection: ReadConnection, which: ColumnElement[bool]) -> list[Stand]:
+    """The rows of which this holds."""
+    return [_stand(row) for row in await connection.execute(_stands().where(which))]
 
 
 async def read_awake(connection: ReadConnection) -> list[Stand]:

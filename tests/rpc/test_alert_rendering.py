@@ -107,6 +107,7 @@ def test_every_field_of_an_event_reaches_the_wire(kind: EventKind) -> None:
         silenced_by=(4,),
         observe_time=NOW,
         expire_time=NOW,
+        traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
     )
     fill_event(message, event)
     assert message.kind == int(kind)
