@@ -6,6 +6,7 @@ from gateway.rpc import (
     alert_desk,
     alert_tiers,
     alert_watch,
+    board,
     catalog,
     channel,
     drills,
@@ -45,7 +46,7 @@ _METHODS = (
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], {**live.METHODS, **reviews.METHODS}),
     (
         operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
-        {**operations.METHODS, **timeline.METHODS, **traces.METHODS, **explanations.METHODS},
+        {**operations.METHODS, **timeline.METHODS, **traces.METHODS, **explanations.METHODS, **board.METHODS},
     ),
 )
 # Each service with what serves its methods, for whichever door callers come through.

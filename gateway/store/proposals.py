@@ -28,13 +28,13 @@ class Kept(Struct, frozen=True):
     own: bool = False
 
 
-_decode = msgspec.json.Decoder(Kept).decode
+decode_kept = msgspec.json.Decoder(Kept).decode
 
 
 async def read_proposal(connection: ReadConnection, proposal_id: int) -> Kept | None:
     """The proposal with this number, if there is one."""
     body = await connection.scalar(select(_p.body).where(_p.proposal_id == proposal_id))
-    return None if body is None else _decode(body)
+    return None if body is None else decode_kept(body)
 
 
 async def list_proposals(
@@ -47,14 +47,14 @@ async def list_proposals(
     if state is not None:
         query = query.where(_p.state == int(state))
     rows = await connection.scalars(query.order_by(_p.proposal_id.desc()).limit(count_max))
-    return [_decode(body).proposal for body in rows]
+    return [decode_kept(body).proposal for body in rows]
 
 
 async def read_bearing(connection: ReadConnection, codes: Collection[str]) -> list[Kept]:
     """All proposals that nobody has decided or that are not carried out yet, and all that there were for these SKUs."""
     of_them = _p.sku == any_(_codes(codes))
     query = select(_p.body).where(or_(_p.state.in_((int(ProposalState.OPEN), int(ProposalState.APPROVED))), of_them))
-    return [_decode(body) for body in await connection.scalars(query.order_by(_p.proposal_id))]
+    return [decode_kept(body) for body in await connection.scalars(query.order_by(_p.proposal_id))]
 
 
 async def write_proposal(connection: AsyncConnection, kept: Kept) -> None:

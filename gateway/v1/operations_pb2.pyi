@@ -1053,16 +1053,21 @@ class BoardChannel(_message.Message):
     EXPOSURE_FIELD_NUMBER: _builtins.int
     MOVING_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     channel: _builtins.str
     """The channel."""
     shown: _builtins.int
-    """What its listings show; unset if none was read."""
+    """What its listings showed when they were read, in units of the SKU; unset if none was read."""
     exposure: _builtins.int
-    """What they may still sell."""
+    """What they may still sell, in units of the SKU."""
     moving: _builtins.bool
     """True while a change is on its way."""
     problem: _builtins.str
-    """Why it cannot be changed, if so: paused, parked, away."""
+    """Why it cannot be changed, if so: PAUSED, AWAY (its connector is not heard) or PARKED (the platform refuses)."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When they were read, the oldest of them."""
+
     def __init__(
         self,
         *,
@@ -1071,10 +1076,11 @@ class BoardChannel(_message.Message):
         exposure: _builtins.int = ...,
         moving: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_shown", b"_shown", "shown", b"shown"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shown", b"_shown", "read_time", b"read_time", "shown", b"shown"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shown", b"_shown", "channel", b"channel", "exposure", b"exposure", "moving", b"moving", "problem", b"problem", "shown", b"shown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shown", b"_shown", "channel", b"channel", "exposure", b"exposure", "moving", b"moving", "problem", b"problem", "read_time", b"read_time", "shown", b"shown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shown: _TypeAlias = _typing.Literal["shown"]  # noqa: Y015
     _WhichOneofArgType__shown: _TypeAlias = _typing.Literal["_shown", b"_shown"]  # noqa: Y015
