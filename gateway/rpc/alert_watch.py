@@ -7,6 +7,7 @@ or, while it is being written to, as an error in the write; either way the `fina
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -60,11 +61,15 @@ async def watch_tier_changes(call: Call, request: pb.WatchTierChangesRequest) ->
         else:
             async for message in _snapshot(call, hub, subscriber):
                 yield message
+        call.opened()
         while True:
             sending = await hub.next(subscriber)
             subscriber.begin_writing(sending)
+            began_ns = time.time_ns()
             yield _message(sending, hub)
             subscriber.written(sending)
+            if isinstance(sending, Entry) and sending.event.traceparent:
+                call.delivered((sending.event.traceparent,), began_ns)
             if isinstance(sending, GoAway):
                 ended = sending.reason
                 return

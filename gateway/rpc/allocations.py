@@ -22,10 +22,21 @@ async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> 
         rendering.fill_channel(message.created.channel, await follower.channel())
         yield message
         for message in _messages(await follower.changes(0.0)):
+            began_ns = time.time_ns()
             yield message
+            _tell(call, message, began_ns)
         yield Message(current=pb.AllocationsCurrent())
+        call.opened()
         async for message in _changes(follower, progress_seconds):
+            began_ns = time.time_ns()
             yield message
+            _tell(call, message, began_ns)
+
+
+def _tell(call: Call, message: Message, began_ns: int) -> None:
+    """A push was sent: that is part of its trace."""
+    if message.allocation.push.traceparent:
+        call.delivered((message.allocation.push.traceparent,), began_ns)
 
 
 async def _changes(follower: Follower, progress_seconds: float) -> AsyncIterator[Message]:

@@ -243,9 +243,9 @@ class StreamSpan(_Arrived):
 
     def delivered(self, traceparents: Sequence[str], start_ns: int) -> None:
         """Something caused by these spans was written, from then (ns since 1970) on; told if one of them is sampled."""
-        origin = telemetry.origin_of(traceparents, is_fresh=True)
-        if not any(link.context.trace_flags.sampled for link in origin.links) or not _deliveries.take():
+        if not any(telemetry.is_sampled(one) for one in traceparents) or not _deliveries.take():
             return
+        origin = telemetry.origin_of(traceparents, is_fresh=True)
         told = self._told or self._attributes(None)
         name = f"{self._method.name} deliver"
         telemetry.begin(

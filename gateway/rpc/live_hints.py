@@ -29,6 +29,7 @@ async def watch_hints(call: Call, request: pb.WatchHintsRequest) -> AsyncIterato
         for one in first:
             yield _hint(one)
         yield Message(current=pb.HintsCurrent(skus=len(first)))
+        call.opened()
         while not watcher.reason and time.monotonic() < ends:
             for one in await watcher.take(TAKE_SECONDS):
                 yield _hint(one)

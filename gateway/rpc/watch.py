@@ -43,6 +43,7 @@ async def watch_stock_levels(call: Call, request: pb.WatchStockLevelsRequest) ->
         yield Message(created=created)
         async for message in _beginning(request, hub, subscriber, head, skus):
             yield message
+        call.opened()
         async for message in _changes(subscriber, progress_ms / 1000):
             yield message
 
