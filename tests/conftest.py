@@ -54,14 +54,29 @@ def data_dir() -> Iterator[Path]:
 def settings(data_dir: Path) -> Iterator[Settings]:
     """Settings of a gateway on a free port, with a database that runs as long as the tests."""
     postgres = EmbeddedPostgres(data_dir)
-    asyncio.run(postgres.start())
+    asyncio.run(_start(postgres))
     yield Settings(
         database_url=postgres.url,
         data_dir=data_dir,
         listen="127.0.0.1:0",
         credentials_key=Fernet.generate_key().decode(),
     )
-    asyncio.run(postgres.stop())
+    asyncio.run(_discard(postgres))
+
+
+async def _start(postgres: EmbeddedPostgres) -> None:
+    """Start the server, and have it wait for no disk: whoever pulls plugs has a server of his own."""
+    await postgres.start()
+    connection = await asyncpg.connect(postgres.url, timeout=CONNECT_TIMEOUT_SECONDS)
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()
+
+
+async def _discard(postgres: EmbeddedPostgres) -> None:
+    """Stop the server without writing down what nobody will read."""
+    await asyncio.to_thread(postgres._pg_ctl, "stop", "-w", "-m", "immediate")
+    await postgres.stop()
 
 
 @pytest.fixture(scope="session")
