@@ -14,6 +14,7 @@ from gateway.cli import (
     channel,
     connect,
     drill,
+    explain,
     findings,
     listing,
     live,
@@ -77,7 +78,7 @@ def choose_gateway(context: typer.Context, address: AddressOption = None) -> Non
 _stock_app = typer.Typer(no_args_is_help=True, help="The ledger: goods in, reservations, levels, the journal.")
 for _part in (stock.app, reservation.app, watch.app):
     _stock_app.add_typer(_part)
-for _part in (server.app, playback.app, sandbox.app, connect.app, notify.app, up.app, backtest.app):
+for _part in (server.app, playback.app, sandbox.app, connect.app, notify.app, up.app, backtest.app, explain.app):
     app.add_typer(_part)
 app.add_typer(_stock_app, name="stock")
 app.add_typer(sku.sku_app, name="sku")

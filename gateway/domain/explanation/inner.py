@@ -60,7 +60,7 @@ def _without_goods(case: Case, found: Decider) -> Decider:
         action = Said("把货调过来，或让这些仓给该渠道供货", "transfer goods, or let those locations serve the channel")
     else:
         text = Said(f"{short} 账上没有货了", f"nothing of {short} is on hand")
-        action = Said("到货后入库（stockgate receive）", "receive goods once there are any (stockgate receive)")
+        action = Said("到货后入库（stockgate stock receive）", "receive goods (stockgate stock receive)")
     return replace(found, text=text, verdict=DeciderVerdict.BLOCKS, action=action)
 
 
@@ -86,14 +86,10 @@ def reservations(case: Case, *, is_cause: bool) -> Decider:
     if not is_cause:
         return found
     if safety > held:
-        action = Said(
-            "要卖就调低安全库存（stockgate sku update）", "lower the safety stock to sell it (stockgate sku update)"
-        )
+        action = Said("要卖就调低安全库存（stockgate sku set --safety-stock）", "lower the safety stock to sell it")
         return replace(found, text=text, verdict=DeciderVerdict.BLOCKS, action=action)
     oldest = min((one.create_time for one in holds), default=None)
-    action = Said(
-        "确实不要的单，释放它的预占（stockgate release）", "release what is not wanted any more (stockgate release)"
-    )
+    action = Said("确实不要的单，释放它的预占（stockgate stock release）", "release what nobody wants any more")
     return replace(found, since=oldest, verdict=DeciderVerdict.WAITS, action=action)
 
 
