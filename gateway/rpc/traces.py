@@ -31,6 +31,7 @@ VALUE_DEPTH_MAX = 3
 VALUES_MAX = 32
 TRACE_ID_BYTES, SPAN_ID_BYTES = 16, 8
 NANOSECONDS_MAX = 2**63 - 1
+_KINDS = {kind.value for kind in SpanKind}
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -69,7 +70,7 @@ async def trace_sku(call: Call, request: pb.TraceSkuRequest) -> pb.TraceSkuRespo
         duration.seconds == MINUTES_MAX * 60 and duration.nanos
     ):
         raise InvalidArgument(f"a SKU is traced for at most {MINUTES_MAX} minutes; 0 ends it", field="duration")
-    await call.merchant.catalog.get_sku(sku)
+    await call.merchant.catalog.sku(sku)
     until: datetime = await call.merchant.tracing.trace_sku(sku, duration.ToTimedelta())
     return pb.TraceSkuResponse(until=timestamp(until))
 
@@ -159,7 +160,7 @@ def _span(service: str, m: trace_pb2.Span) -> Span | None:
         m.parent_span_id.hex() if is_child else "",
         service,
         plain(m.name, NAME_LENGTH_MAX),
-        SpanKind(m.kind) if m.kind in SpanKind else SpanKind.INTERNAL,
+        SpanKind(m.kind) if m.kind in _KINDS else SpanKind.INTERNAL,
         begin_ns,
         max(begin_ns, end_ns),
         m.status.code == trace_pb2.Status.STATUS_CODE_ERROR,

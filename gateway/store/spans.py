@@ -90,7 +90,8 @@ async def read_trace(connection: ReadConnection, trace_id: str, *, with_linked: 
 
 async def list_traces(connection: ReadConnection, *, sku: str, only_errors: bool, count_max: int) -> list[TraceSummary]:
     """The newest traces, of those with a span about `sku` if it is not "", or with one that has failed."""
-    newest = select(_s.trace_id, _s.record_time).order_by(_s.record_time.desc()).limit(count_max * SPANS_LOOKED_AT)
+    newest = select(_s.trace_id, _s.record_time, _s.begin_ns).order_by(_s.record_time.desc())
+    newest = newest.limit(count_max * SPANS_LOOKED_AT)
     if sku:
         newest = newest.where(_s.sku == sku)
     if only_errors:
@@ -99,7 +100,7 @@ async def list_traces(connection: ReadConnection, *, sku: str, only_errors: bool
     chosen = (
         select(looked_at.c.trace_id)
         .group_by(looked_at.c.trace_id)
-        .order_by(func.max(looked_at.c.record_time).desc())
+        .order_by(func.max(looked_at.c.record_time).desc(), func.max(looked_at.c.begin_ns).desc())
         .limit(count_max)
     )
     roots_first = aggregate_order_by(_s.name, _s.parent_span_id != "", _s.begin_ns)

@@ -28,7 +28,7 @@ TRACES: dict[str, Fields] = {
             EMPTY,
             *wrong.BYTES,
             wrong.LONG,
-            *(Spoil(repr(text[:9]), text) for text in (TRACE_ID[1:], TRACE_ID + "0", "x" * 32, "\u0661" * 32, "0x" * 16)),
+            *(Spoil(repr(text[:9]), text) for text in (TRACE_ID[1:], TRACE_ID + "0", "x" * 32, "\u0661" * 32)),
         ),
         "without_linked": FREE,
     },
