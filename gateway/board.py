@@ -124,7 +124,7 @@ class Board:
         self.heads: Heads | None = None
         self.pending = Pending(0, 0, "")
         self.channels: dict[str, ChannelNow] = {}
-        self._skus = 0
+        self.skus = 0
         # When the last look began, on the monotonic clock.
         self.looked = float("-inf")
 
@@ -174,7 +174,7 @@ class Board:
             await self.look()
         assert self.heads is not None
         rows = sorted((kept.row for kept in self._kept.values()), key=pressing)
-        return BoardView(tuple(rows[:rows_max]), self._skus, self.heads)
+        return BoardView(tuple(rows[:rows_max]), self.skus, self.heads)
 
     async def find(self, words: str, skus: Collection[str], rows_max: int) -> BoardView:
         """The rows of these SKUs, or of those with these words in their code or title."""
@@ -221,12 +221,12 @@ class Board:
         async with self._database.transaction() as connection:
             await take_snapshot(connection)
             heads = await store.read_heads(connection, self._database)
-            is_news = (heads.alert_revision, heads.settings_version) != (before.alert_revision, before.settings_version)
-            if not is_news and heads.epoch == before.epoch:
+            seen = None
+            if _alerts_of(heads) == _alerts_of(before):
                 moved = await moved_since(connection, before.revision, before.version)
                 seen = await _read_seen(connection, moved.skus & self._codes(), heads.now, surroundings)
                 self._sold.take(await self._read_sold(connection, before.revision))
-        if is_news:
+        if seen is None:
             await self._look_at_all(time.monotonic())
             return
         self._begin_look(heads)
@@ -254,7 +254,7 @@ class Board:
             seen = await _read_seen(connection, codes, heads.now, surroundings)
             self._sold.take(await self._read_sold(connection, None if self.heads is None else self.heads.revision))
             pending = await store.read_pending(connection)
-            self._skus = await store.count_found(connection, "")
+            self.skus = await store.count_found(connection, "")
         self._surroundings, self.pending, self.channels = surroundings, pending, seen.channels
         self._watched = {key: kept for key, kept in watched.items() if surroundings.is_current(key)}
         self._sold.forget(heads.now)
@@ -342,6 +342,11 @@ async def _read_seen(
         await store.read_frozen(connection, codes),
         {Key(held.sku, held.session_id): held.acknowledgement for held in acknowledgements if not held.drill_id},
     )
+
+
+def _alerts_of(heads: Heads) -> tuple[str, int, int]:
+    """What judgements rest on, beside time and stock."""
+    return heads.epoch, heads.alert_revision, heads.settings_version
 
 
 def _stock(key: Key, watched: Watched, surroundings: Surroundings, seen: _Seen) -> Stock:

@@ -20,6 +20,7 @@ from gateway.domain.errors import GatewayError
 from gateway.merchants import Merchants
 from gateway.rpc.auth import Callers
 from gateway.web.bridge import Bridge, read_body
+from gateway.web.events import Streams
 from gateway.web.guard import Guard
 from gateway.web.refusals import PageRefusal, answer_of
 from gateway.web.visitors import LIFETIME, Visitor, Visitors, cookie_name, is_loopback
@@ -56,6 +57,7 @@ class Site:
             merchants, Callers(merchants, anonymous=anonymous), on_loopback=on_loopback, anonymous=anonymous
         )
         self._bridge = Bridge(self._visitors)
+        self._streams = Streams()
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"), autoescape=select_autoescape(), auto_reload=False
         )
@@ -67,6 +69,7 @@ class Site:
 
     def close(self) -> None:
         """The gateway stops: end the streams."""
+        self._streams.close()
 
     def _routes(self) -> list[Route | Mount]:
         return [
@@ -76,6 +79,7 @@ class Site:
             Route("/session", _refusing(self._who), methods=["GET"]),
             Route("/session", _refusing(self._sign_in), methods=["POST"]),
             Route("/session", _refusing(self._sign_out), methods=["DELETE"]),
+            Route("/events", _refusing(self._events)),
             Route("/healthz", self._health),
         ]
 
@@ -85,6 +89,10 @@ class Site:
             if found is None:
                 return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
         return self._page("shell.html", version=version("stockgate"))
+
+    async def _events(self, request: Request) -> Response:
+        visitor = await self._visitors.visitor(request)
+        return self._streams.response(request, visitor.merchant)
 
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")
