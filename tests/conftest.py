@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 from cryptography.fernet import Fernet
 
-from gateway import app
+from gateway import allocator, app
 from gateway.settings import Settings
 from gateway.store.database import CONNECT_TIMEOUT_SECONDS, Clock
 from gateway.store.embedded import EmbeddedPostgres
@@ -77,6 +77,14 @@ async def _discard(postgres: EmbeddedPostgres) -> None:
     """Stop the server without writing down what nobody will read."""
     await asyncio.to_thread(postgres._pg_ctl, "stop", "-w", "-m", "immediate")
     await postgres.stop()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _eager() -> Iterator[None]:
+    """A merchant's first channel is seen at once: outside of tests nobody notices that second."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(allocator, "IDLE_SECONDS", allocator.GATHER_SECONDS)
+        yield
 
 
 @pytest.fixture(scope="session")
