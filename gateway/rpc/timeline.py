@@ -28,6 +28,7 @@ from gateway.v1 import operations_service_pb2 as pb
 PAGE_SIZE_MAX = 500
 NUMBER_MAX = 2**63 - 1
 KINDS_MAX = len(Kind)
+POINTS_LEAST, POINTS_DEFAULT, POINTS_MOST = 10, 300, 2_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # What the database can hold: a caller may have made its token up.
@@ -87,6 +88,28 @@ def _fill_entry(m: operations_pb2.TimelineEntry, entry: Entry) -> None:
         fill(getattr(m, name), entry.detail)
 
 
+async def get_series(call: Call, request: pb.GetSeriesRequest) -> pb.GetSeriesResponse:
+    """Tell how a SKU's numbers went."""
+    points_max = request.points_max or POINTS_DEFAULT
+    if not POINTS_LEAST <= points_max <= POINTS_MOST:
+        message = f"points_max is {points_max}; it must be from {POINTS_LEAST} to {POINTS_MOST}"
+        raise InvalidArgument(message, field="points_max")
+    history = await call.merchant.timeline.history(
+        parsing.code(request.sku, "sku"),
+        since=parsing.time_of(request, "since"),
+        until=parsing.time_of(request, "until"),
+        points_max=points_max,
+    )
+    response = pb.GetSeriesResponse(revision=history.revision)
+    response.as_of.CopyFrom(timestamp(history.until))
+    begin_micros = (history.since - _EPOCH) // _MICROSECOND
+    for one in history.series:
+        filled = response.series.add(name=one.name, channel=one.channel)
+        for point in one.points:
+            filled.points.add(value=point.value).time.FromMicroseconds(begin_micros + point.micros)
+    return response
+
+
 async def list_audit(call: Call, request: pb.ListAuditRequest) -> pb.ListAuditResponse:
     """List what people asked for, newest first."""
     size = min(page_size(request), PAGE_SIZE_MAX)
@@ -125,4 +148,8 @@ _DETAILS: dict[type, tuple[str, Callable[[Any, Any], None]]] = {
     Shortfall: ("shortfall", rendering.fill_shortfall),
 }
 
-METHODS: dict[str, Unary | Streaming] = {"ListTimeline": list_timeline, "ListAudit": list_audit}
+METHODS: dict[str, Unary | Streaming] = {
+    "ListTimeline": list_timeline,
+    "GetSeries": get_series,
+    "ListAudit": list_audit,
+}

@@ -10,6 +10,7 @@ import pytest
 from gateway.v1 import alert_service_pb2 as alerts
 from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import channel_service_pb2 as channels
+from gateway.v1 import live_service_pb2 as live
 from gateway.v1 import operations_service_pb2 as pb
 from gateway.v1.operations_pb2 import AttemptOutcome, TimelineEntry, TimelineKind
 from tests.client import Client
@@ -143,15 +144,26 @@ async def test_things_of_one_moment_are_each_told_once(client: Client, owner: as
 
 async def test_sessions_and_silences_of_the_sku_are_in_it(client: Client) -> None:
     """A session that sells it and a silence that names it are told, those of other SKUs are not."""
-    for sku in ("CUP", "MUG"):
+    for sku in ("CUP", "MUG", "BOX"):
         await client.add_sku(sku, 5)
     for sku in ("CUP", "MUG"):
         soon = datetime.now(UTC) + timedelta(hours=1)
-        silence = {"matcher": {"skus": [sku]}, "end_time": soon, "comment": f"盘点 {sku}", "actor": "li"}
+        silence = {"matcher": {"skus": [sku, "BOX"]}, "end_time": soon, "comment": f"盘点 {sku}", "actor": "li"}
         await client.tell(client.alerts.Silence, alerts.SilenceRequest, **silence)
-    events = await _timeline(client, kinds=[EVENT])
-    assert [entry.event.sku for entry in events if "静音" in entry.text] == [""]
-    assert "盘点 CUP" in events[0].text
+        shop = Shop(client, sku.lower())
+        await shop.open()
+        session = {
+            "room": f"{sku} 专场",
+            "channels": [shop.channel],
+            "skus": [{"sku": sku}, {"sku": "BOX"}],
+            "planned_end_time": soon,
+            "actor": "li",
+        }
+        await client.tell(client.live.OpenSession, live.OpenSessionRequest, **session)
+    texts = [entry.text for entry in await _timeline(client, kinds=[EVENT]) if not entry.event.sku]
+    assert len(texts) == 2
+    assert "CUP 专场" in texts[0]
+    assert "盘点 CUP" in texts[1]
 
 
 async def test_what_a_channel_goes_through_is_in_it(shop: Shop) -> None:

@@ -23,6 +23,9 @@ def timelines_of(stall: Stall) -> dict[str, Message]:
             kinds=[TimelineKind.TIMELINE_KIND_MOVEMENT],
             include_drills=True,
         ),
+        "GetSeries": made(
+            pb.GetSeriesRequest, sku=stall.sku, since={"seconds": 1}, until={"seconds": 2}, points_max=10
+        ),
         "ListAudit": made(
             pb.ListAuditRequest,
             page_size=1,
@@ -56,6 +59,12 @@ TIMELINE: dict[str, Fields] = {
         "kinds": times(8),
         "kinds[0]": tuple(Spoil(str(number), number) for number in (0, 9, -1, wrong.INT32_MAX)),
         "include_drills": FREE,
+    },
+    "GetSeries": {
+        "sku": wrong.SKU,
+        "since": (*wrong.TIME, Spoil("not before until", wrong.time(2)), Spoil("later", wrong.time(32_472_144_000))),
+        "until": (*wrong.TIME, Spoil("not after since", wrong.time(1), field="since")),
+        "points_max": tuple(Spoil(str(number), number) for number in (-1, 1, 9, 2_001, wrong.INT32_MAX)),
     },
     "ListAudit": {
         "page_size": wrong.PAGE_SIZE,
