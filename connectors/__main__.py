@@ -12,6 +12,7 @@ import typer
 from connectors.agent import run_agents
 from connectors.arguments import DEFAULT_ADDRESS, gateway_address, host_and_port
 from connectors.contract import ChannelState
+from connectors.exporting import trace_to
 from connectors.gateway_client import GatewayAddress, GatewayClient
 from connectors.inbox import Inbox
 from connectors.logs import log_to_stderr
@@ -50,6 +51,7 @@ def connect(
     """Connect the channels of a platform to the gateway until Ctrl-C or SIGTERM."""
     log_to_stderr()
     gateway = gateway_address(address)
+    trace_to(gateway, "stockgate-connect")
     host, port = host_and_port(inbox, "--inbox")
     codes = frozenset(channel or ())
 

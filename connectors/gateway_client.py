@@ -73,19 +73,22 @@ class GatewayAddress:
     token: str = field(default="", repr=False)
     certificate: bytes | None = field(default=None, repr=False)
 
+    @property
+    def is_local(self) -> bool:
+        """True on this machine, where nobody is asked through a proxy."""
+        return self.address.rpartition(":")[0] in {"127.0.0.1", "localhost", "[::1]"}
+
 
 class GatewayClient:
     """The calls of a connector, for one merchant. Every method raises `GatewayAway` and `GatewayRefused`."""
 
     def __init__(self, address: GatewayAddress) -> None:
         """Nothing is sent yet; a gateway on this machine is never asked through a proxy."""
-        host = address.address.rpartition(":")[0]
-        is_local = host in {"127.0.0.1", "localhost", "[::1]"}
-        options = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0 if is_local else 1)]
-        if address.certificate is None:
+        options = [*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0 if address.is_local else 1)]
+        trusted = credentials_of(address)
+        if trusted is None:
             self._connection = grpc.aio.insecure_channel(address.address, options)
         else:
-            trusted = grpc.ssl_channel_credentials(address.certificate)
             self._connection = grpc.aio.secure_channel(address.address, trusted, options)
         self._metadata = (("authorization", f"Bearer {address.token}"),) if address.token else ()
         self._selling = ChannelServiceStub(self._connection)
@@ -220,6 +223,11 @@ class GatewayClient:
             return await method(request, metadata=self._said_with_calls(), timeout=DEADLINE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise _error_of(error) from None
+
+
+def credentials_of(address: GatewayAddress) -> grpc.ChannelCredentials | None:
+    """What a connection to the gateway trusts; None without TLS."""
+    return None if address.certificate is None else grpc.ssl_channel_credentials(address.certificate)
 
 
 _JITTERED = tenacity.wait_random_exponential(multiplier=0.1, max=2.0)

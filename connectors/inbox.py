@@ -117,7 +117,7 @@ class Door:
 
     async def _look_into(self, hint: Hint) -> None:
         if hint.order_id:
-            await self._intake.take(hint.order_id)
+            await self._intake.take(hint.order_id, hint.message_id)
         if hint.key is not None:
             self._reader.look(hint.key)
 

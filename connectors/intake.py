@@ -11,6 +11,8 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from opentelemetry.trace import SpanKind
+
 from connectors.access import Access
 from connectors.backoff import Backoff
 from connectors.base import OrderSnapshot
@@ -20,11 +22,15 @@ from connectors.gateway_client import GatewayClient
 from connectors.needs import Needs
 from connectors.reading import Stopwatch
 from connectors.settings import AgentSettings
+from connectors.tracing import Work, work
+from gateway import telemetry
 
 log = logging.getLogger(__name__)
 
 # A walk that breaks so often for the same kind of reason does not mend itself.
 BROKEN_WALKS_MAX = 3
+# Catching up takes its time.
+WALK_SLOW_SECONDS = 30.0
 # The last window of a walk reaches so far beyond the present; a walk that takes longer says nothing of the watermark.
 # The next one then reaches further.
 AHEAD = timedelta(seconds=20)
@@ -63,7 +69,9 @@ class Intake:
         while True:
             await self._access.open()
             try:
-                is_behind = await self._walk_once()
+                with work("walk orders", origin=telemetry.NO_ORIGIN, slow_seconds=WALK_SLOW_SECONDS) as doing:
+                    doing.tell(stockgate__channel=self._channel)
+                    is_behind = await self._walk_once(doing)
             except (GatewayError, ConnectorError) as error:
                 self._say_broken(error, backoff.failures)
                 await backoff.pause(self._access.transport.limiter.banned_seconds)
@@ -73,7 +81,7 @@ class Intake:
             if not is_behind:
                 await asyncio.sleep(self._settings.poll_seconds)
 
-    async def _walk_once(self) -> bool:
+    async def _walk_once(self, doing: Work) -> bool:
         """Walk one window; True if there are more before the present."""
         assert self._walked is not None, "not before begin_at()"
         capabilities = self._access.platform.capabilities
@@ -85,8 +93,11 @@ class Intake:
         # The overlap must leave something of the shortest window.
         window = max(min(capabilities.window_max, self._settings.window_max), 2 * overlap)
         until = min(ahead, since + window)
+        orders = 0
         async for page in self._access.orders(since, until):
             await self._report(page)
+            orders += len(page)
+            doing.tell(stockgate__orders=orders)
         if until < ahead:
             self._walked = max(self._walked, until)
             fields = {"channel": self._channel, "until": until.isoformat(), "behind": str(ahead - until)}
@@ -124,12 +135,19 @@ class Intake:
 
     # ---- reporting
 
-    async def take(self, order_id: str) -> None:
-        """Fetch an order and have the gateway take it; raises `GatewayError`, `ConnectorError`."""
-        order = await self._access.order(order_id)
-        if order is not None:
-            await self._gateway.report_orders(self._channel, [order])
-            self._accepted(order_id)
+    async def take(self, order_id: str, message_id: str = "") -> None:
+        """Fetch an order and have the gateway take it; raises `GatewayError`, `ConnectorError`.
+
+        Here an order's journey begins, as far as we see it: `message_id` is the platform's of what it told.
+        """
+        attributes = {"stockgate.channel": self._channel, "stockgate.order": order_id}
+        if message_id:
+            attributes |= {"messaging.message.id": message_id}
+        with work("take order", kind=SpanKind.CONSUMER, origin=telemetry.NO_ORIGIN, attributes=attributes):
+            order = await self._access.order(order_id)
+            if order is not None:
+                await self._gateway.report_orders(self._channel, [order])
+                self._accepted(order_id)
 
     async def _report(self, orders: Sequence[OrderSnapshot]) -> None:
         """Report a page; the orders that are refused are set apart, so that they hold up no others."""

@@ -20,7 +20,9 @@ from connectors.errors import ConnectorError, Misunderstood, Rejected
 from connectors.gateway_client import GatewayClient
 from connectors.needs import words
 from connectors.settings import AgentSettings
+from connectors.tracing import Work, work
 from connectors.transport import Transport
+from gateway import telemetry
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ MISUNDERSTOOD_MAX = 3
 LOOKS_WAITING_MAX = 1_000
 # A round is as fast as the calls that are allowed, and not as one call after the other is.
 ROUND_CALLS_AT_ONCE = 4
+# A round takes what calls are left over, and waits for them.
+READ_SLOW_SECONDS = 30.0
 # By how much the platform's clock may turn out to be other than was thought, for a reading to be of use.
 CLOCK_MOVED_MAX = timedelta(seconds=10)
 
@@ -194,10 +198,16 @@ class Reader:
         orders = [
             replace(one, after_push_id=max(one.after_push_id, pushes.last_over(one.listing_id))) for one in orders
         ]
+        with work("read listings", origin=telemetry.NO_ORIGIN, slow_seconds=READ_SLOW_SECONDS) as doing:
+            doing.tell(stockgate__channel=self._channel, stockgate__listings=len(orders))
+            return await self._read_and_report(orders, doing)
+
+    async def _read_and_report(self, orders: Sequence[ReadOrder], doing: Work) -> set[int]:
         watch = Stopwatch(self._access.transport)
         try:
             shelves = await self._access.read([order.key for order in orders])
         except ConnectorError as error:
+            doing.fail(type(error).__name__)
             shelves = dict.fromkeys((order.key for order in orders), error)
         if watch.clock_moved() > CLOCK_MOVED_MAX:
             # The gateway waits until all orders up to a reading's end are in: here, that could be minutes.

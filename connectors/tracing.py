@@ -13,7 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.util.types import AttributeValue
 
 from gateway import telemetry
-from gateway.telemetry import NO_ORIGIN, Origin
+from gateway.telemetry import Origin
 
 SLOW_SECONDS = 1.0
 
@@ -93,8 +93,3 @@ def work(
         raise
     finally:
         doing.end()
-
-
-def root(traceparents: Iterator[str] | list[str] | tuple[str, ...] = (), *, is_fresh: bool = True) -> Origin:
-    """The origin of work that goes on from these spans, or from nothing."""
-    return telemetry.origin_of(traceparents, is_fresh=is_fresh) if traceparents else NO_ORIGIN

@@ -18,6 +18,8 @@ import typer
 from rich.console import Console
 
 from connectors.contract import GatewayError
+from connectors.exporting import trace_to
+from connectors.gateway_client import GatewayAddress
 from connectors.logs import log_to_stderr
 from connectors.sandbox.city import SKUS_MAX, WEATHERS
 from connectors.session.double11.plan import SPEED, SPEED_MAX, SPEED_MIN, CaseSettings
@@ -56,13 +58,7 @@ def up(
     """Play Taobao, Douyin and Kuaishou, their buyers, and the agents that keep their numbers."""
     if faults not in WEATHERS:
         raise typer.BadParameter(f"{faults!r} is none of {', '.join(WEATHERS)}", param_hint="--faults")
-    log_to_stderr(logging.ERROR)
-    # Faults are played here on purpose, by the dozen.
-    logging.getLogger("connectors").setLevel(logging.ERROR)
-    # A caller whose answer the weather has lost is still waiting when its server ends.
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    if with_parent:
-        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    _set_up(gateway, with_parent=with_parent)
     # With --json stdout holds the report alone.
     terminal = console(is_error=as_json)
     try:
@@ -89,6 +85,19 @@ def up(
     else:
         show(result, terminal)
     raise typer.Exit(0 if result.is_good else EXIT_FAILED)
+
+
+def _set_up(gateway: str, *, with_parent: bool) -> None:
+    """Logs, traces, and the tie to who has started us."""
+    log_to_stderr(logging.ERROR)
+    # Faults are played here on purpose, by the dozen.
+    logging.getLogger("connectors").setLevel(logging.ERROR)
+    # A caller whose answer the weather has lost is still waiting when its server ends.
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+    if with_parent:
+        threading.Thread(target=_stop_with_stdin, daemon=True).start()
+    if gateway:
+        trace_to(GatewayAddress(gateway), "stockgate-connect")
 
 
 def _write(report: Path, result: Report | CaseReport) -> None:

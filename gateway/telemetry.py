@@ -57,6 +57,8 @@ FAULTS_PER_SECOND_MAX = 50
 LINKS_MAX = 32
 # What came of one row so lately is shown as one trace.
 JOIN_SECONDS = 60.0
+# Who hands its spans to a gateway is looked at there, by somebody who has just seen it work.
+EXPORT_DELAY_MS = 1_000
 # So long the last spans may take to leave when the process ends.
 EXIT_SECONDS = 2.0
 KEPT = "stockgate.kept"
@@ -242,7 +244,7 @@ def export_to(exporter: SpanExporter) -> None:
     """Send kept spans there as well, in batches, from a thread of its own. Only after `configure`."""
     for provider in _providers:
         if isinstance(provider, TracerProvider):
-            provider.add_span_processor(BatchSpanProcessor(exporter))
+            provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=EXPORT_DELAY_MS))
 
 
 def parse(traceparent: str) -> SpanContext | None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from connectors.arguments import DEFAULT_ADDRESS, gateway_address
+from connectors.exporting import trace_to
 from connectors.gateway_client import GatewayAddress
 from connectors.logs import log_to_stderr
 from connectors.notify.serve import notify
@@ -41,6 +42,7 @@ def serve(
         raise typer.BadParameter("which robots? --example prints a file to begin with", param_hint="--robots")
     log_to_stderr()
     gateway = gateway_address(address)
+    trace_to(gateway, "stockgate-notify")
     try:
         asyncio.run(_serve(read_settings(robots), gateway))
     except SettingsError as error:

@@ -40,7 +40,7 @@ def robot_of(settings: RobotSettings, environment: Mapping[str, str], client: ht
     return Robot(
         settings.name,
         dialect_of(settings, environment),
-        Transport(client, limits),
+        Transport(client, limits, platform=settings.platform),
         include_drills=settings.include_drills,
         is_guarded=settings.drill_only,
     )
