@@ -21,6 +21,7 @@ from gateway.cli import (
     notify,
     playback,
     policy,
+    report,
     reservation,
     sandbox,
     server,
@@ -33,7 +34,8 @@ from gateway.cli import (
     watch,
 )
 from gateway.cli.client import AddressOption
-from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure, report
+from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure
+from gateway.cli.errors import report as say_problem
 
 app = typer.Typer(
     name="stockgate",
@@ -55,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _refuse_broken_text(words)
         sys.exit(app(words, prog_name="stockgate", standalone_mode=not as_json) or 0)
     except Failure as failed:
-        report(failed.problem, as_json=as_json)
+        say_problem(failed.problem, as_json=as_json)
         sys.exit(failed.exit_code)
     except typer.TyperException as wrong:  # only with --json: else typer has printed it
-        report(Problem(code="USAGE", message=wrong.format_message(), advice="--help shows how."), as_json=True)
+        say_problem(Problem(code="USAGE", message=wrong.format_message(), advice="--help shows how."), as_json=True)
         sys.exit(EXIT_USAGE)
 
 
@@ -91,6 +93,7 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(live.app, name="live")
 app.add_typer(drill.app, name="drill")
 app.add_typer(findings.app)
+app.add_typer(report.app)
 app.add_typer(findings.orders_app, name="orders")
 app.add_typer(tables.app)
 app.add_typer(server.merchant_app, name="merchant")

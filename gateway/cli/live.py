@@ -132,6 +132,11 @@ def list_sessions(
     limit: Limit = 20,
 ) -> None:
     """Show sessions, newest first."""
+    show_sessions(caller, limit, open_only=open_only)
+
+
+def show_sessions(caller: Caller, limit: int, *, open_only: bool = False) -> None:
+    """Print sessions, newest first."""
     request = pb.ListSessionsRequest(open_only=open_only)
     response = gathered(caller, caller.live.ListSessions, request, "sessions", limit)
     if caller.as_json:
