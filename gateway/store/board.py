@@ -13,6 +13,7 @@ from gateway.domain.board import ChannelNow
 from gateway.domain.listings import Listing
 from gateway.domain.stock import Level, MovementKind
 from gateway.domain.vigil import Key, Tempo
+from gateway.store.alert_log import read_alert_head
 from gateway.store.alert_tables import alert_head, drills, proposals, standings
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time
 from gateway.store.proposals import decode_kept
@@ -57,15 +58,15 @@ async def read_heads(connection: ReadConnection, database: MerchantDatabase) -> 
     """How far the journal, the listings and the alert log have come."""
     now = await read_time(connection, database.now)
     ledger = (await connection.execute(select(head.c.revision, head.c.version))).one()
-    h = alert_head.c
-    alerts = (await connection.execute(select(h.revision, h.epoch, h.settings_version, h.engine_until))).one()
-    is_watched = alerts.engine_until is not None and alerts.engine_until > now
+    alerts = await read_alert_head(connection)
+    engine_until = await connection.scalar(select(alert_head.c.engine_until))
+    is_watched = engine_until is not None and engine_until > now
     return Heads(
         now,
         ledger.revision,
         ledger.version,
         alerts.revision,
-        str(alerts.epoch),
+        alerts.epoch,
         alerts.settings_version,
         is_watched,
     )
