@@ -73,6 +73,11 @@ class Allocator:
         self._met: set[int] = set()
         self.sync_delay_seconds = 1.0
 
+    @property
+    def revision(self) -> int:
+        """Up to which movement it has looked; below 0 before it has."""
+        return self._revision
+
     def wake(self) -> None:
         """Something was saved."""
         self._woken.set()

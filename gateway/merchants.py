@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
+from gateway import metrics
 from gateway.alerts.desk import Desk
 from gateway.alerts.drills import Drills
 from gateway.alerts.engine import Engine
@@ -23,6 +24,7 @@ from gateway.domain.changes import Limits
 from gateway.domain.errors import InvalidArgument
 from gateway.domain.vigil import Tempo
 from gateway.explaining import Explaining
+from gateway.health import Health, Open
 from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.live.live import Live
@@ -37,6 +39,7 @@ from gateway.store.schema import merchants as merchant_names
 from gateway.store.sweeping import SweepStore
 from gateway.store.tokens import is_known_token
 from gateway.sweeper import Sweeper
+from gateway.tallies import Tallies
 from gateway.timeline import Timeline
 from gateway.tracing import Tracing
 from gateway.vault import Vault
@@ -67,7 +70,8 @@ class Merchant:
         self.name = database.merchant
         self._database = database
         store = GroupStore(database, limits.reservations)
-        self._writer = Writer(store, limits.queue_commands_max)
+        tallies = Tallies(self.name)
+        self._writer = Writer(store, limits.queue_commands_max, tallies.saved)
         self.ledger = Ledger(database, self._writer)
         self.catalog = Catalog(database, self._writer)
         self.shops = Shops(database, vault)
@@ -77,6 +81,13 @@ class Merchant:
         self.hub = LevelHub(database)
         self.alert_hub = AlertHub(database)
         self.subscribers = Subscribers(database, self.alert_hub)
+        self.health = Health(
+            database,
+            tallies,
+            self.alert_hub,
+            lambda: self.selling.allocator.revision,
+            Open(self.hub.streams, self.selling.streams),
+        )
         self._tending = Tending(database, self.alert_hub)
         self.tiers = Tiers(database, limits.tempo)
         self.live = Live(database, self._writer, self.tiers, limits.tempo)
@@ -101,20 +112,21 @@ class Merchant:
 
     def start(self) -> None:
         """Start the writer and the loops."""
-        self._writing = _keep_running(self._writer.run, f"writer of {self.name}")
+        self._writing = _keep_running(self._writer.run, "writer", self.name)
         self._loops = [
-            _keep_running(self.hub.run, f"streams of {self.name}"),
-            _keep_running(self.alert_hub.run, f"alert streams of {self.name}"),
-            _keep_running(self.alert_hub.tend, f"watch over alert streams of {self.name}"),
-            _keep_running(self._tending.run, f"tending of alerts of {self.name}"),
-            _keep_running(self.selling.allocator.run, f"allocator of {self.name}"),
-            _keep_running(self.sweeper.run, f"sweeper of {self.name}"),
-            _keep_running(self.auditor.run, f"auditor of {self.name}"),
-            _keep_running(self.engine.run, f"alert engine of {self.name}"),
-            _keep_running(self.live.proposing.run, f"proposals of {self.name}"),
-            _keep_running(self.board.run, f"board of {self.name}"),
-            _keep_running(self.drills.run, f"drills of {self.name}"),
-            _keep_running(self.tracing.run, f"tracing of {self.name}"),
+            _keep_running(self.hub.run, "streams", self.name),
+            _keep_running(self.alert_hub.run, "alert streams", self.name),
+            _keep_running(self.alert_hub.tend, "watch over alert streams", self.name),
+            _keep_running(self._tending.run, "tending of alerts", self.name),
+            _keep_running(self.selling.allocator.run, "allocator", self.name),
+            _keep_running(self.sweeper.run, "sweeper", self.name),
+            _keep_running(self.auditor.run, "auditor", self.name),
+            _keep_running(self.engine.run, "alert engine", self.name),
+            _keep_running(self.live.proposing.run, "proposals", self.name),
+            _keep_running(self.board.run, "board", self.name),
+            _keep_running(self.drills.run, "drills", self.name),
+            _keep_running(self.health.run, "gauges", self.name),
+            _keep_running(self.tracing.run, "tracing", self.name),
         ]
 
     def wake_alerts(self) -> None:
@@ -154,7 +166,7 @@ class Merchants:
                 self._merchants[name] = merchant
                 merchant.start()
         if self._listening is None:
-            self._listening = _keep_running(self._listen, "listener")
+            self._listening = _keep_running(self._listen, "listener", "all merchants")
 
     async def find(self, name: str) -> Merchant | None:
         """The merchant, brought to life if it was added since the gateway started; None if there is none."""
@@ -216,8 +228,10 @@ def require_name(name: str) -> str:
     return name
 
 
-def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Task[None]:
+def _keep_running(work: Callable[[], Awaitable[None]], name: str, merchant: str) -> asyncio.Task[None]:
     """Run a loop; one that fails is reported and started again, until it ends or is cancelled."""
+    metrics.loop_failures.add(0, {"loop": name})
+    about = {"loop": name, "merchant": merchant}
 
     async def keep() -> None:
         while True:
@@ -225,9 +239,10 @@ def _keep_running(work: Callable[[], Awaitable[None]], name: str) -> asyncio.Tas
                 await work()
             # The top of a loop: whatever it was, the loop must go on.
             except Exception:
-                log.critical("the %s has failed, and starts again", name, exc_info=True)
+                log.critical("a loop has failed, and starts again", extra=about, exc_info=True)
+                metrics.loop_failures.add(1, {"loop": name})
                 await asyncio.sleep(RESTART_SECONDS)
             else:
                 return
 
-    return asyncio.create_task(keep(), name=name)
+    return asyncio.create_task(keep(), name=f"{name} of {merchant}")

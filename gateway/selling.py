@@ -10,6 +10,7 @@ from datetime import datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.allocator import Allocator
 from gateway.domain.attempts import Attempt
 from gateway.domain.errors import ChannelUnknown, GatewayError, InvalidArgument, ShortfallUnknown
@@ -122,6 +123,9 @@ class Selling:
         if attempts:
             async with self._database.transaction() as connection:
                 await save_attempts(connection, self._database, attempts)
+            for attempt in attempts:
+                labels = {"channel": channel, "outcome": attempt.outcome.name}
+                metrics.push_attempts.add(1, {"merchant": self._database.merchant, **labels})
 
     async def _book(self, channel: str, reports: Sequence[ReportPush], deadline: float | None) -> None:
         for outcome in await self._writer.apply(reports, deadline=deadline):

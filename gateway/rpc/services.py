@@ -17,6 +17,7 @@ from gateway.rpc import (
     reviews,
     shops,
     stock,
+    streams,
     timeline,
     traces,
 )
@@ -46,7 +47,14 @@ _METHODS = (
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], {**live.METHODS, **reviews.METHODS}),
     (
         operations_service_pb2.DESCRIPTOR.services_by_name["OperationsService"],
-        {**operations.METHODS, **timeline.METHODS, **traces.METHODS, **explanations.METHODS, **board.METHODS},
+        {
+            **operations.METHODS,
+            **streams.METHODS,
+            **timeline.METHODS,
+            **traces.METHODS,
+            **explanations.METHODS,
+            **board.METHODS,
+        },
     ),
 )
 # Each service with what serves its methods, for whichever door callers come through.

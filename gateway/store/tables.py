@@ -251,6 +251,8 @@ pushes = Table(
     Column("origin_revision", BigInteger),
     Column("origin_time", TIME),
     Index("pushes_by_listing", "listing_id", "push_id"),
+    # The few that are under way, among all that ever were.
+    Index("pushes_open", "listing_id", postgresql_where=text("settle_time IS NULL")),
     postgresql_with={"fillfactor": "70"},
 )
 

@@ -33,6 +33,7 @@ def upgrade() -> None:
     op.add_column("pushes", sa.Column("traceparent", sa.Text))
     op.add_column("pushes", sa.Column("origin_revision", sa.BigInteger))
     op.add_column("pushes", sa.Column("origin_time", TIME))
+    op.create_index("pushes_open", "pushes", ["listing_id"], postgresql_where=sa.text("settle_time IS NULL"))
     op.add_column("alert_events", sa.Column("traceparent", sa.Text))
     _create_attempts()
     _create_states()

@@ -16,6 +16,7 @@ from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.desk_requests import DESK, desk_of
 from tests.rpc.drill_requests import DRILLS, drills_of
 from tests.rpc.explain_requests import EXPLANATIONS, explanations_of
+from tests.rpc.health_requests import HEALTH, healths_of
 from tests.rpc.live_requests import LIVE, live_of
 from tests.rpc.selling_requests import SELLING, selling_of
 from tests.rpc.spoils import FREE, MISSING, Fields, Spoil, times
@@ -150,6 +151,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **alerts_of(stall),
         **timelines_of(stall),
         **traces_of(stall),
+        **healths_of(stall),
         **explanations_of(stall),
         **live_of(stall),
     }
@@ -352,5 +354,6 @@ OTHERS: dict[str, Fields] = {
     **ALERTS,
     **TIMELINE,
     **TRACES,
+    **HEALTH,
     **EXPLANATIONS,
 }
