@@ -1,0 +1,42 @@
+"""What is measured in this process, to be looked at."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from gateway import exposition, telemetry
+from tests.observability.kept import Kept
+
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
+
+
+@pytest.fixture(autouse=True)
+def measured() -> None:
+    """This process measures."""
+    telemetry.configure("tests")
+
+
+@pytest.fixture
+def kept(token: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
+    """The spans of the test's merchant. None is drawn: whether one is kept is the caller's decision, or its own."""
+    monkeypatch.setattr(telemetry.sampling, "ratio", 0.0)
+    found = Kept(token.partition(".")[0])
+    remove = telemetry.add_sink(found.take)
+    yield found
+    remove()
+
+
+def samples() -> list[Sample]:
+    """All that is measured, as Prometheus reads it."""
+    _, text = exposition.render(OPEN_METRICS)
+    return [sample for family in text_string_to_metric_families(text.decode()) for sample in family.samples]
+
+
+def value_of(name: str, **labels: str) -> float:
+    """The sum of a metric's samples with these labels."""
+    return sum(one.value for one in samples() if one.name == name and labels.items() <= one.labels.items())
+
+
+Value = Callable[..., float]
