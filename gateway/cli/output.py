@@ -135,6 +135,8 @@ def _with_number(field: FieldDescriptor, value: Any, text: Any) -> Any:
         return list(value) if field.is_repeated else value
     if field.message_type is None or field.message_type.full_name.startswith("google."):
         return text
+    if field.message_type.GetOptions().map_entry:
+        return text
     if field.is_repeated:
         return [_with_numbers(part, inner) for part, inner in zip(value, text, strict=True)]
     return _with_numbers(value, text)
