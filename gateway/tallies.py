@@ -37,7 +37,8 @@ class Tallies:
         return confirmed
 
     def _count_shortfalls(self, changes: Changes) -> None:
-        channels = {order_id: channel for channel, order_id in changes.orders}
+        # As `domain/orders.py` calls the orders of platforms.
+        channels = {f"{channel}/{order_id}": channel for channel, order_id in changes.orders}
         for shortfall in changes.shortfalls:
             labels = {
                 "merchant": self._merchant,
