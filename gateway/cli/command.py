@@ -29,6 +29,8 @@ from gateway.cli import (
     sku,
     stock,
     tables,
+    timeline,
+    trace,
     up,
     version,
     watch,
@@ -80,7 +82,17 @@ def choose_gateway(context: typer.Context, address: AddressOption = None) -> Non
 _stock_app = typer.Typer(no_args_is_help=True, help="The ledger: goods in, reservations, levels, the journal.")
 for _part in (stock.app, reservation.app, watch.app):
     _stock_app.add_typer(_part)
-for _part in (server.app, playback.app, sandbox.app, connect.app, notify.app, up.app, backtest.app, explain.app):
+for _part in (
+    server.app,
+    playback.app,
+    sandbox.app,
+    connect.app,
+    notify.app,
+    up.app,
+    backtest.app,
+    explain.app,
+    trace.app,
+):
     app.add_typer(_part)
 app.add_typer(_stock_app, name="stock")
 app.add_typer(sku.sku_app, name="sku")
@@ -93,6 +105,7 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(live.app, name="live")
 app.add_typer(drill.app, name="drill")
 app.add_typer(findings.app)
+app.add_typer(timeline.app)
 app.add_typer(report.app)
 app.add_typer(findings.orders_app, name="orders")
 app.add_typer(tables.app)

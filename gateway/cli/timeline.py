@@ -1,0 +1,163 @@
+"""`stockgate timeline` and `stockgate audit`: what happened to a SKU, and who did what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from gateway.cli import arguments
+from gateway.cli.client import INT64_MAX, Caller, gateway_command
+from gateway.cli.output import Column, document, local, local_time, print_document, print_table, say, word
+from gateway.cli.pages import Limit, gathered
+from gateway.cli.stock import say_more
+from gateway.v1 import operations_pb2
+from gateway.v1 import operations_service_pb2 as pb
+
+app = typer.Typer()
+
+FOLLOW_SECONDS = 1.0
+FOLLOWED_MAX = 500
+# What was recorded at one moment may become visible later: so far back is looked again.
+LATE_SECONDS_MAX = 10.0
+_STYLES = {
+    operations_pb2.TIMELINE_KIND_EVENT: "yellow",
+    operations_pb2.TIMELINE_KIND_PERSON: "cyan",
+    operations_pb2.TIMELINE_KIND_SHORTFALL: "red",
+    operations_pb2.TIMELINE_KIND_ATTEMPT: "dim",
+    operations_pb2.TIMELINE_KIND_READING: "dim",
+}
+_AUDIT_COLUMNS = (
+    Column("audit", is_number=True),
+    Column("asked"),
+    Column("who", worth=8),
+    Column("what"),
+    Column("SKU", worth=7),
+    Column("channel", worth=6),
+    Column("outcome"),
+    Column("why", worth=5),
+    Column("trace", worth=1),
+)
+_Sku = Annotated[str, typer.Option("--sku", metavar="CODE", help="The SKU.", show_default=False)]
+
+
+@gateway_command(app)
+def timeline(
+    caller: Caller,
+    sku: _Sku,
+    since: Annotated[str, typer.Option("--since", metavar="TIME", help="From then on (ISO 8601, or 15m ago).")] = "",
+    until: Annotated[str, typer.Option("--until", metavar="TIME", help="Up to then.")] = "",
+    kind: Annotated[
+        list[str] | None, typer.Option("--kind", metavar="KIND", help="Only this kind, as in push; may be repeated.")
+    ] = None,
+    drills: Annotated[bool, typer.Option("--drills", help="What was rehearsed as well.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")] = False,
+    chinese: Annotated[bool, typer.Option("--zh", help="用中文。")] = False,
+    limit: Limit = 50,
+) -> None:
+    """Show everything that happened to a SKU: stock, orders, pushes, calls, readings, tiers, people. Newest last."""
+    request = pb.ListTimelineRequest(sku=sku, include_drills=drills, kinds=[timeline_kind(each) for each in kind or ()])
+    for name, text in (("since", since), ("until", until)):
+        if text:
+            getattr(request, name).CopyFrom(arguments.timestamp(text))
+    if follow and until:
+        raise typer.BadParameter("--follow has no end, and --until is one")
+    response = gathered(caller, caller.operations.ListTimeline, request, "entries", limit)
+    if caller.as_json and not follow:
+        print_document(document(response))
+        return
+    for entry in reversed(response.entries):
+        _say(entry, as_json=caller.as_json, chinese=chinese)
+    if not follow:
+        if not response.entries:
+            say("Nothing has happened in that time.", style="dim")
+        say_more(response.next_page_token, limit)
+        return
+    try:
+        for entry in _followed(caller, request, {_key(entry) for entry in response.entries}):
+            _say(entry, as_json=caller.as_json, chinese=chinese)
+    except KeyboardInterrupt:
+        return
+
+
+def timeline_kind(text: str) -> operations_pb2.TimelineKind.ValueType:
+    """`push`, `attempt` ...: what an entry is about. Raises `typer.BadParameter`."""
+    known = {_bare(number): number for number in operations_pb2.TimelineKind.values() if number}
+    if text.strip().lower() not in known:
+        raise typer.BadParameter(f"{text!r} is none of {', '.join(known)}")
+    return known[text.strip().lower()]
+
+
+_Key = tuple[str, str, int]
+
+
+def _followed(
+    caller: Caller, request: pb.ListTimelineRequest, known: set[_Key]
+) -> Iterator[operations_pb2.TimelineEntry]:
+    """What comes in from now on, oldest first."""
+    begin = datetime.now(UTC) - timedelta(seconds=LATE_SECONDS_MAX)
+    while True:
+        request.since.FromDatetime(max(begin, datetime.now(UTC) - timedelta(seconds=2 * LATE_SECONDS_MAX)))
+        request.page_token = ""
+        response = gathered(caller, caller.operations.ListTimeline, request, "entries", FOLLOWED_MAX)
+        fresh = [entry for entry in response.entries if _key(entry) not in known]
+        known.update(map(_key, fresh))
+        yield from reversed(fresh)
+        time.sleep(FOLLOW_SECONDS)
+
+
+def _key(entry: operations_pb2.TimelineEntry) -> _Key:
+    return entry.row.kind, entry.row.id, entry.record_time.ToMicroseconds()
+
+
+def _say(entry: operations_pb2.TimelineEntry, *, as_json: bool, chinese: bool) -> None:
+    if as_json:
+        print_document(document(entry), as_line=True)
+        return
+    when = entry.record_time.ToDatetime(UTC)
+    trace = f"  trace {entry.trace_id}" if entry.trace_id else ""
+    text = entry.text if chinese else entry.text_en
+    said = f"{local(when)}  {_bare(entry.kind):<9} {text}{trace}"
+    say(said, style=_STYLES.get(entry.kind, ""))
+
+
+@gateway_command(app)
+def audit(
+    caller: Caller,
+    sku: Annotated[str, typer.Option("--sku", metavar="CODE", help="Only about this SKU.")] = "",
+    channel: Annotated[str, typer.Option("--channel", metavar="CODE", help="Only about this channel.")] = "",
+    actor: Annotated[str, typer.Option("--actor", metavar="NAME", help="Only by this person.")] = "",
+    up_to: Annotated[
+        int, typer.Option("--up-to", metavar="NUMBER", min=0, max=INT64_MAX, help="This entry and those before it.")
+    ] = 0,
+    limit: Limit = 50,
+) -> None:
+    """Show who did what, when and why, refusals included. Newest first."""
+    request = pb.ListAuditRequest(sku=sku, channel=channel, actor=actor, up_to_audit_id=up_to)
+    response = gathered(caller, caller.operations.ListAudit, request, "entries", limit)
+    if caller.as_json:
+        print_document(document(response))
+        return
+    rows = [
+        (
+            entry.audit_id,
+            local_time(entry.record_time),
+            entry.actor,
+            entry.method,
+            entry.sku,
+            entry.channel,
+            entry.outcome or "not known",
+            entry.reason,
+            entry.trace_id,
+        )
+        for entry in response.entries
+    ]
+    print_table(_AUDIT_COLUMNS, rows, "Nobody has done anything yet.")
+    say_more(response.next_page_token, limit)
+
+
+def _bare(kind: operations_pb2.TimelineKind.ValueType) -> str:
+    return word(operations_pb2.TimelineKind.Name(kind), "TIMELINE_KIND_")

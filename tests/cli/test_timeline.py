@@ -1,0 +1,79 @@
+"""`stockgate timeline` and `stockgate audit`."""
+
+import asyncio
+import getpass
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from gateway.cli import timeline
+from gateway.cli.client import Caller, ClientSettings, connected
+from gateway.v1 import operations_service_pb2 as pb
+from gateway.v1 import stock_service_pb2 as stock
+from gateway.v1.operations_pb2 import TimelineEntry
+from tests.cli.conftest import Stockgate
+from tests.client import Client, new_id
+from tests.store.history import adjust
+
+
+async def test_the_timeline_reads_downward(quick_stockgate: Stockgate, client: Client) -> None:
+    """The newest stands last; a kind alone gives its own; one sentence each, in English or Chinese."""
+    await client.add_sku("TEA", 10)
+    await client.commit((await client.reserve("TEA", 2)).reservation_id)
+    english = (await quick_stockgate("timeline", "--sku", "TEA", "--kind", "movement")).out.splitlines()
+    assert [line.partition("movement")[2].strip() for line in english] == [
+        "10 received at main: 10 on hand, 0 reserved",
+        "2 reserved at main: 10 on hand, 2 reserved",
+        "2 sold at main: 8 on hand, 0 reserved",
+    ]
+    chinese = (await quick_stockgate("timeline", "--sku", "TEA", "--zh", "--limit", "1")).out
+    assert "售出 2 件（main：在库 8，预占 0）" in chinese
+    assert "--limit shows more" in chinese
+
+
+async def test_the_timeline_for_programs(quick_stockgate: Stockgate, client: Client) -> None:
+    """JSON has the rows themselves; a kind there is not is not typed right."""
+    await client.add_sku("TEA", 10)
+    entries = (await quick_stockgate("timeline", "--sku", "TEA", "--json")).document["entries"]
+    assert [entry["row"]["kind"] for entry in entries] == ["movement", "audit", "audit"]
+    assert entries[0]["movement"]["on_hand_after"] == 10
+    wrong = await quick_stockgate("timeline", "--sku", "TEA", "--kind", "gossip", "--json")
+    assert (wrong.exit_code, "'gossip' is none of movement, push" in wrong.err) == (2, True)
+
+
+async def test_the_audit_knows_who_typed(quick_stockgate: Stockgate, client: Client) -> None:
+    """The command line says who is logged in; of a program that does not say, nobody is known."""
+    await client.add_sku("TEA", 10)
+    await adjust(client, "TEA", -1)
+    await quick_stockgate("sku", "freeze", "TEA", "--reason", "recall")
+    mine = (await quick_stockgate("audit", "--actor", getpass.getuser(), "--json")).document["entries"]
+    assert [(entry["method"], entry["reason"]) for entry in mine] == [("CatalogService/FreezeSku", "recall")]
+    table = (await quick_stockgate("audit", "--sku", "TEA")).out
+    assert "CatalogService/FreezeSku" in table
+    assert "StockService/AdjustStock" in table
+
+
+async def test_what_is_followed_comes_once(
+    client: Client, gateway_address: str, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look goes back a while, for what became visible late, and yet nothing is told twice."""
+    monkeypatch.setattr(timeline, "FOLLOW_SECONDS", 0.0)
+    await client.add_sku("TEA", 10)
+
+    def follow() -> list[str]:
+        with connected(ClientSettings(gateway_address, token), as_json=False) as caller:
+            followed = timeline._followed(caller, pb.ListTimelineRequest(sku="TEA"), set())
+            return [entry.text_en for entry in _while_receiving(caller, followed)]
+
+    texts = await asyncio.to_thread(follow)
+    received = [text for text in texts[3:] if "received" in text]
+    assert received == [f"1 received at main: {units} on hand, 0 reserved" for units in range(11, 14)]
+
+
+def _while_receiving(caller: Caller, followed: Iterator[TimelineEntry]) -> Iterator[TimelineEntry]:
+    """Three units, one after the other, each when what is known so far was told: three entries, then six more."""
+    yield from islice(followed, 3)
+    for _ in range(3):
+        caller.ask(caller.stock.ReceiveStock, stock.ReceiveStockRequest(request_id=new_id(), sku="TEA", quantity=1))
+        yield from islice(followed, 2)
