@@ -188,8 +188,8 @@ class Health:
             end()
 
     def readings(self) -> Sequence[Reading]:
-        """The gauges as they were read last; of streams as they are."""
-        return [*self._quick, *self._slow, *self._read_streams()]
+        """The gauges as they were read last. Whoever asks may do so from another thread."""
+        return [*self._quick, *self._slow]
 
     async def look(self) -> None:
         """Read what waits, and count the lags of what was confirmed."""
@@ -203,9 +203,8 @@ class Health:
                 self._slow = await self._look_slowly(connection, channels, now)
                 self._slow_due = time.monotonic() + SLOW_LOOK_SECONDS
         self._begin(channels)
-        self._quick = [*self._of_loops(backlog, revision, now)]
-        for channel in channels:
-            self._quick += self._of_channel(channel, now)
+        of_channels = [reading for channel in channels for reading in self._of_channel(channel, now)]
+        self._quick = [*self._of_loops(backlog, revision, now), *of_channels, *self._of_streams()]
 
     async def _measure_lags(self, connection: ReadConnection) -> None:
         confirmed = self._tallies.take_confirmed()
@@ -267,7 +266,7 @@ class Health:
         if one.connector is not None:
             yield self._reading(metrics.BREAKER, one.connector.breaker_open, channel=code)
 
-    def _read_streams(self) -> Iterator[Reading]:
+    def _of_streams(self) -> Iterator[Reading]:
         alerts = self._hub.open_streams()
         lagging = sum(one.state is State.BEHIND for several in alerts.values() for one in several)
         yield self._reading(metrics.STREAMS, self._hub.streams(), method="WatchTierChanges")

@@ -1,5 +1,6 @@
 """The page as an ASGI application: the shell and its files, the API, the stream, signing in, health."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -16,6 +17,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from gateway import exposition
 from gateway.domain.errors import GatewayError
 from gateway.merchants import Merchants
 from gateway.rpc.auth import Callers
@@ -80,6 +82,7 @@ class Site:
             Route("/session", _refusing(self._sign_in), methods=["POST"]),
             Route("/session", _refusing(self._sign_out), methods=["DELETE"]),
             Route("/events", _refusing(self._events)),
+            Route("/metrics", _refusing(self._metrics)),
             Route("/healthz", self._health),
         ]
 
@@ -93,6 +96,14 @@ class Site:
     async def _events(self, request: Request) -> Response:
         visitor = await self._visitors.visitor(request)
         return self._streams.response(request, visitor.merchant)
+
+    async def _metrics(self, request: Request) -> Response:
+        """What this gateway measures, for Prometheus: all of it from this machine, else what is the token's owner's."""
+        merchant = None if self._visitors.is_local(request) else (await self._visitors.bearer(request)).name
+        accept = request.headers.get("accept", "")
+        # Hundreds of lines: calls are not to wait for them.
+        content_type, text = await asyncio.to_thread(exposition.render, accept, merchant)
+        return Response(text, headers={"content-type": content_type})
 
     async def _health(self, _request: Request) -> Response:
         return PlainTextResponse("ok\n")

@@ -82,6 +82,10 @@ class Visitors:
             return Visitor(self._merchants.get(DEFAULT_MERCHANT))
         raise _sign_in_first()
 
+    async def bearer(self, request: Request) -> Merchant:
+        """Whose access token a program shows; raises `Unauthenticated`."""
+        return await self._callers.look_up([("authorization", request.headers.get("authorization", ""))])
+
     async def actor(self, request: Request) -> Visitor:
         """Who acts; raises `PageRefusal` unless he is signed in, and it is the page that asks."""
         require_same_origin(request)
