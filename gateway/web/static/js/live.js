@@ -26,7 +26,7 @@ export const live = {
   /** "connecting", "live", "stale" or "paused". */
   state: () => state,
   /** How old what is shown is, in milliseconds; null before anything was heard. */
-  age: () => (tick ? tick.age_ms + (performance.now() - heard) : null),
+  age: () => (tick && tick.age_ms !== null ? tick.age_ms + (performance.now() - heard) : null),
   /** The last event of the alert log that was heard: `epoch.revision`. */
   position: () => lastEventId,
   pause() {
@@ -84,8 +84,10 @@ function takeBoard({ full, rows: changed, gone }) {
     rows.clear();
   }
   for (const key of gone) rows.delete(key);
-  for (const row of changed) rows.set(keyOf(row), row);
-  tell("board", { full, rows: changed, gone });
+  // A row of which only the stock moved comes without the rest.
+  const whole = changed.map((row) => ({ ...rows.get(keyOf(row)), ...row }));
+  for (const row of whole) rows.set(keyOf(row), row);
+  tell("board", { full, rows: whole, gone });
 }
 
 function look() {

@@ -3,8 +3,8 @@ import { redraw } from "./chart.js";
 import { show } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { begin, live } from "./live.js";
-import { onSession, readSession } from "./session.js";
-import { content, drawShell, markNav, titled } from "./shell.js";
+import { onSession, readSession, session } from "./session.js";
+import { content, drawShell, markNav, showDrill, titled } from "./shell.js";
 import { addWords, onLang, t } from "./words.js";
 import { words } from "./vocabulary.js";
 
@@ -144,13 +144,17 @@ async function start() {
     }
   }
   drawShell({ showKeys, redraw });
-  let merchant = null;
-  onSession(() => drawShell({ showKeys, redraw }));
-  if (location.pathname !== "/login") begin();
-  onSession((who = null) => {
-    if (merchant !== who) live.restart();
-    merchant = who;
+  let merchant = session.merchant;
+  onSession(() => {
+    drawShell({ showKeys, redraw });
+    // Whose stock it is may have changed with who looks.
+    if (session.merchant !== merchant) {
+      merchant = session.merchant;
+      live.restart();
+    }
   });
+  live.on("tick", ({ drill }) => showDrill(drill));
+  if (location.pathname !== "/login") begin();
   await render();
 }
 
