@@ -10,9 +10,10 @@ import { words } from "./vocabulary.js";
 
 import login from "./pages/login.js";
 import now, { words as nowWords } from "./pages/now.js";
+import trace, { list as traces, words as traceWords } from "./pages/trace.js";
 
 // One line each: the page, and its words.
-const pages = [[now, nowWords], [login]];
+const pages = [[now, nowWords], [traces, traceWords], [trace], [login]];
 
 addWords(words);
 for (const [, more] of pages) if (more) addWords(more);
