@@ -62,6 +62,14 @@ class Reviewing:
                 self._kept.popitem(last=False)
             return self._kept[version]
 
+    async def record(self, session_id: int) -> SessionRecord:
+        """What was recorded of a session up to its end, or to now; raises `SessionUnknown`."""
+        async with self._turn, self._database.transaction(READ_SECONDS_MAX) as connection:
+            await take_snapshot(connection)
+            session = await read_session(connection, session_id)
+            ends = await store.read_ends(connection, session.open_revision, session_id, session.close_time)
+            return await read_record(connection, session, ends, self._tempo)
+
 
 async def read_session(connection: ReadConnection, session_id: int) -> Session:
     """The session; raises `SessionUnknown`."""

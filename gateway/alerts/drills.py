@@ -58,10 +58,13 @@ class Drills:
         self._gateway = gateway
         self._playing: dict[int, asyncio.Task[None]] = {}
 
-    async def start(self, request_id: str, script: DrillScript, actor: str) -> Drill:
-        """Begin a drill, and play it here; raises `DrillRunning`, `RequestIdReused`."""
+    async def start(self, request_id: str, script: DrillScript, actor: str, content: bytes = b"") -> Drill:
+        """Begin a drill, and play it here; raises `DrillRunning`, `RequestIdReused`.
+
+        `content`: what was asked for, where that is not the script but what it was made from.
+        """
         await self._bury()
-        asked = StartDrill(request_id, sha256(msgspec.json.encode(script)).hexdigest(), actor)
+        asked = StartDrill(request_id, sha256(content or msgspec.json.encode(script)).hexdigest(), actor)
         begun: list[Drill] = []
 
         async def act(connection: ReadConnection, appending: Appending) -> DrillStarted:

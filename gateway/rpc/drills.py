@@ -81,8 +81,8 @@ async def _script(m: pb.DrillScript) -> DrillScript:
     _require_few(m)
     name = desk_parsing.who(m.name, "script.name", NAME_LENGTH_MAX)
     room = desk_parsing.words(m.room, "script.room", most=NAME_LENGTH_MAX)
-    speed = _within(m.speed, "script.speed", 1.0, SPEED_MAX)
-    seconds = _within(m.seconds, "script.seconds", SECONDS_MIN, SECONDS_MAX)
+    speed = within(m.speed, "script.speed", 1.0, SPEED_MAX)
+    seconds = within(m.seconds, "script.seconds", SECONDS_MIN, SECONDS_MAX)
     skus = tuple(_sku(sku, f"script.skus[{place}]") for place, sku in enumerate(m.skus))
     codes = _codes(skus)
     injects = tuple(_inject(one, f"script.injects[{place}]", codes, seconds) for place, one in enumerate(m.injects))
@@ -92,7 +92,7 @@ async def _script(m: pb.DrillScript) -> DrillScript:
     _require_surging(skus, injects)
     tape = await _tape(m, codes, seconds)
     script = DrillScript(name, speed, seconds, skus, room, tape, injects, expectations, m.seed)
-    _require_playable(script)
+    require_playable(script)
     return script
 
 
@@ -119,15 +119,15 @@ def _require_surging(skus: tuple[DrillSku, ...], injects: tuple[DrillInject, ...
             )
 
 
-def _require_playable(script: DrillScript) -> None:
-    """Raise `InvalidArgument` at the SKU whose orders are too many, together with those before."""
+def require_playable(script: DrillScript, field: str = "") -> None:
+    """Raise `InvalidArgument` at the SKU whose orders are too many, together with those before; or at `field`."""
     expected = 0.0
     for place, sku in enumerate(script.skus):
         expected += orders_expected(script, sku)
         if expected > MADE_UP_MAX:
             raise InvalidArgument(
                 f"{expected:.0f} orders would be made up, surges included; at most {MADE_UP_MAX} are played",
-                field=f"script.skus[{place}].rate",
+                field=field or f"script.skus[{place}].rate",
             )
 
 
@@ -144,8 +144,8 @@ def _sku(m: pb.DrillSku, path: str) -> DrillSku:
     return DrillSku(
         parsing.code(m.sku, f"{path}.sku"),
         parsing.units(m.units, f"{path}.units", least=0),
-        _none_or(m.lead_seconds, f"{path}.lead_seconds", SECONDS_MIN, LEAD_SECONDS_MAX),
-        _none_or(m.rate, f"{path}.rate", RATE_MIN, RATE_MAX),
+        none_or(m.lead_seconds, f"{path}.lead_seconds", SECONDS_MIN, LEAD_SECONDS_MAX),
+        none_or(m.rate, f"{path}.rate", RATE_MIN, RATE_MAX),
     )
 
 
@@ -157,7 +157,7 @@ async def _tape(m: pb.DrillScript, codes: frozenset[str], seconds: float) -> tup
         path = f"script.tape[{place}]"
         orders.append(
             DrillOrder(
-                _within(order.at_seconds, f"{path}.at_seconds", 0.0, seconds),
+                within(order.at_seconds, f"{path}.at_seconds", 0.0, seconds),
                 _of_script(order.sku, f"{path}.sku", codes),
                 parsing.units(order.quantity, f"{path}.quantity", least=0) or 1,
             )
@@ -169,11 +169,11 @@ def _inject(m: pb.DrillInject, path: str, codes: frozenset[str], seconds: float)
     kind = _kind(m.kind, f"{path}.kind")
     is_surge, lasts = kind is InjectKind.SURGE, f"{path}.seconds"
     return DrillInject(
-        _within(m.at_seconds, f"{path}.at_seconds", 0.0, seconds),
+        within(m.at_seconds, f"{path}.at_seconds", 0.0, seconds),
         kind,
         _of_script(m.sku, f"{path}.sku", codes) if m.sku else "",
         _value(m.value, f"{path}.value", kind),
-        _within(m.seconds, lasts, SECONDS_MIN, SECONDS_MAX) if is_surge else _nothing(m.seconds, lasts),
+        within(m.seconds, lasts, SECONDS_MIN, SECONDS_MAX) if is_surge else _nothing(m.seconds, lasts),
     )
 
 
@@ -181,9 +181,9 @@ def _value(value: float, field: str, kind: InjectKind) -> float:
     """What an inject brings, by its kind."""
     match kind:
         case InjectKind.SURGE:
-            return _within(value, field, FACTOR_MIN, FACTOR_MAX)
+            return within(value, field, FACTOR_MIN, FACTOR_MAX)
         case InjectKind.SUPPLY_LATE:
-            return _within(value, field, SECONDS_MIN, LEAD_SECONDS_MAX)
+            return within(value, field, SECONDS_MIN, LEAD_SECONDS_MAX)
         case InjectKind.RECEIPT:
             return _whole(value, field)
         case InjectKind.CHANNEL_DEAD | InjectKind.CHANNEL_BACK:
@@ -191,8 +191,8 @@ def _value(value: float, field: str, kind: InjectKind) -> float:
 
 
 def _expectation(m: pb.DrillExpectation, path: str, codes: frozenset[str], seconds: float) -> DrillExpectation:
-    after = _within(m.after_seconds, f"{path}.after_seconds", 0.0, seconds)
-    before = _within(m.before_seconds, f"{path}.before_seconds", 0.0, seconds)
+    after = within(m.after_seconds, f"{path}.after_seconds", 0.0, seconds)
+    before = within(m.before_seconds, f"{path}.before_seconds", 0.0, seconds)
     if before <= after:
         raise InvalidArgument(
             f"before_seconds is {before:g}: nothing can come in time that is not to come before {after:g}",
@@ -222,20 +222,22 @@ def _of_script(value: str, field: str, codes: frozenset[str]) -> str:
     return value
 
 
-def _within(value: float, field: str, low: float, high: float) -> float:
+def within(value: float, field: str, low: float, high: float) -> float:
+    """A number within bounds; raises `InvalidArgument`."""
     if not isfinite(value) or not low <= value <= high:
         name = field.rpartition(".")[2]
         raise InvalidArgument(f"{name} is {value:g}; it must be {low:g} to {high:g}", field=field)
     return value
 
 
-def _none_or(value: float, field: str, low: float, high: float) -> float:
-    return value if value == 0 else _within(value, field, low, high)
+def none_or(value: float, field: str, low: float, high: float) -> float:
+    """0, or a number within bounds; raises `InvalidArgument`."""
+    return value if value == 0 else within(value, field, low, high)
 
 
 def _whole(value: float, field: str) -> float:
     """Units, said as a number that may have a fraction."""
-    if _within(value, field, 1.0, float(UNITS_MAX)) != int(value):
+    if within(value, field, 1.0, float(UNITS_MAX)) != int(value):
         raise InvalidArgument(f"value is {value:g}; units are whole", field=field)
     return value
 

@@ -14,6 +14,7 @@ from gateway.rpc import (
     imports,
     live,
     operations,
+    rehearsals,
     reviews,
     shops,
     stock,
@@ -42,7 +43,13 @@ _METHODS = (
     (channel_service_pb2.DESCRIPTOR.services_by_name["ChannelService"], {**channel.METHODS, **shops.CHANNEL_METHODS}),
     (
         alert_service_pb2.DESCRIPTOR.services_by_name["AlertService"],
-        {**alert_watch.METHODS, **alert_desk.METHODS, **alert_tiers.METHODS, **drills.METHODS},
+        {
+            **alert_watch.METHODS,
+            **alert_desk.METHODS,
+            **alert_tiers.METHODS,
+            **drills.METHODS,
+            **rehearsals.METHODS,
+        },
     ),
     (live_service_pb2.DESCRIPTOR.services_by_name["LiveService"], {**live.METHODS, **reviews.METHODS}),
     (

@@ -1985,6 +1985,291 @@ class StartDrillResponse(_message.Message):
 Global___StartDrillResponse: _TypeAlias = StartDrillResponse  # noqa: Y015
 
 @_typing.final
+class MadeUpSales(_message.Message):
+    """Sales that are made up for a rehearsal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SKUS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    SURGE_FIELD_NUMBER: _builtins.int
+    LEAD_SECONDS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it is called; 1 to 100 characters. Drills of one name are compared."""
+    units: _builtins.int
+    """Units of each at the start."""
+    rate: _builtins.float
+    """Orders per minute of each; 0.001 to 6,000."""
+    seconds: _builtins.float
+    """How long, in its own time; 60 to 86,400."""
+    surge: _builtins.float
+    """So many times faster sells the first third of them, from a third of the time on, for a quarter of it; 0 or 1: none;
+    up to 1,000.
+    """
+    lead_seconds: _builtins.float
+    """Seconds until more can come; 0: it comes at once."""
+    seed: _builtins.int
+    """Of its chances; the same script with the same seed is the same drill."""
+    @_builtins.property
+    def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of SKUs, of the catalog or not; 1 to 500."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        skus: _abc.Iterable[_builtins.str] | None = ...,
+        units: _builtins.int = ...,
+        rate: _builtins.float = ...,
+        seconds: _builtins.float = ...,
+        surge: _builtins.float = ...,
+        lead_seconds: _builtins.float = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lead_seconds", b"lead_seconds", "name", b"name", "rate", b"rate", "seconds", b"seconds", "seed", b"seed", "skus", b"skus", "surge", b"surge", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MadeUpSales: _TypeAlias = MadeUpSales  # noqa: Y015
+
+@_typing.final
+class RehearsalSource(_message.Message):
+    """Where the script of a rehearsal comes from. It expects of each SKU that will run out a warning before it does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUILT_IN_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    MADE_UP_FIELD_NUMBER: _builtins.int
+    SPEED_FIELD_NUMBER: _builtins.int
+    built_in: _builtins.str
+    """One of ours, by the name ListRehearsals says."""
+    session_id: _builtins.int
+    """A session that was recorded, with its own orders; one that is on up to now."""
+    speed: _builtins.float
+    """How many times faster than the clock; 1 to 1,000; 0: 10."""
+    @_builtins.property
+    def made_up(self) -> Global___MadeUpSales:
+        """Made-up sales."""
+
+    def __init__(
+        self,
+        *,
+        built_in: _builtins.str = ...,
+        session_id: _builtins.int = ...,
+        made_up: Global___MadeUpSales | None = ...,
+        speed: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "made_up", b"made_up", "session_id", b"session_id", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["built_in", b"built_in", "made_up", b"made_up", "session_id", b"session_id", "source", b"source", "speed", b"speed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["built_in", "session_id", "made_up"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___RehearsalSource: _TypeAlias = RehearsalSource  # noqa: Y015
+
+@_typing.final
+class RehearseRequest(_message.Message):
+    """Request of Rehearse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller; 1 to 128 characters."""
+    actor: _builtins.str
+    """Who; 1 to 100 characters."""
+    @_builtins.property
+    def source(self) -> Global___RehearsalSource:
+        """What is rehearsed."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        source: Global___RehearsalSource | None = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "request_id", b"request_id", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RehearseRequest: _TypeAlias = RehearseRequest  # noqa: Y015
+
+@_typing.final
+class RehearseResponse(_message.Message):
+    """Response of Rehearse."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRILL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drill(self) -> Global___Drill:
+        """As it was recorded."""
+
+    def __init__(
+        self,
+        *,
+        drill: Global___Drill | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drill", b"drill"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drill", b"drill"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RehearseResponse: _TypeAlias = RehearseResponse  # noqa: Y015
+
+@_typing.final
+class PreviewRehearsalRequest(_message.Message):
+    """Request of PreviewRehearsal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def source(self) -> Global___RehearsalSource:
+        """What would be rehearsed."""
+
+    def __init__(
+        self,
+        *,
+        source: Global___RehearsalSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRehearsalRequest: _TypeAlias = PreviewRehearsalRequest  # noqa: Y015
+
+@_typing.final
+class PreviewRehearsalResponse(_message.Message):
+    """Response of PreviewRehearsal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCRIPT_FIELD_NUMBER: _builtins.int
+    TAPE_ORDERS_FIELD_NUMBER: _builtins.int
+    tape_orders: _builtins.int
+    """How many orders the tape has."""
+    @_builtins.property
+    def script(self) -> Global___DrillScript:
+        """The script, without its tape."""
+
+    def __init__(
+        self,
+        *,
+        script: Global___DrillScript | None = ...,
+        tape_orders: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["script", b"script"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["script", b"script", "tape_orders", b"tape_orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRehearsalResponse: _TypeAlias = PreviewRehearsalResponse  # noqa: Y015
+
+@_typing.final
+class ListRehearsalsRequest(_message.Message):
+    """Request of ListRehearsals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRehearsalsRequest: _TypeAlias = ListRehearsalsRequest  # noqa: Y015
+
+@_typing.final
+class ListRehearsalsResponse(_message.Message):
+    """Response of ListRehearsals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REHEARSALS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rehearsals(self) -> _containers.RepeatedCompositeFieldContainer[Global___BuiltInRehearsal]:
+        """All of them."""
+
+    def __init__(
+        self,
+        *,
+        rehearsals: _abc.Iterable[Global___BuiltInRehearsal] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rehearsals", b"rehearsals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRehearsalsResponse: _TypeAlias = ListRehearsalsResponse  # noqa: Y015
+
+@_typing.final
+class BuiltInRehearsal(_message.Message):
+    """A script of ours."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    TITLE_EN_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    TEXT_EN_FIELD_NUMBER: _builtins.int
+    SCRIPT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """By which to ask for it."""
+    title: _builtins.str
+    """What it is called, in Chinese."""
+    title_en: _builtins.str
+    """The same in English."""
+    text: _builtins.str
+    """What it is about, in Chinese."""
+    text_en: _builtins.str
+    """The same in English."""
+    @_builtins.property
+    def script(self) -> Global___DrillScript:
+        """The script."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        title_en: _builtins.str = ...,
+        text: _builtins.str = ...,
+        text_en: _builtins.str = ...,
+        script: Global___DrillScript | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["script", b"script"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "script", b"script", "text", b"text", "text_en", b"text_en", "title", b"title", "title_en", b"title_en"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BuiltInRehearsal: _TypeAlias = BuiltInRehearsal  # noqa: Y015
+
+@_typing.final
 class StopDrillRequest(_message.Message):
     """Request of StopDrill."""
 

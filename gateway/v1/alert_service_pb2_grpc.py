@@ -132,6 +132,21 @@ class AlertServiceStub:
                 request_serializer=gateway_dot_v1_dot_alert__service__pb2.StartDrillRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_alert__service__pb2.StartDrillResponse.FromString,
                 _registered_method=True)
+        self.Rehearse = channel.unary_unary(
+                '/gateway.v1.AlertService/Rehearse',
+                request_serializer=gateway_dot_v1_dot_alert__service__pb2.RehearseRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_alert__service__pb2.RehearseResponse.FromString,
+                _registered_method=True)
+        self.PreviewRehearsal = channel.unary_unary(
+                '/gateway.v1.AlertService/PreviewRehearsal',
+                request_serializer=gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalResponse.FromString,
+                _registered_method=True)
+        self.ListRehearsals = channel.unary_unary(
+                '/gateway.v1.AlertService/ListRehearsals',
+                request_serializer=gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsResponse.FromString,
+                _registered_method=True)
         self.StopDrill = channel.unary_unary(
                 '/gateway.v1.AlertService/StopDrill',
                 request_serializer=gateway_dot_v1_dot_alert__service__pb2.StopDrillRequest.SerializeToString,
@@ -313,6 +328,27 @@ class AlertServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rehearse(self, request, context):
+        """Begins a rehearsal whose script is made here: one of ours, of a recorded session, or made up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewRehearsal(self, request, context):
+        """Shows what would be rehearsed; begins nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRehearsals(self, request, context):
+        """Lists the scripts of ours.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StopDrill(self, request, context):
         """Ends a rehearsal.
         """
@@ -466,6 +502,21 @@ def add_AlertServiceServicer_to_server(servicer, server):
                     servicer.StartDrill,
                     request_deserializer=gateway_dot_v1_dot_alert__service__pb2.StartDrillRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_alert__service__pb2.StartDrillResponse.SerializeToString,
+            ),
+            'Rehearse': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rehearse,
+                    request_deserializer=gateway_dot_v1_dot_alert__service__pb2.RehearseRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_alert__service__pb2.RehearseResponse.SerializeToString,
+            ),
+            'PreviewRehearsal': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewRehearsal,
+                    request_deserializer=gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalResponse.SerializeToString,
+            ),
+            'ListRehearsals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRehearsals,
+                    request_deserializer=gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsResponse.SerializeToString,
             ),
             'StopDrill': grpc.unary_unary_rpc_method_handler(
                     servicer.StopDrill,
@@ -1024,6 +1075,87 @@ class AlertService:
             '/gateway.v1.AlertService/StartDrill',
             gateway_dot_v1_dot_alert__service__pb2.StartDrillRequest.SerializeToString,
             gateway_dot_v1_dot_alert__service__pb2.StartDrillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rehearse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AlertService/Rehearse',
+            gateway_dot_v1_dot_alert__service__pb2.RehearseRequest.SerializeToString,
+            gateway_dot_v1_dot_alert__service__pb2.RehearseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewRehearsal(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AlertService/PreviewRehearsal',
+            gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalRequest.SerializeToString,
+            gateway_dot_v1_dot_alert__service__pb2.PreviewRehearsalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRehearsals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.AlertService/ListRehearsals',
+            gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsRequest.SerializeToString,
+            gateway_dot_v1_dot_alert__service__pb2.ListRehearsalsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -74,6 +74,12 @@ class AlertServiceStub:
     """Reads it."""
     StartDrill: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.StartDrillRequest, _alert_service_pb2.StartDrillResponse]
     """Begins a rehearsal: recorded or made-up sales, played beside the true ones, touching no stock."""
+    Rehearse: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.RehearseRequest, _alert_service_pb2.RehearseResponse]
+    """Begins a rehearsal whose script is made here: one of ours, of a recorded session, or made up."""
+    PreviewRehearsal: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.PreviewRehearsalRequest, _alert_service_pb2.PreviewRehearsalResponse]
+    """Shows what would be rehearsed; begins nothing."""
+    ListRehearsals: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.ListRehearsalsRequest, _alert_service_pb2.ListRehearsalsResponse]
+    """Lists the scripts of ours."""
     StopDrill: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.StopDrillRequest, _alert_service_pb2.StopDrillResponse]
     """Ends a rehearsal."""
     GetDrill: _grpc.UnaryUnaryMultiCallable[_alert_service_pb2.GetDrillRequest, _alert_service_pb2.GetDrillResponse]
@@ -137,6 +143,12 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """Reads it."""
     StartDrill: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.StartDrillRequest, _alert_service_pb2.StartDrillResponse]  # type: ignore[assignment]
     """Begins a rehearsal: recorded or made-up sales, played beside the true ones, touching no stock."""
+    Rehearse: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.RehearseRequest, _alert_service_pb2.RehearseResponse]  # type: ignore[assignment]
+    """Begins a rehearsal whose script is made here: one of ours, of a recorded session, or made up."""
+    PreviewRehearsal: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.PreviewRehearsalRequest, _alert_service_pb2.PreviewRehearsalResponse]  # type: ignore[assignment]
+    """Shows what would be rehearsed; begins nothing."""
+    ListRehearsals: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.ListRehearsalsRequest, _alert_service_pb2.ListRehearsalsResponse]  # type: ignore[assignment]
+    """Lists the scripts of ours."""
     StopDrill: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.StopDrillRequest, _alert_service_pb2.StopDrillResponse]  # type: ignore[assignment]
     """Ends a rehearsal."""
     GetDrill: _aio.UnaryUnaryMultiCallable[_alert_service_pb2.GetDrillRequest, _alert_service_pb2.GetDrillResponse]  # type: ignore[assignment]
@@ -311,6 +323,30 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_alert_service_pb2.StartDrillResponse, _abc.Awaitable[_alert_service_pb2.StartDrillResponse]]:
         """Begins a rehearsal: recorded or made-up sales, played beside the true ones, touching no stock."""
+
+    @_abc_1.abstractmethod
+    def Rehearse(
+        self,
+        request: _alert_service_pb2.RehearseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.RehearseResponse, _abc.Awaitable[_alert_service_pb2.RehearseResponse]]:
+        """Begins a rehearsal whose script is made here: one of ours, of a recorded session, or made up."""
+
+    @_abc_1.abstractmethod
+    def PreviewRehearsal(
+        self,
+        request: _alert_service_pb2.PreviewRehearsalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.PreviewRehearsalResponse, _abc.Awaitable[_alert_service_pb2.PreviewRehearsalResponse]]:
+        """Shows what would be rehearsed; begins nothing."""
+
+    @_abc_1.abstractmethod
+    def ListRehearsals(
+        self,
+        request: _alert_service_pb2.ListRehearsalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alert_service_pb2.ListRehearsalsResponse, _abc.Awaitable[_alert_service_pb2.ListRehearsalsResponse]]:
+        """Lists the scripts of ours."""
 
     @_abc_1.abstractmethod
     def StopDrill(

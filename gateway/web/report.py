@@ -20,6 +20,8 @@ from gateway.web.report_words import Words
 
 # More pictures than these nobody turns the pages for; all SKUs are in the table.
 PICTURES_MAX = 12
+# Of fewer changes the table says all there is to say.
+LAGS_MIN = 10
 # Rows of the longest tables in print; JSON and CSV have all of them.
 SKUS_MAX, WARNINGS_MAX, HAPPENINGS_MAX = 300, 200, 200
 
@@ -45,7 +47,7 @@ def report_html(review: Review, language: str = words.ZH) -> str:
         charts=charts,
         figures=figures(review, said),
         pictures=[(sku, charts.sku_chart(review, sku)) for sku in pictured],
-        lags=[(one, charts.lag_chart(review, one)) for one in review.channels if one.lag.points],
+        lags=[(one, charts.lag_chart(review, one)) for one in review.channels if len(one.lag.points) >= LAGS_MIN],
         skus=list(review.skus)[:SKUS_MAX],
         warnings=list(review.warnings)[:WARNINGS_MAX],
         happenings=list(review.happenings)[:HAPPENINGS_MAX],

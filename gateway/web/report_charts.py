@@ -22,7 +22,9 @@ TICKS_MAX = 7
 # Times that people read are China's.
 CHINA = timedelta(hours=8)
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 86_400)
-_ROUND = (1, 2, 2.5, 5, 10)
+_ROUND = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+# Nearer to each other, two numbers in circles would lie on one another.
+MARKS_APART = 17.0
 
 Points = Sequence[tuple[float, float]]
 
@@ -51,6 +53,11 @@ class Mark:
     x: float
     label: str
     kind: str
+
+    @property
+    def width(self) -> float:
+        """How wide its label is drawn."""
+        return 9.0 + 6.0 * len(self.label)
 
 
 @dataclass(frozen=True)
@@ -181,17 +188,33 @@ def _bands(clock: Clock, tiers: Points) -> list[Band]:
 
 def _marks(clock: Clock, review: Review, sku: ReviewSku) -> list[Mark]:
     """What people did about the SKU, numbered as in the list; and units that came."""
-    marks = [
-        Mark(clock.x(entry.record_time.ToMicroseconds() / 1e6), str(number), "person")
-        for number, entry in enumerate(review.happenings, start=1)
-        if entry.event.sku == sku.sku and entry.actor
-    ]
+    marks = _numbered(
+        [
+            (clock.x(entry.record_time.ToMicroseconds() / 1e6), number)
+            for number, entry in enumerate(review.happenings, start=1)
+            if entry.event.sku == sku.sku and entry.actor
+        ]
+    )
     stock = points_of(sku.series, "available")
     if sku.received > 0:
         rises = [(after[0], after[1] - before[1]) for before, after in pairwise(stock) if after[1] > before[1]]
         most = max((rise for _, rise in rises), default=0.0)
         marks += [Mark(clock.x(time), f"+{rise:.0f}", "came") for time, rise in rises if rise >= max(2.0, most / 2)]
     return marks
+
+
+def _numbered(places: Sequence[tuple[float, int]]) -> list[Mark]:
+    """One mark for what lies close together: the first and the last number of it."""
+    groups: list[list[tuple[float, int]]] = []
+    for x, number in places:
+        if groups and x - groups[-1][0][0] < MARKS_APART:
+            groups[-1].append((x, number))
+        else:
+            groups.append([(x, number)])
+    return [
+        Mark(group[0][0], str(group[0][1]) if len(group) == 1 else f"{group[0][1]}–{group[-1][1]}", "person")
+        for group in groups
+    ]
 
 
 def _rounded_up(value: float) -> float:

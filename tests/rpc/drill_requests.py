@@ -40,7 +40,15 @@ def drills_of(stall: Stall) -> dict[str, Message]:
         "StopDrill": made(pb.StopDrillRequest, drill_id=stall.drill_id, actor="li"),
         "GetDrill": made(pb.GetDrillRequest, drill_id=stall.drill_id),
         "ListDrills": made(pb.ListDrillsRequest, page_size=1, page_token=""),
+        "Rehearse": made(pb.RehearseRequest, request_id=new_id(), source=_rehearsal(), actor="li"),
+        "PreviewRehearsal": made(pb.PreviewRehearsalRequest, source=_rehearsal()),
+        "ListRehearsals": made(pb.ListRehearsalsRequest),
     }
+
+
+def _rehearsal() -> dict[str, Any]:
+    sales = {"name": "夜场", "skus": ["tea"], "units": 50, "rate": 60.0, "seconds": 600.0, "surge": 3.0}
+    return {"made_up": {**sales, "lead_seconds": 60.0, "seed": 7}, "speed": 1_000.0}
 
 
 def _floats(*numbers: float) -> tuple[Spoil, ...]:
@@ -101,10 +109,36 @@ _SCRIPT: Fields = {
     "script.expectations[0].before_seconds": (MISSING, *_SECOND, Spoil("as soon", 120.0), Spoil("sooner", 60.0)),
     "script.seed": FREE,
 }
+_SOURCE: Fields = {
+    "source": (Spoil("missing", None),),
+    "source.speed": _floats(-1, 0.9, 1_000.1, 5e-324),
+    "source.built_in": (wrong.EMPTY, *wrong.BYTES, Spoil("none of ours", "NOPE")),
+    "source.session_id": (
+        Spoil("zero", 0),
+        *wrong.NEGATIVE,
+        Spoil("unknown", 10**9, StatusCode.NOT_FOUND, "SESSION_UNKNOWN", field="session_id"),
+    ),
+    "source.made_up": (),
+    "source.made_up.name": _ACTOR,
+    "source.made_up.skus": (MISSING, Spoil("the same twice", Times(2), field="source.made_up.skus[1]"), *times(500)),
+    "source.made_up.skus[0]": wrong.CODE[1:],
+    "source.made_up.units": wrong.UNITS,
+    "source.made_up.rate": (MISSING, *_floats(0, -1, 6_000.1, 5e-324)),
+    "source.made_up.seconds": (MISSING, *_floats(0, -1, 59.9, 86_400.1, 5e-324)),
+    "source.made_up.surge": (
+        *_floats(-1, 0.9, 1_000.1, 5e-324),
+        Spoil("too many orders", 999.0, field="source.made_up.rate"),
+    ),
+    "source.made_up.lead_seconds": _floats(-1, 0.9, 3.2e8, 1e308, 5e-324),
+    "source.made_up.seed": FREE,
+}
 # By the name of the RPC.
 DRILLS: dict[str, Fields] = {
     "StartDrill": {"request_id": wrong.ID, "actor": _ACTOR, **_SCRIPT},
     "StopDrill": {"drill_id": _DRILL, "actor": _ACTOR},
     "GetDrill": {"drill_id": _DRILL},
     "ListDrills": {"page_size": wrong.PAGE_SIZE, "page_token": wrong.TOKEN_OF_NUMBER},
+    "Rehearse": {"request_id": wrong.ID, "actor": _ACTOR, **_SOURCE},
+    "PreviewRehearsal": _SOURCE,
+    "ListRehearsals": {},
 }
