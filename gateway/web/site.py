@@ -42,6 +42,7 @@ _PAGES = (
     "/review",
     "/review/{session}",
     "/audit",
+    "/trace",
     "/trace/{trace}",
     "/login",
 )
