@@ -12,6 +12,7 @@ from gateway.v1 import stock_service_pb2 as stock
 from tests.client import made, new_id
 from tests.rpc import spoils as wrong
 from tests.rpc.alert_requests import ALERTS, alerts_of
+from tests.rpc.board_requests import BOARD, boards_of
 from tests.rpc.channel_requests import CHANNEL, channel_of
 from tests.rpc.desk_requests import DESK, desk_of
 from tests.rpc.drill_requests import DRILLS, drills_of
@@ -152,6 +153,7 @@ def others_of(stall: Stall) -> dict[str, Message]:
         **timelines_of(stall),
         **traces_of(stall),
         **healths_of(stall),
+        **boards_of(stall),
         **explanations_of(stall),
         **live_of(stall),
     }
@@ -355,5 +357,6 @@ OTHERS: dict[str, Fields] = {
     **TIMELINE,
     **TRACES,
     **HEALTH,
+    **BOARD,
     **EXPLANATIONS,
 }
