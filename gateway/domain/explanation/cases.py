@@ -30,6 +30,8 @@ LOOKS_WITHIN = timedelta(seconds=2)
 JUDGES_WITHIN = timedelta(seconds=5)
 # What failed so long ago says nothing of now.
 FAILED_LATELY = timedelta(seconds=60)
+# A drift that was judged so long ago, and nothing was read since, says nothing of now either.
+DRIFTED_LATELY = timedelta(minutes=10)
 
 _PLATFORMS = {
     Platform.TAOBAO: Said("淘宝", "Taobao"),
@@ -305,12 +307,11 @@ class Case:
 
     @property
     def drift(self) -> Drift | None:
-        """Its newest drift, if nothing has set it right or confirmed it since."""
-        drift, state = self.facts.drift, self.state
-        if drift is None or (state.read_time is not None and state.read_time > drift.read_time):
+        """Its newest drift, as long as it was not read again since and is no old story."""
+        drift, read_time = self.facts.drift, self.state.read_time
+        if drift is None or (read_time is not None and read_time > drift.read_time):
             return None
-        applied = self.last_applied
-        return None if applied is not None and applied.create_time >= drift.judge_time else drift
+        return drift if self.now - drift.judge_time < DRIFTED_LATELY else None
 
     @property
     def reading_apart(self) -> int:

@@ -55,13 +55,15 @@ def reading(case: Case) -> Decider:
 
 def cached_push(case: Case) -> PushRecord | None:
     """The change that the platform has taken and does not show, if the drift is just that."""
-    drift, applied = case.drift, case.last_applied
-    if drift is None or applied is None or applied.settle_time is None:
+    drift = case.drift
+    if drift is None:
         return None
-    if not timedelta() <= drift.judge_time - applied.settle_time <= CACHED_FOR:
-        return None
-    moved = (applied.applied or 0) * (1 if applied.kind is PushKind.RAISE else -1)
-    return applied if drift.shown == drift.exposure_before - moved else None
+    for one in case.facts.pushes:
+        if one.result is PushResult.APPLIED and one.settle_time is not None and one.settle_time <= drift.judge_time:
+            moved = (one.applied or 0) * (1 if one.kind is PushKind.RAISE else -1)
+            is_it = drift.judge_time - one.settle_time <= CACHED_FOR and drift.shown == drift.exposure_before - moved
+            return one if is_it and moved else None
+    return None
 
 
 def _cached(case: Case, cached: PushRecord, shown: int) -> Decider:
