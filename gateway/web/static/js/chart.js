@@ -6,7 +6,7 @@ const charts = new Set();
 /**
  * A chart in `node`. `series`: `{label, colour: "--accent", width, fill: true, dash: [4, 4], stepped: true, scale}`.
  * `set([times in seconds, values, values, ...])` draws (null: nothing there), `destroy()` takes it away.
- * `height` in pixels; `lines`: `[{at: seconds, colour, label}]`, upright marks; `bands`: `[[upper, lower]]` of series.
+ * `height` in pixels; `lines`: `[{at: seconds, colour, label, until}]`, upright marks, and a band up to `until` if that is said; `bands`: `[[upper, lower]]` of series.
  */
 export function lineChart(node, { series, height = 220, lines = [], bands = [], min = 0, format = String, zoomed }) {
   let data = [[], ...series.map(() => [])];
@@ -90,7 +90,8 @@ function line({ label, colour: name, width = 2, fill = false, dash, stepped = fa
 function drawMarks(plot, marks) {
   const { ctx, bbox } = plot;
   ctx.save();
-  for (const { at, colour: name = "--muted", label } of marks) {
+  for (const { at, colour: name = "--muted", label, until } of marks) {
+    if (until) drawBand(plot, at, until, colour(name));
     const x = Math.round(plot.valToPos(at, "x", true));
     if (x < bbox.left || x > bbox.left + bbox.width) continue;
     ctx.strokeStyle = ctx.fillStyle = colour(name);
@@ -102,4 +103,12 @@ function drawMarks(plot, marks) {
     if (label) ctx.fillText(label, x + 4, bbox.top + 12);
   }
   ctx.restore();
+}
+
+function drawBand({ ctx, bbox, scales, valToPos }, at, until, of) {
+  const from = valToPos(Math.max(at, scales.x.min), "x", true);
+  const to = valToPos(Math.min(until, scales.x.max), "x", true);
+  if (to <= from) return;
+  ctx.fillStyle = `${of}1c`;
+  ctx.fillRect(from, bbox.top, to - from, bbox.height);
 }

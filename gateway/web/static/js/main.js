@@ -8,12 +8,15 @@ import { content, drawShell, markNav, showDrill, titled } from "./shell.js";
 import { addWords, onLang, t } from "./words.js";
 import { words } from "./vocabulary.js";
 
+import audit, { words as auditWords } from "./pages/audit.js";
 import login from "./pages/login.js";
 import now, { words as nowWords } from "./pages/now.js";
+import shortfalls, { words as shortfallWords } from "./pages/shortfalls.js";
+import sku, { search, words as skuWords } from "./pages/sku.js";
 import trace, { list as traces, words as traceWords } from "./pages/trace.js";
 
 // One line each: the page, and its words.
-const pages = [[now, nowWords], [traces, traceWords], [trace], [login]];
+const pages = [[now, nowWords], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [login]];
 
 addWords(words);
 for (const [, more] of pages) if (more) addWords(more);
