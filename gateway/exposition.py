@@ -155,6 +155,8 @@ _quick: dict[str, Durations] = {}
 # There is one meter provider in a process, and what it has is read here.
 reader = InMemoryMetricReader()
 _process = ProcessCollector(registry=None)
+# By metric and labels, and by bucket.
+_exemplars: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[int, Exemplar]] = {}
 
 
 def render(accept: str = "", merchant: str | None = None) -> tuple[str, bytes]:
@@ -220,7 +222,7 @@ def _family(metric: Metric, merchant: str | None) -> Family:
             histogram = HistogramMetricFamily(name, text, labels=labels, unit=unit)
             for point in points:
                 assert isinstance(point, HistogramDataPoint), "the points of a histogram"
-                histogram.add_metric(_values(point.attributes, labels), _buckets(point), point.sum)
+                histogram.add_metric(_values(point.attributes, labels), _buckets(name, point), point.sum)
             return histogram
         case Sum(is_monotonic=True):
             family: CounterMetricFamily | GaugeMetricFamily = CounterMetricFamily(name, text, labels=labels, unit=unit)
@@ -241,10 +243,12 @@ def _values(attributes: Mapping[str, Any] | None, labels: Sequence[str]) -> list
     return [found.get(label, "") for label in labels]
 
 
-def _buckets(point: HistogramDataPoint) -> list[tuple[str, float] | tuple[str, float, PrometheusExemplar]]:
+def _buckets(name: str, point: HistogramDataPoint) -> list[tuple[str, float] | tuple[str, float, PrometheusExemplar]]:
     """The counts up to each bound, each with the newest traced value of its bucket."""
     bounds = [*point.explicit_bounds, float("inf")]
-    seen = {bisect_left(point.explicit_bounds, one.value): one for one in point.exemplars if one.trace_id}
+    # The SDK forgets its exemplars as soon as somebody has asked; whoever asks next is to have them too.
+    seen = _exemplars.setdefault((name, tuple(sorted((point.attributes or {}).items()))), {})
+    seen |= {bisect_left(point.explicit_bounds, one.value): one for one in point.exemplars if one.trace_id}
     found: list[tuple[str, float] | tuple[str, float, PrometheusExemplar]] = []
     total = 0
     for place, (bound, count) in enumerate(zip(bounds, point.bucket_counts, strict=True)):

@@ -144,7 +144,7 @@ CONNECTOR_AGE = "stockgate.connector.age"
 WATERMARK_AGE = "stockgate.watermark.age"
 PARKED = "stockgate.listings.parked"
 PAUSED = "stockgate.channel.paused"
-_GAUGES = {
+GAUGES = {
     NOTES_DEPTH: (
         "{note}",
         "Work that waits, by consumer: movements for the allocator and for the engine, pushes of a channel, notices.",
@@ -191,5 +191,5 @@ def _asked(gauge: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
     return read
 
 
-for _name, (_unit, _description) in _GAUGES.items():
+for _name, (_unit, _description) in GAUGES.items():
     _meter.create_observable_gauge(_name, [_asked(_name)], _unit, _description)
