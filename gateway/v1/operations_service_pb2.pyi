@@ -506,22 +506,26 @@ class ListTracesRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     SKU_FIELD_NUMBER: _builtins.int
     ONLY_ERRORS_FIELD_NUMBER: _builtins.int
+    INCLUDE_SINGLE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """1 to 200; 50 by default."""
     sku: _builtins.str
     """About this SKU."""
     only_errors: _builtins.bool
     """True: only those with an error."""
+    include_single: _builtins.bool
+    """True: those of a single span that was fine, too; there is nothing to see in them."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         sku: _builtins.str = ...,
         only_errors: _builtins.bool = ...,
+        include_single: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["only_errors", b"only_errors", "page_size", b"page_size", "sku", b"sku"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_single", b"include_single", "only_errors", b"only_errors", "page_size", b"page_size", "sku", b"sku"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
