@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -69,6 +69,7 @@ class Allocator:
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
         self._sold: dict[int, Sold] = {}
         self._causes = Causes()
+        self._heard_early: dict[str, int] = {}
         # Listings that were looked at since we began: what came before is in the database only.
         self._met: set[int] = set()
         self.sync_delay_seconds = 1.0
@@ -132,7 +133,9 @@ class Allocator:
             awake = await self._awakened(connection) if time.monotonic() >= self._channels_due else frozenset()
         self._revision, self._version = moved.revision, moved.version
         for sku, cause in moved.causes.items():
-            self._causes.add(sku, cause)
+            if cause.revision > self._heard_early.get(sku, 0):
+                self._causes.add(sku, cause)
+        self._heard_early.clear()
         late = time.monotonic()
         due = [sku for sku, when in self._due.items() if when <= late and sku not in moved.skus]
         found = dict.fromkeys([*moved.skus, *due, *awake])
@@ -181,12 +184,24 @@ class Allocator:
     ) -> dict[int, Cause]:
         """What each listing's push answers, if it answers something."""
         planned = [command.listing_id for command in commands if isinstance(command, PlanPush)]
+        await self._catch_up(situation, {one.sku for number in planned for one in listings[number].components})
         found = {number: cause for number in planned if (cause := self._causes.of(listings[number])) is not None}
         if unmet := [number for number in planned if number not in self._met]:
             async with self._database.transaction() as connection:
                 found = await store.unanswered(connection, unmet, situation.now) | found
         self._met.update(listing.listing_id for listing in situation.listings if can_change(situation, listing))
         return found
+
+    async def _catch_up(self, situation: Situation, skus: Collection[str]) -> None:
+        """Hear of what has moved between the question what has, and the look at it."""
+        seen = max((level.revision for (sku, _), level in situation.levels.items() if sku in skus), default=0)
+        if seen <= self._revision:
+            return
+        async with self._database.transaction() as connection:
+            late = await store.moved_between(connection, skus, self._revision, seen)
+        for sku, cause in late.items():
+            self._causes.add(sku, cause)
+        self._heard_early.update((sku, cause.revision) for sku, cause in late.items())
 
     def _look_again(self, situation: Situation) -> None:
         """Say when what waits for time to pass is due; everything else is news when it comes."""

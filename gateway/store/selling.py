@@ -98,7 +98,8 @@ async def moved_since(connection: AsyncConnection, revision: int, version: int) 
     now = (await connection.execute(select(head.c.revision, head.c.version))).one()
     if version in {now.version, NEVER}:
         return Moved(frozenset(), now.revision, now.version)
-    by_stock = select(movements.c.sku, *_CAUSE).where(movements.c.revision > revision).group_by(movements.c.sku)
+    is_news = (movements.c.revision > revision) & (movements.c.revision <= now.revision)
+    by_stock = select(movements.c.sku, *_CAUSE).where(is_news).group_by(movements.c.sku)
     # By way of the channels, for which there is an index.
     is_of = listings.c.channel == channels.c.channel
     by_state = (
@@ -106,6 +107,16 @@ async def moved_since(connection: AsyncConnection, revision: int, version: int) 
     )
     causes = {row[0]: _cause(row[1:]) for row in await connection.execute(by_stock)}
     return Moved(frozenset(causes.keys() | set(await connection.scalars(by_state))), now.revision, now.version, causes)
+
+
+async def moved_between(connection: AsyncConnection, skus: Collection[str], after: int, upto: int) -> dict[str, Cause]:
+    """What has moved of these SKUs, by SKU, after one revision and up to another."""
+    query = (
+        select(movements.c.sku, *_CAUSE)
+        .where(movements.c.revision > after, movements.c.revision <= upto, movements.c.sku == any_(_codes(skus)))
+        .group_by(movements.c.sku)
+    )
+    return {row[0]: _cause(row[1:]) for row in await connection.execute(query)}
 
 
 async def unanswered(connection: AsyncConnection, listing_ids: Iterable[int], now: datetime) -> dict[int, Cause]:

@@ -1,6 +1,6 @@
 """What is measured in this process, to be looked at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families

@@ -39,7 +39,7 @@ def run(**environment: str) -> tuple[dict[str, str], str | None, float]:
         timeout=EXIT_SECONDS_MAX,
         check=True,
     )
-    return tuple(json.loads(process.stdout))  # type: ignore[return-value]  # as it was written above
+    return tuple(json.loads(process.stdout))
 
 
 def test_a_process_says_who_it_is() -> None:
@@ -101,7 +101,7 @@ def test_a_crowd_is_not_traced_beyond_a_bound() -> None:
 def test_an_allowance_is_renewed_every_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many in one second, and as many in the next."""
     now = 100.0
-    monkeypatch.setattr(telemetry.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     allowance = Allowance(2)
     assert [allowance.take() for _ in range(3)] == [True, True, False]
     now = 101.0
