@@ -93,11 +93,16 @@ class Tracing:
         async with self._database.transaction() as connection:
             return await store.read_trace(connection, trace_id, with_linked=with_linked)
 
-    async def recent(self, *, sku: str, only_errors: bool, count_max: int) -> list[TraceSummary]:
-        """The newest traces; of those about `sku`, if it is not "", and with a failure, if that is asked."""
+    async def recent(self, *, sku: str, only_errors: bool, include_single: bool, count_max: int) -> list[TraceSummary]:
+        """The newest traces; of those about `sku`, if it is not "", and with a failure, if that is asked.
+
+        Those of one span that was fine are left out, unless `include_single`.
+        """
         await self._write()
         async with self._database.transaction() as connection:
-            return await store.list_traces(connection, sku=sku, only_errors=only_errors, count_max=count_max)
+            return await store.list_traces(
+                connection, sku=sku, only_errors=only_errors, include_single=include_single, count_max=count_max
+            )
 
     async def trace_sku(self, sku: str, duration: timedelta) -> datetime:
         """Trace every call about a SKU for so long; returns until when. Every gateway hears of it within a second."""

@@ -40,6 +40,9 @@ def trace(
     errors: Annotated[bool, typer.Option("--errors", help="Recent ones: only with something that failed.")] = False,
     recent: Annotated[bool, typer.Option("--recent", help="Show recent ones, which it does anyway.")] = False,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="So many.", min=1, max=LIMIT_MAX)] = LIMIT,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Recent ones: those of a single span that was fine, too.")
+    ] = False,
     alone: Annotated[bool, typer.Option("--alone", help="Without the traces linked with it.")] = False,
     minutes: Annotated[
         int | None,
@@ -60,7 +63,9 @@ def trace(
     elif trace_id:
         _show(caller, _id_of(trace_id), alone=alone)
     else:
-        _show_recent(caller, pb.ListTracesRequest(page_size=limit, sku=sku, only_errors=errors))
+        _show_recent(
+            caller, pb.ListTracesRequest(page_size=limit, sku=sku, only_errors=errors, include_single=everything)
+        )
 
 
 def _trace_sku(caller: Caller, sku: str, minutes: int) -> None:

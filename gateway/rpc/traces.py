@@ -51,6 +51,7 @@ async def list_traces(call: Call, request: pb.ListTracesRequest) -> pb.ListTrace
     found = await call.merchant.tracing.recent(
         sku=parsing.optional_code(request.sku, "sku"),
         only_errors=request.only_errors,
+        include_single=request.include_single,
         count_max=min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX),
     )
     response = pb.ListTracesResponse()

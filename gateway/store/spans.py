@@ -37,6 +37,8 @@ TRACE_SPANS_MAX = 2_000
 # From an order to a robot's message there are fewer.
 LINK_STEPS_MAX = 8
 LINKED_TRACES_MAX = 200
+# Says why a span that was not drawn is there: it failed, or was slow.
+KEPT = "stockgate.kept"
 # A trace that is listed has so many spans, or fewer; else fewer traces are listed.
 SPANS_LOOKED_AT = 200
 
@@ -88,9 +90,14 @@ async def read_trace(connection: ReadConnection, trace_id: str, *, with_linked: 
     return sorted(found, key=lambda span: (span.begin_ns, -span.end_ns))
 
 
-async def list_traces(connection: ReadConnection, *, sku: str, only_errors: bool, count_max: int) -> list[TraceSummary]:
-    """The newest traces, of those with a span about `sku` if it is not "", or with one that has failed."""
-    newest = select(_s.trace_id, _s.record_time, _s.begin_ns).order_by(_s.record_time.desc())
+async def list_traces(
+    connection: ReadConnection, *, sku: str, only_errors: bool, include_single: bool, count_max: int
+) -> list[TraceSummary]:
+    """The newest traces, of those with a span about `sku` if it is not "", or with one that has failed.
+
+    Those of one span that was fine and drawn by lot are left out, unless `include_single`.
+    """
+    newest = select(_s.trace_id, _s.record_time, _s.begin_ns, _s.is_error, _s.body).order_by(_s.record_time.desc())
     newest = newest.limit(count_max * SPANS_LOOKED_AT)
     if sku:
         newest = newest.where(_s.sku == sku)
@@ -103,6 +110,9 @@ async def list_traces(connection: ReadConnection, *, sku: str, only_errors: bool
         .order_by(func.max(looked_at.c.record_time).desc(), func.max(looked_at.c.begin_ns).desc())
         .limit(count_max)
     )
+    if not (sku or only_errors or include_single):
+        was_kept = looked_at.c.body["attributes"].has_key(KEPT)
+        chosen = chosen.having((func.count() > 1) | func.bool_or(looked_at.c.is_error | was_kept))
     roots_first = aggregate_order_by(_s.name, _s.parent_span_id != "", _s.begin_ns)
     services = aggregate_order_by(_s.service, _s.parent_span_id != "", _s.begin_ns)
     rows = (

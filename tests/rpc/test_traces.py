@@ -81,7 +81,7 @@ class Traces:
 async def traces(client: Client, gateway_address: str) -> Any:
     """A merchant of whom nothing is traced yet."""
     async with grpc.aio.insecure_channel(gateway_address) as channel:
-        yield Traces(client, TraceServiceStub(channel))
+        yield Traces(client, TraceServiceStub(channel))  # type: ignore[no-untyped-call]  # generated, by others
 
 
 async def test_a_span_that_is_handed_in_is_found_as_it_was(traces: Traces) -> None:
@@ -148,7 +148,7 @@ async def test_recent_traces_are_listed_by_sku_and_by_failure(traces: Traces) ->
     failed = Status(code=Status.STATUS_CODE_ERROR)
     await traces.export(span(1, 1, name="order"), service="stockgate-connect")
     await traces.export(span(1, 3, parent=1, status=failed), span(2, 20, attributes=cup), service="stockgate-gateway")
-    second, first = await traces.list()
+    second, first = await traces.list(include_single=True)
     assert (first.trace_id, first.name, first.service, first.spans, first.error) == (
         hex_id(1),
         "order",
@@ -161,8 +161,16 @@ async def test_recent_traces_are_listed_by_sku_and_by_failure(traces: Traces) ->
     assert (second.trace_id, second.error) == (hex_id(2), False)
     assert [one.trace_id for one in await traces.list(only_errors=True)] == [hex_id(1)]
     assert [one.trace_id for one in await traces.list(sku="CUP")] == [hex_id(2)]
-    assert [one.trace_id for one in await traces.list(page_size=1)] == [hex_id(2)]
+    assert [one.trace_id for one in await traces.list(page_size=1, include_single=True)] == [hex_id(2)]
     assert await traces.list(sku="MUG") == []
+
+
+async def test_a_single_span_that_was_fine_is_not_listed(traces: Traces) -> None:
+    """There is nothing to see in it; one that was slow is, and whatever somebody asks for."""
+    slow = [told("stockgate.kept", string_value="slow")]
+    await traces.export(span(1, 1), span(2, 1, attributes=slow), span(3, 1), span(3, 2, parent=1))
+    assert {one.trace_id for one in await traces.list()} == {hex_id(2), hex_id(3)}
+    assert len(await traces.list(include_single=True)) == 3
 
 
 async def test_what_is_no_span_is_said_and_costs_the_others_nothing(traces: Traces) -> None:
@@ -177,7 +185,7 @@ async def test_what_is_no_span_is_said_and_costs_the_others_nothing(traces: Trac
         span(1, 2, start_time_unix_nano=2**64 - 1),
         span(1, 2, end_time_unix_nano=2**64 - 1),
     ]
-    answer = await traces.export(*bad, span(1, 1, end_time_unix_nano=1, kind=99))  # type: ignore[arg-type]
+    answer = await traces.export(*bad, span(1, 1, end_time_unix_nano=1, kind=99))
     assert answer.partial_success.rejected_spans == len(bad)
     assert answer.partial_success.error_message
     (only,) = await traces.get(1)
@@ -225,7 +233,7 @@ async def test_old_spans_are_removed_and_those_that_are_too_many(
     assert await remove(35, 10) == 0
     assert await remove(60, 10, kept_max=2) == 1
     await database.close()
-    assert {one.trace_id for one in await traces.list()} == {hex_id(5), hex_id(4)}
+    assert {one.trace_id for one in await traces.list(include_single=True)} == {hex_id(5), hex_id(4)}
 
 
 async def test_everything_about_a_sku_is_traced_for_some_minutes(client: Client) -> None:

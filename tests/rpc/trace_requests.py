@@ -15,7 +15,7 @@ def traces_of(stall: Stall) -> dict[str, Message]:
     """A good request of each, by the RPC's name."""
     return {
         "GetTrace": made(pb.GetTraceRequest, trace_id=TRACE_ID, without_linked=True),
-        "ListTraces": made(pb.ListTracesRequest, page_size=1, sku=stall.sku, only_errors=True),
+        "ListTraces": made(pb.ListTracesRequest, page_size=1, sku=stall.sku, only_errors=True, include_single=True),
         "TraceSku": made(pb.TraceSkuRequest, sku=stall.sku, duration={"seconds": 60}),
     }
 
@@ -32,7 +32,12 @@ TRACES: dict[str, Fields] = {
         ),
         "without_linked": FREE,
     },
-    "ListTraces": {"page_size": wrong.PAGE_SIZE, "sku": wrong.OPTIONAL_CODE, "only_errors": FREE},
+    "ListTraces": {
+        "page_size": wrong.PAGE_SIZE,
+        "sku": wrong.OPTIONAL_CODE,
+        "only_errors": FREE,
+        "include_single": FREE,
+    },
     "TraceSku": {
         "sku": wrong.SKU,
         "duration": (

@@ -84,6 +84,7 @@ export const words = {
 };
 
 const PAGE_SIZE = 100;
+const AGAIN_MS = 5000;
 const FOLLOW_SECONDS = 600;
 // A deeper one is indented no further: the name is to be read.
 const DEPTH_MAX = 8;
@@ -110,13 +111,15 @@ function failedChip(isFailed) {
 
 // ---- recent ones
 
-function mountList(root, context) {
+async function mountList(root, context) {
   const place = h("div", {});
   const sku = h("input", { type: "search", value: context.query.get("sku") || "", placeholder: t("trace.sku"), "aria-label": t("trace.sku"), maxlength: 64 });
   const errors = h("input", { type: "checkbox", checked: context.query.get("errors") === "1" });
   let turn = 0;
 
-  async function read() {
+  async function read({ quietly = false } = {}) {
+    // Whoever is in the middle of the list keeps his place.
+    if (quietly && (document.hidden || place.contains(document.activeElement))) return;
     turn += 1;
     const mine = turn;
     const wanted = { page_size: PAGE_SIZE, sku: sku.value.trim(), only_errors: errors.checked };
@@ -165,8 +168,8 @@ function mountList(root, context) {
     }
   }
 
-  sku.addEventListener("change", read);
-  errors.addEventListener("change", read);
+  sku.addEventListener("change", () => read());
+  errors.addEventListener("change", () => read());
   fill(
     root,
     h("div", { class: "page-head" }, h("h1", {}, t("trace.recent")), sku, h("button", { class: "button", onclick: follow }, t("trace.follow"))),
@@ -174,14 +177,19 @@ function mountList(root, context) {
       "div",
       { class: "row apart trace-tools" },
       h("p", { class: "muted small" }, t("trace.recent_text")),
-      h("div", { class: "row" }, h("label", { class: "row tight" }, errors, t("trace.errors")), h("button", { class: "button small", onclick: read }, t("trace.again"))),
+      h("div", { class: "row" }, h("label", { class: "row tight" }, errors, t("trace.errors")), h("button", { class: "button small", onclick: () => read() }, t("trace.again"))),
     ),
     place,
   );
   loading(place);
   context.key("/", t("keys.search"), () => sku.focus());
-  context.key("r", t("trace.again"), read);
-  return read();
+  context.key("r", t("trace.again"), () => read());
+  const ends = setInterval(() => read({ quietly: true }), AGAIN_MS);
+  await read();
+  return () => {
+    turn += 1;
+    clearInterval(ends);
+  };
 }
 
 // ---- one
