@@ -13,7 +13,7 @@ def why(tier: Tier, evidence: Evidence, rule: TierRule, stock_out: StockOutTimes
     """The reason with its numbers; (zh-CN, English)."""
     chinese, english = _REASONS[tier](evidence, rule, stock_out)
     if is_stale:
-        return f"数据已过时, 以下为最后所知: {chinese}", f"Our knowledge is old; as last known: {english}"
+        return f"数据已过时，以下为最后所知：{chinese}", f"Our knowledge is old; as last known: {english}"
     return chinese, english
 
 
@@ -21,7 +21,7 @@ def _normal(evidence: Evidence, _rule: TierRule, _times: StockOutTimes) -> tuple
     pace_zh, pace_en = _pace(evidence)
     return (
         (
-            f"可售{evidence.available}件, {pace_zh}, 在{_span_zh(evidence.lead_seconds)}的补货时间内卖完的可能为"
+            f"可售{evidence.available}件，{pace_zh}，在{_span_zh(evidence.lead_seconds)}的补货时间内卖完的可能为"
             f"{evidence.chance:.0%}"
         ),
         (
@@ -34,7 +34,7 @@ def _normal(evidence: Evidence, _rule: TierRule, _times: StockOutTimes) -> tuple
 def _trend(evidence: Evidence, _rule: TierRule, times: StockOutTimes) -> tuple[str, str]:
     pace_zh, pace_en = _pace(evidence)
     return (
-        f"销售明显加快: {pace_zh}, 此前每分钟{evidence.slow_rate:.1f}单; 可售{evidence.available}件{_left_zh(times)}",
+        f"销售明显加快：{pace_zh}，此前每分钟{evidence.slow_rate:.1f}单；可售{evidence.available}件{_left_zh(times)}",
         (
             f"sales have accelerated: {pace_en}, {evidence.slow_rate:.1f} before; {evidence.available} available"
             f"{_left(times)}"
@@ -45,13 +45,13 @@ def _trend(evidence: Evidence, _rule: TierRule, times: StockOutTimes) -> tuple[s
 def _threshold(evidence: Evidence, rule: TierRule, times: StockOutTimes) -> tuple[str, str]:
     if evidence.available <= rule.fixed_line:
         return (
-            f"可售{evidence.available}件, 不高于设定的预警线{rule.fixed_line}件{_left_zh(times)}",
+            f"可售{evidence.available}件，不高于设定的预警线{rule.fixed_line}件{_left_zh(times)}",
             f"{evidence.available} available, at or below the fixed line of {rule.fixed_line}{_left(times)}",
         )
     pace_zh, pace_en = _pace(evidence)
     return (
         (
-            f"可售{evidence.available}件, {pace_zh}, 补货需{_span_zh(evidence.lead_seconds)}, 在此之前卖完的可能为"
+            f"可售{evidence.available}件，{pace_zh}，补货需{_span_zh(evidence.lead_seconds)}，在此之前卖完的可能为"
             f"{evidence.chance:.0%}{_left_zh(times)}"
         ),
         (
@@ -64,13 +64,13 @@ def _threshold(evidence: Evidence, rule: TierRule, times: StockOutTimes) -> tupl
 def _urgent(evidence: Evidence, rule: TierRule, times: StockOutTimes) -> tuple[str, str]:
     if evidence.available <= rule.hard_floor:
         return (
-            f"可售{evidence.available}件, 不高于设定的紧急线{rule.hard_floor}件{_left_zh(times)}",
+            f"可售{evidence.available}件，不高于设定的紧急线{rule.hard_floor}件{_left_zh(times)}",
             f"{evidence.available} available, at or below the hard floor of {rule.hard_floor}{_left(times)}",
         )
     pace_zh, pace_en = _pace(evidence)
     return (
         (
-            f"可售{evidence.available}件, {pace_zh}, 在最快的补货到达之前卖完的可能为{evidence.urgent_chance:.0%}"
+            f"可售{evidence.available}件，{pace_zh}，在最快的补货到达之前卖完的可能为{evidence.urgent_chance:.0%}"
             f"{_left_zh(times)}"
         ),
         (
@@ -82,7 +82,7 @@ def _urgent(evidence: Evidence, rule: TierRule, times: StockOutTimes) -> tuple[s
 
 def _sold_out(evidence: Evidence, _rule: TierRule, _times: StockOutTimes) -> tuple[str, str]:
     pace_zh, pace_en = _pace(evidence)
-    return f"已售罄, 售罄前{pace_zh}", f"nothing is left; {pace_en} before"
+    return f"已售罄，售罄前{pace_zh}", f"nothing is left; {pace_en} before"
 
 
 _REASONS = {
@@ -107,7 +107,7 @@ def _left(times: StockOutTimes) -> str:
 def _left_zh(times: StockOutTimes) -> str:
     if times.p50 is None:
         return ""
-    return f", 预计{_span_zh(times.p50)}后卖完 ({_span_zh(times.p10)}至{_span_zh(times.p90)})"
+    return f"，预计{_span_zh(times.p50)}后卖完（{_span_zh(times.p10)}至{_span_zh(times.p90)}）"
 
 
 def _span(seconds: float | None) -> str:
