@@ -53,6 +53,8 @@ _CAUSES: dict[ShortfallCause, Text] = {
     ShortfallCause.SOLD_BEYOND: ("平台多卖", "sold beyond what was shown"),
     ShortfallCause.POLICY: ("策略允许多卖", "its policy allows it"),
 }
+# A longer time is told in minutes.
+_SECONDS_TOLD_MAX = 120
 _DRILL_ZH, _DRILL_EN = "【演练】", "DRILL: "
 
 
@@ -310,9 +312,11 @@ def _tier_change(change: TierTold) -> Text:
         moved, moved_en = f"{after}，{known}", f"{after_en}, {known_en}"
     evidence = change.evidence
     left, left_en = "", ""
-    if change.stock_out.p50 is not None:
-        minutes = change.stock_out.p50 / 60
-        left, left_en = f"，约 {minutes:.0f} 分钟后卖完", f", gone in about {minutes:.0f} min"
+    if change.stock_out.p50 is not None and evidence.sellable > 0:
+        seconds = change.stock_out.p50
+        left, left_en = f"，约 {seconds:.0f} 秒后卖完", f", gone in about {seconds:.0f} s"
+        if seconds >= _SECONDS_TOLD_MAX:
+            left, left_en = f"，约 {seconds / 60:.0f} 分钟后卖完", f", gone in about {seconds / 60:.0f} min"
     return (
         f"{moved}：可售 {evidence.sellable:,} 件，每分钟 {evidence.fast_rate:.1f} 单{left}",
         f"{moved_en}: {evidence.sellable:,} can be sold, {evidence.fast_rate:.1f} orders a minute{left_en}",

@@ -2,7 +2,7 @@
 import { call } from "./api.js";
 import { lineChart } from "./chart.js";
 import { fill, h, mark } from "./dom.js";
-import { number, rate, tierName, time } from "./format.js";
+import { number, rate, time } from "./format.js";
 import { t } from "./words.js";
 
 const RANGES = [
@@ -17,6 +17,8 @@ const POINTS_MAX = 400;
 // Each channel has one colour, for what it may sell and for what it was seen to show.
 const CHANNEL_COLOURS = ["--urgent", "--ok", "--sold-out", "--trend", "--threshold"];
 const TIER_COLOURS = { TREND: "--trend", THRESHOLD: "--threshold", URGENT: "--urgent", SOLD_OUT: "--sold-out" };
+// Of the chart's width, what the word of a tier takes.
+const LABEL_SHARE = 0.09;
 const TIER_OF = ["", "NORMAL", "TREND", "THRESHOLD", "URGENT", "SOLD_OUT"];
 
 /** The card with the charts of a SKU, in `node`; returns what ends it. */
@@ -72,10 +74,12 @@ function chartsOf(stock, pace, lines, names) {
     names,
     set(next, { series, as_of: asOf }) {
       const end = time(asOf) / 1_000;
-      const marks = tierMarks(series.find((one) => one.name === "tier"), end);
-      chart.set(aligned(next.map((line) => line.points), end), marks);
+      // Both begin where the first is known, so that one stands below the other.
+      const begin = Math.min(end, ...next.map((line) => line.points[0][0]));
+      const marks = tierMarks(series.find((one) => one.name === "tier"), begin, end);
+      chart.set(aligned(next.map((line) => line.points), begin, end), marks);
       const sales = series.find((one) => one.name === "sales_per_minute");
-      bars.set(aligned([pointsOf(sales)], end), marks.map(({ at, until, colour }) => ({ at, until, colour })));
+      bars.set(aligned([pointsOf(sales)], begin, end), marks.map(({ at, until, colour }) => ({ at, until, colour })));
     },
     end() {
       chart.destroy();
@@ -105,9 +109,10 @@ function pointsOf(series) {
   return (series?.points || []).map((point) => [time(point.time) / 1_000, point.value]);
 }
 
-/** Times that all lines share, each line keeping a value until its next, up to `end`. */
-function aligned(lines, end) {
-  const times = [...new Set([...lines.flatMap((points) => points.map(([at]) => at)), end])].sort((one, other) => one - other);
+/** Times from `begin` to `end` that all lines share, each line keeping a value until its next. */
+function aligned(lines, begin, end) {
+  const changes = lines.flatMap((points) => points.map(([at]) => at)).filter((at) => at > begin);
+  const times = [...new Set([begin, ...changes, end])].sort((one, other) => one - other);
   const values = lines.map((points) => {
     let place = -1;
     return times.map((at) => {
@@ -118,10 +123,16 @@ function aligned(lines, end) {
   return [times, ...values];
 }
 
-function tierMarks(series, end) {
+/** A band for each tier above normal; a label only where there is room for it. */
+function tierMarks(series, begin, end) {
   const points = pointsOf(series);
+  let free = -Infinity;
   return points
-    .map(([at, tier], place) => ({ at, until: points[place + 1]?.[0] ?? end, name: tierName(TIER_OF[tier]) }))
-    .filter(({ name }) => name in TIER_COLOURS)
-    .map(({ at, until, name }) => ({ at, until, colour: TIER_COLOURS[name], label: t(`tier.${name}`) }));
+    .map(([at, tier], place) => ({ at: Math.max(at, begin), until: points[place + 1]?.[0] ?? end, name: TIER_OF[tier] }))
+    .filter(({ until, name }) => until > begin && name in TIER_COLOURS)
+    .map(({ at, until, name }) => {
+      const hasRoom = at >= free && at < end - LABEL_SHARE * (end - begin);
+      if (hasRoom) free = at + LABEL_SHARE * (end - begin);
+      return { at, until, colour: TIER_COLOURS[name], label: hasRoom ? t(`tier.${name}`) : "" };
+    });
 }

@@ -33,7 +33,17 @@ export const search = {
 async function mount(root, { params, query, go, key }) {
   const { sku } = params;
   titled(sku);
-  const [{ sku: known }, { policy }] = await Promise.all([call("CatalogService/GetSku", { sku }), call("CatalogService/GetPolicy", { sku })]);
+  const [{ sku: known }, { policy }] = await Promise.all([
+    call("CatalogService/GetSku", { sku }),
+    call("CatalogService/GetPolicy", { sku }),
+  ]).catch((error) => {
+    if (error.reason !== "SKU_UNKNOWN") throw error;
+    return [{}, {}];
+  });
+  if (!known) {
+    fill(root, empty(t("sku.unknown"), t("sku.unknown_text", { sku }), searchBox(go).node));
+    return null;
+  }
   const found = searchBox(go);
   key("/", t("keys.search"), () => found.input.focus());
   const chip = h("span", { class: "row tight live" });
