@@ -27,7 +27,7 @@ from gateway.store.states import ChannelState
 # Of one SKU in one channel; who has more names the listing.
 LISTINGS_MAX = 50
 ATTEMPTS_MAX = 20
-# What was longer ago than states are kept (`gateway/retention.py`) cannot be explained.
+# What was longer ago than states are kept (`retention.py`) cannot be explained.
 KEEP_STATES = timedelta(days=7)
 # Gravest first.
 _GRAVITY = (

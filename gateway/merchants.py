@@ -28,6 +28,7 @@ from gateway.health import Health, Open
 from gateway.imports import Imports
 from gateway.ledger import Ledger
 from gateway.live.live import Live
+from gateway.retention import Retention
 from gateway.reviewing import Reviewing
 from gateway.selling import Selling
 from gateway.shops import Shops
@@ -98,6 +99,7 @@ class Merchant:
         self.engine = Engine(database, str(uuid4()), limits.tempo)
         self.audit = Audit(database)
         self.timeline = Timeline(database)
+        self._retention = Retention(database)
         self.sweeper = Sweeper(SweepStore(database), self._writer)
         self.auditor = Auditor(self.ledger, self.name)
         self.page_sessions = PageSessions(database)
@@ -124,6 +126,7 @@ class Merchant:
             _keep_running(self.engine.run, "alert engine", self.name),
             _keep_running(self.live.proposing.run, "proposals", self.name),
             _keep_running(self.board.run, "board", self.name),
+            _keep_running(self._retention.run, "removal of old records", self.name),
             _keep_running(self.drills.run, "drills", self.name),
             _keep_running(self.health.run, "gauges", self.name),
             _keep_running(self.tracing.run, "tracing", self.name),

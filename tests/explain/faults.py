@@ -69,7 +69,7 @@ def weather(**changes: Any) -> Step:
     return step
 
 
-async def clear(world: World, fault: str) -> None:
+async def clear(world: World, _fault: str) -> None:
     """The weather is still again."""
     world.set_weather()
 
@@ -92,7 +92,7 @@ async def revoke(world: World, fault: str) -> None:
 
 
 @everywhere
-async def authorise(world: World, fault: str, platform: str) -> None:
+async def authorise(world: World, _fault: str, platform: str) -> None:
     """The seller agrees again."""
     await world.authorise(platform)
 
@@ -181,7 +181,7 @@ def order(**changes: Any) -> Step:
 
 
 @everywhere
-async def pay(world: World, fault: str, platform: str) -> None:
+async def pay(world: World, _fault: str, platform: str) -> None:
     """All of them are paid."""
     for order_id in list(world.shop(platform).orders):
         world.shop(platform).pay(order_id)
@@ -239,7 +239,7 @@ async def pause(world: World, fault: str) -> None:
     await more(world, fault)
 
 
-async def resume(world: World, fault: str) -> None:
+async def resume(world: World, _fault: str) -> None:
     """And lets them go on."""
     for platform in PLATFORMS:
         content = {"channel": platform, "allow_many_to_zero": False}

@@ -15,7 +15,7 @@ from gateway.v1 import stock_service_pb2 as stock
 from tests.client import new_id
 from tests.explain import faults as of
 from tests.explain.faults import OF_LISTINGS, OF_PLATFORMS, UNSEEN, Fault
-from tests.explain.world import BREAKS_SOON, MORE, STILL, UNITS, WALKS_NEVER, World, as_of, eventually, open_world
+from tests.explain.world import BREAKS_SOON, MORE, STILL, UNITS, WAIT_SECONDS, WALKS_NEVER, World, as_of, eventually, open_world
 
 OTHERS = ("replaced", "killed", "away", "elsewhere", "brake", "allocator")
 NAMES = (*(fault.name for fault in (*OF_PLATFORMS, *OF_LISTINGS, *UNSEEN)), *OTHERS)
@@ -25,27 +25,29 @@ Told = dict[tuple[str, str], pb.Explanation]
 
 async def named(world: World, name: str, cause: int, verdicts: frozenset[int], channels: tuple[str, ...]) -> Told:
     """Wait until the cause is the one that was injected; what was told then. Fails with what was told instead."""
-    told: Told = {}
-    for channel in channels:
-        sku = world.sku(name, channel)
-        try:
-            async with asyncio.timeout(10):
-                while True:
-                    found = told[sku, channel] = await world.explain(sku, channel)
-                    if found.cause == cause and found.verdict in verdicts:
-                        break
-                    await asyncio.sleep(0.03)
-        except TimeoutError:
-            raise AssertionError(f"{name} at {channel}: {found}") from None
-    return told
+    found = await asyncio.gather(*(_named(world, name, cause, verdicts, channel) for channel in channels))
+    return {(one.sku, one.listing.channel): one for one in found}
+
+
+async def _named(world: World, name: str, cause: int, verdicts: frozenset[int], channel: str) -> pb.Explanation:
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                found = await world.explain(world.sku(name, channel), channel)
+                if found.cause == cause and found.verdict in verdicts:
+                    return found
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"{name} at {channel}: {found}") from None
 
 
 async def played(world: World, *faults: Fault) -> Told:
     """Inject them at all platforms, hear the causes, undo them."""
     begun, told = asyncio.get_running_loop().time(), Told()
     await asyncio.gather(*(fault.begin(world, fault.name) for fault in faults))
-    for fault in faults:
-        told |= await named(world, fault.name, fault.cause, fault.verdicts, PLATFORMS)
+    hearing = (named(world, fault.name, fault.cause, fault.verdicts, PLATFORMS) for fault in faults)
+    for heard in await asyncio.gather(*hearing):
+        told |= heard
     await asyncio.gather(*(fault.end(world, fault.name) for fault in faults))
     print(f"{faults[0].name} ...: {asyncio.get_running_loop().time() - begun:.2f} s")
     for found in told.values():

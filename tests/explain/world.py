@@ -37,15 +37,15 @@ STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=
 LIMITS = TransportLimits(calls_per_second=200, deadline_seconds=1.0, tries_max=1, breaker_failures=100_000)
 QUICK = AgentSettings(
     limits=LIMITS,
-    poll_seconds=0.25,
+    poll_seconds=0.5,
     round_seconds=1000,
-    heartbeat_seconds=0.1,
+    heartbeat_seconds=0.25,
     backoff_seconds=0.05,
     backoff_seconds_max=0.3,
     reread_seconds=0.1,
     fruitless_seconds=0.05,
     fruitless_seconds_max=0.3,
-    credentials_seconds=0.3,
+    credentials_seconds=0.5,
     standby_seconds=30,
     progress_seconds=1,
 )
@@ -57,7 +57,7 @@ _PLATFORM = {
     "douyin": channel_pb2.PLATFORM_DOUYIN,
     "kuaishou": channel_pb2.PLATFORM_KUAISHOU,
 }
-WAIT_SECONDS = 12.0
+WAIT_SECONDS = 25.0
 
 
 @dataclass
@@ -183,7 +183,7 @@ class World:
 async def eventually(is_so: Any, seconds_max: float = WAIT_SECONDS) -> None:
     """Wait for what is about to be so; fail if it does not come."""
     async with asyncio.timeout(seconds_max):
-        while not await is_so():
+        while not await is_so():  # noqa: ASYNC110 - the gateway is asked
             await asyncio.sleep(0.05)
 
 

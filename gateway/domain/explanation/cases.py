@@ -307,9 +307,11 @@ class Case:
 
     @property
     def drift(self) -> Drift | None:
-        """Its newest drift, as long as it was not read again since and is no old story."""
-        drift, read_time = self.facts.drift, self.state.read_time
-        if drift is None or (read_time is not None and read_time > drift.read_time):
+        """Its newest drift, until a later reading has been judged and fits, or it is an old story."""
+        drift, state = self.facts.drift, self.state
+        if drift is None:
+            return None
+        if state.reading is None and state.read_time is not None and state.read_time > drift.read_time:
             return None
         return drift if self.now - drift.judge_time < DRIFTED_LATELY else None
 
