@@ -56,6 +56,11 @@ def trace_to(address: GatewayAddress, service: str) -> None:
     if has_collector or os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
         return
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+    telemetry.export_to(exporter_to(address))
+
+
+def exporter_to(address: GatewayAddress) -> SpanExporter:
+    """Hands spans to a gateway, in the name of its merchant."""
     exporter = OTLPSpanExporter(
         address.address,
         insecure=address.certificate is None,
@@ -64,4 +69,4 @@ def trace_to(address: GatewayAddress, service: str) -> None:
         timeout=EXPORT_SECONDS,
         channel_options=(("grpc.enable_http_proxy", "0" if address.is_local else "1"),),
     )
-    telemetry.export_to(_Exporter(exporter))
+    return _Exporter(exporter)
