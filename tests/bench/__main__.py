@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import grpc.aio
@@ -18,7 +19,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import alerts, figures, selling
+from tests.bench import alerts, figures, page, selling, telemetry
 from tests.bench.figures import Figure
 from tests.bench.history import fill
 from tests.bench.shop import Shop, new_id, running_echo, running_gateway, stockgate
@@ -63,7 +64,9 @@ async def measure(folder: Path, *, quick: bool, only: str) -> list[Figure]:
     found: list[Figure] = []
     if any(only in name for name in STOCK):
         found += await measure_stock(folder, rounds, quick=quick, only=only)
-    others = selling.steps(folder, SKUS, rounds, console, quick=quick) | alerts.steps(folder, rounds, quick=quick)
+    others = telemetry.steps(folder, SKUS[0], rounds)
+    others |= selling.steps(folder, SKUS, rounds, console, quick=quick) | alerts.steps(folder, rounds, quick=quick)
+    others["busy_page"] = partial(page.busy_page, folder, quick=quick)
     for name, step in others.items():
         if _is_wanted(name, only):
             found += await step()
