@@ -33,7 +33,10 @@ DRILL_COLUMNS = (
     Column("started", worth=2),
     Column("by", worth=1),
 )
+SCRIPT_COLUMNS = (Column("script"), Column("length", worth=1), Column("title", worth=2), Column("what", worth=3))
 LOOK_SECONDS = 0.5
+# A session of hours is read whole.
+REHEARSE_SECONDS = 60.0
 # Beyond the drill's own length: a restarted gateway gives it up within a minute, and says LOST.
 OVERTIME_SECONDS = 120.0
 AWAY_SECONDS_MAX = 60.0
@@ -42,29 +45,108 @@ RUNNING, ENDED = "RUNNING", "ENDED"
 DrillNumber = Annotated[int, typer.Argument(metavar="DRILL", min=1, help="Its number.", show_default=False)]
 
 
+Speed = Annotated[float | None, typer.Option("--speed", metavar="FACTOR", help="So many times faster than the clock.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end: exit code 0 if all came as expected, else 1.")]
+
+
 @gateway_command(app)
 def start(
     caller: Caller,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The script, in TOML.", show_default=False)],
     actor: Actor,
     request_id: RequestId,
-    speed: Annotated[
-        float | None, typer.Option("--speed", metavar="FACTOR", help="So many times faster than the clock.")
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The script, in TOML.", show_default=False)
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for its end: exit code 0 if all came as expected, else 1.")
-    ] = False,
+    session: Annotated[
+        int | None,
+        typer.Option("--session", metavar="N", min=1, help="Play what session N sold.", show_default=False),
+    ] = None,
+    ours: Annotated[
+        str | None,
+        typer.Option("--script", metavar="NAME", help="One of `stockgate drill scripts`.", show_default=False),
+    ] = None,
+    speed: Speed = None,
+    wait: Wait = False,
 ) -> None:
-    """Begin a rehearsal. The script has sections [drill], [[sku]], [[order]], [[inject]], [[expect]].
+    """Begin a rehearsal: of a script, of a recorded session, or one of ours. `generate` makes one up.
+
+    A script has sections [drill], [[sku]], [[order]], [[inject]], [[expect]].
 
     [drill] name, seconds; and if wanted room, speed, seed, tape (a CSV: at_seconds, sku, quantity). [[sku]] sku, units,
     lead_seconds, rate (orders per minute). [[order]] at_seconds, sku, quantity. [[inject]] at_seconds, kind
     (CHANNEL_DEAD, CHANNEL_BACK, SUPPLY_LATE, RECEIPT, SURGE), sku, value, seconds. [[expect]] sku, tier,
     after_seconds, before_seconds. Seconds count from the start, in the drill's own time.
     """
-    script = read_script(file, speed)
-    request = pb.StartDrillRequest(request_id=request_id, script=script, actor=actor)
-    drill = caller.ask(caller.alerts.StartDrill, request).drill
+    if sum(each is not None for each in (file, session, ours)) != 1:
+        raise typer.BadParameter("name a FILE, or --session N, or --script NAME")
+    if file is not None:
+        request = pb.StartDrillRequest(request_id=request_id, script=read_script(file, speed), actor=actor)
+        _follow(caller, caller.ask(caller.alerts.StartDrill, request).drill, wait=wait)
+        return
+    source = pb.RehearsalSource(speed=speed or 0.0)
+    if session is not None:
+        source.session_id = session
+    else:
+        source.built_in = ours or ""
+    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait)
+
+
+@gateway_command(app)
+def generate(
+    caller: Caller,
+    actor: Actor,
+    request_id: RequestId,
+    sku: Annotated[
+        list[str] | None,
+        typer.Option("--sku", metavar="CODE", help="What is sold; may be repeated; else DRILL-1 to DRILL-3."),
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Drills of one name are compared.")] = "generated",
+    units: Annotated[int, typer.Option("--units", metavar="N", min=1, help="Of each SKU.")] = 200,
+    rate: Annotated[float, typer.Option("--rate", metavar="PER_MINUTE", help="Orders of each SKU.")] = 6.0,
+    surge: Annotated[
+        float,
+        typer.Option("--surge", metavar="FACTOR", help="How much faster the first third sells for a while; 1: no."),
+    ] = 4.0,
+    minutes: Annotated[float, typer.Option("--minutes", metavar="N", help="How long, in its own time.")] = 30.0,
+    lead_minutes: Annotated[
+        float, typer.Option("--lead-minutes", metavar="N", help="How long more takes to come.")
+    ] = 10.0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of its chances.")] = 1,
+    speed: Speed = None,
+    wait: Wait = False,
+) -> None:
+    """Begin a rehearsal of sales that are made up, with a surge in the middle. The same seed makes the same sales."""
+    sales = pb.MadeUpSales(
+        name=name,
+        skus=sku or ["DRILL-1", "DRILL-2", "DRILL-3"],
+        units=units,
+        rate=rate,
+        seconds=minutes * 60,
+        surge=surge,
+        lead_seconds=lead_minutes * 60,
+        seed=seed,
+    )
+    source = pb.RehearsalSource(made_up=sales, speed=speed or 0.0)
+    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait)
+
+
+@gateway_command(app)
+def scripts(caller: Caller) -> None:
+    """Show the scripts of ours, to be begun with `start --script NAME`."""
+    response = caller.ask(caller.alerts.ListRehearsals, pb.ListRehearsalsRequest())
+    if caller.as_json:
+        print_document(document(response))
+        return
+    rows = [(one.name, words.span(one.script.seconds), one.title_en, one.text_en) for one in response.rehearsals]
+    print_table(SCRIPT_COLUMNS, rows, "There are none.")
+
+
+def _rehearse(caller: Caller, request: pb.RehearseRequest, *, wait: bool) -> None:
+    _follow(caller, caller.ask(caller.alerts.Rehearse, request, REHEARSE_SECONDS).drill, wait=wait)
+
+
+def _follow(caller: Caller, drill: pb.Drill, *, wait: bool) -> None:
+    """Show a drill that has begun, or wait for its end. Raises Exit if it did not pass."""
     if wait:
         if not caller.as_json:
             say(f"Drill {drill.drill_id} ({drill.script.name}) has begun.", style="dim")

@@ -179,7 +179,7 @@ _ALL = (
         _script(
             "补货迟到",
             40,
-            (DrillSku("DRILL-HERO", 200, 600.0, 5.0), DrillSku("DRILL-SIDE", 200, 600.0, 2.0)),
+            (DrillSku("DRILL-HERO", 150, 600.0, 5.0), DrillSku("DRILL-SIDE", 200, 600.0, 2.0)),
             (
                 DrillInject(360.0, InjectKind.SUPPLY_LATE, "DRILL-HERO", 1_800.0),
                 DrillInject(2_280.0, InjectKind.RECEIPT, "DRILL-HERO", 200.0),
@@ -196,7 +196,7 @@ _ALL = (
         _script(
             "渠道失联",
             25,
-            (DrillSku("DRILL-HERO", 220, 600.0, 6.0), DrillSku("DRILL-SIDE", 160, 600.0, 3.0)),
+            (DrillSku("DRILL-HERO", 120, 600.0, 6.0), DrillSku("DRILL-SIDE", 160, 600.0, 3.0)),
             (DrillInject(300.0, InjectKind.CHANNEL_DEAD), DrillInject(900.0, InjectKind.CHANNEL_BACK)),
             13,
         ),

@@ -102,7 +102,7 @@ def _caught(review: Review, said: Words) -> Figure:
     real = next(iter(review.policies), None)
     if real is None or not real.stock_outs:
         return Figure(said.t("caught"), "–", said.t("caught_none"), "good")
-    note = said.t("caught_of", minutes=f"{real.minutes_before:.1f}") if real.HasField("minutes_before") else ""
+    note = said.t("caught_of", time=said.seconds(60 * real.minutes_before)) if real.HasField("minutes_before") else ""
     mood = "good" if real.caught == real.stock_outs else "bad"
     return Figure(said.t("caught"), f"{real.caught} / {real.stock_outs}", note, mood)
 

@@ -29,8 +29,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "oversold": ("超卖", "Oversold"),
     "oversold_none": ("全场没有超卖", "nothing was oversold"),
     "oversold_some": ("卖出后无货可发", "sold, and not there"),
-    "caught": ("断货前预警", "Warned before it was gone"),
-    "caught_of": ("提前 {minutes} 分钟（中位）", "{minutes} min before, the median"),
+    "caught": ("断货前预警", "Warned in time"),
+    "caught_of": ("提前 {time}（中位）", "{time} before, the median"),
     "caught_none": ("没有断货", "nothing ran out"),
     "lag": ("改数 99% 快于", "99 % of numbers within"),
     "lag_of": ("最慢渠道 {channel}", "slowest channel {channel}"),
@@ -141,7 +141,10 @@ class Words(NamedTuple):
 
     def span(self, duration: Duration) -> str:
         """How long: `0.8 秒`, `35 秒`, `12 分`, `1.5 小时`."""
-        seconds = duration.ToMicroseconds() / 1e6
+        return self.seconds(duration.ToMicroseconds() / 1e6)
+
+    def seconds(self, seconds: float) -> str:
+        """The same of a number of seconds."""
         for least, unit, zh, en in ((7_200, 3_600, "小时", "h"), (120, 60, "分", "min")):
             if seconds >= least:
                 return f"{seconds / unit:.{1 if unit == 3_600 else 0}f} {self.pick(zh, en)}"  # noqa: PLR2004

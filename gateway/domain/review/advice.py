@@ -23,6 +23,8 @@ from gateway.domain.review.values import Advice, ReviewChannel, ReviewPolicy, Re
 from gateway.domain.tiers import COLD_ORDERS, Tier
 
 EACH_MAX = 5
+# Shorter spans are told in seconds.
+SHORT_SECONDS = 120.0
 # Less than a unit is no loss to speak of; of less than this share sold, too much was brought.
 LOST_UNITS_MIN = 1.0
 SOLD_SHARE_MIN, UNSOLD_UNITS_MIN = 0.2, 50
@@ -62,8 +64,17 @@ def _costliest(rated: Iterable[Rated]) -> list[Advice]:
     return [advice for _, advice in ordered[:EACH_MAX]]
 
 
-def _minutes(record: SessionRecord, seconds: float) -> float:
-    return record.span(seconds).total_seconds() / 60
+def _span(record: SessionRecord, seconds: float) -> tuple[str, str]:
+    """A span of the model as people say it, in Chinese and in English."""
+    return _said(record.span(seconds).total_seconds())
+
+
+def _said(real: float) -> tuple[str, str]:
+    return (
+        (f"{real:.0f} 秒", f"{real:.0f} s")
+        if real < SHORT_SECONDS
+        else (f"{real / 60:.0f} 分钟", f"{real / 60:.0f} min")
+    )
 
 
 def _stock(session: SessionRecord, stories: Sequence[Story]) -> Iterator[Rated]:
@@ -71,14 +82,14 @@ def _stock(session: SessionRecord, stories: Sequence[Story]) -> Iterator[Rated]:
         record, had = story.record, story.begin_available + story.received
         if story.lost >= LOST_UNITS_MIN:
             more = ceil(story.lost)
-            minutes = _minutes(session, sum(out.seconds for out in story.outs))
+            span, span_en = _span(session, sum(out.seconds for out in story.outs))
             yield (
                 story.lost,
                 Advice(
                     "STOCK",
-                    f"{record.sku} 断货 {minutes:.0f} 分钟，约少卖 {more} 件：下次备 {had + more} 件"
+                    f"{record.sku} 断货 {span}，约少卖 {more} 件：下次备 {had + more} 件"
                     f"（本场 {had} 件），或提前备好替代款",
-                    f"{record.sku} was out for {minutes:.0f} min and would have sold about {more} more: bring "
+                    f"{record.sku} was out for {span_en} and would have sold about {more} more: bring "
                     f"{had + more} (there were {had}), or have a substitute ready",
                     record.sku,
                 ),
@@ -99,11 +110,11 @@ def _stock(session: SessionRecord, stories: Sequence[Story]) -> Iterator[Rated]:
 def _reactions(warnings: Sequence[ReviewWarning]) -> Iterator[Rated]:
     for warning in warnings:
         if warning.late_cost_units >= LOST_UNITS_MIN:
-            reacted = min((each for each in (warning.acknowledge_after, warning.act_after) if each), default=None)
-            zh = "一直无人处理" if reacted is None else f"{reacted.total_seconds() / 60:.0f} 分钟后才有人处理"
-            en = (
-                "nobody ever reacted" if reacted is None else f"took {reacted.total_seconds() / 60:.0f} min to react to"
-            )
+            after = [each for each in (warning.acknowledge_after, warning.act_after) if each is not None]
+            zh, en = "一直无人处理", "had no reaction at all"
+            if after:
+                late, late_en = _said(min(after).total_seconds())
+                zh, en = f"{late}后才有人处理", f"waited {late_en} for a reaction"
             cost = round(warning.late_cost_units)
             yield (
                 warning.late_cost_units,
@@ -149,13 +160,13 @@ def _lead_times(record: SessionRecord, stories: Sequence[Story]) -> Iterator[Rat
         real = median(taken[sku])
         if known / LEAD_FACTOR < real < known * LEAD_FACTOR:
             continue
-        now, then = _minutes(record, real), _minutes(record, known)
+        (now, now_en), (then, then_en) = _span(record, real), _span(record, known)
         yield (
             abs(real - known),
             Advice(
                 "LEAD_TIME",
-                f"{sku} 补货实际用了 {now:.0f} 分钟，预警按 {then:.0f} 分钟算：把补货时间改成 {now:.0f} 分钟",
-                f"{sku}: units took {now:.0f} min to come, warnings reckon with {then:.0f}: set {now:.0f} min",
+                f"{sku} 补货实际用了 {now}，预警按 {then} 算：把补货时间改成 {now}",
+                f"{sku}: units took {now_en} to come, warnings reckon with {then_en}: set {now_en}",
                 sku,
             ),
         )
@@ -171,14 +182,14 @@ def _late_warnings(
             continue
         best = max((one.lead_times or 0.0 for one in early), default=0.0)
         if best < 1.0:
-            lead = _minutes(record, story.lead_seconds)
+            lead, lead_en = _span(record, story.lead_seconds)
             yield (
                 story.lost + 1 - best,
                 Advice(
                     "POLICY",
-                    f"{sku} 的预警只早了 {best:.1f} 个补货周期（{lead:.0f} 分钟一个）："
+                    f"{sku} 的预警只早了 {best:.1f} 个补货周期（一个 {lead}）："
                     "提高服务水平或加一条固定线，或找更快的补货办法",
-                    f"{sku}: the warning came {best:.1f} lead times ({lead:.0f} min each) before it was gone: raise "
+                    f"{sku}: the warning came {best:.1f} lead times ({lead_en} each) before it was gone: raise "
                     "the service level, add a fixed line, or find faster supply",
                     sku,
                 ),
