@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.web.evening import MARKUP, evening
+from tests.web.evening import LONG, MARKUP, evening
 from tests.web.people import PHONE, Person, Place
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -89,3 +89,10 @@ async def test_words_are_there_in_both_languages(person: Person) -> None:
     """Every key that a script names has words, in Chinese and in English, with the same places to fill in."""
     page = await person.open("/")
     assert await look(page, "words.js") == []
+
+
+async def test_a_long_name_is_shown_whole_somewhere(browser: Browser, busy: Place) -> None:
+    """What is cut for its length can be read on the SKU's own page."""
+    async with busy.person(browser) as person:
+        page = await person.open("/sku/" + "L" * 64)
+        assert LONG in (await page.inner_text("main")).replace("\n", "")
