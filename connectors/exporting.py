@@ -9,6 +9,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
@@ -61,12 +62,14 @@ def trace_to(address: GatewayAddress, service: str) -> None:
 
 def exporter_to(address: GatewayAddress) -> SpanExporter:
     """Hands spans to a gateway, in the name of its merchant."""
+    # grpc wants a number here, whatever the library's annotation says.
+    options: Any = (("grpc.enable_http_proxy", 0 if address.is_local else 1),)
     exporter = OTLPSpanExporter(
         address.address,
         insecure=address.certificate is None,
         credentials=credentials_of(address),
         headers=(("authorization", f"Bearer {address.token}"),) if address.token else (),
         timeout=EXPORT_SECONDS,
-        channel_options=(("grpc.enable_http_proxy", "0" if address.is_local else "1"),),
+        channel_options=options,
     )
     return _Exporter(exporter)
