@@ -12,7 +12,6 @@ from gateway.v1.alert_pb2 import Tier
 from gateway.web.report_charts import CHINA
 
 ZH, EN = "zh-CN", "en"
-LANGUAGES = (ZH, EN)
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("直播复盘", "Session review"),

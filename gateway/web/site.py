@@ -22,6 +22,7 @@ from gateway.domain.errors import GatewayError
 from gateway.merchants import Merchants
 from gateway.rpc.auth import Callers
 from gateway.web.bridge import Bridge, read_body
+from gateway.web.downloads import Downloads
 from gateway.web.events import Streams
 from gateway.web.guard import Guard
 from gateway.web.refusals import PageRefusal, answer_of
@@ -61,6 +62,7 @@ class Site:
         )
         self._bridge = Bridge(self._visitors)
         self._streams = Streams()
+        self._downloads = Downloads(self._visitors)
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"), autoescape=select_autoescape(), auto_reload=False
         )
@@ -82,6 +84,7 @@ class Site:
             Route("/session", _refusing(self._who), methods=["GET"]),
             Route("/session", _refusing(self._sign_in), methods=["POST"]),
             Route("/session", _refusing(self._sign_out), methods=["DELETE"]),
+            *self._downloads.routes(_refusing),
             Route("/events", _refusing(self._events)),
             Route("/metrics", _refusing(self._metrics)),
             Route("/healthz", self._health),
