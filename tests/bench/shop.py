@@ -97,13 +97,17 @@ async def running_echo() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def running_gateway(data_dir: Path) -> AsyncIterator[str]:
-    """The address of a gateway with an embedded PostgreSQL in the folder, its other defaults untouched."""
+async def running_gateway(data_dir: Path, **more: str) -> AsyncIterator[str]:
+    """The address of a gateway with an embedded PostgreSQL in the folder, its other defaults untouched.
+
+    `more` is added to its environment.
+    """
     environment = {
         "STOCKGATE_DATA_DIR": str(data_dir),
         "STOCKGATE_LISTEN": "127.0.0.1:0",
         "STOCKGATE_PAGE_LISTEN": "off",
         "STOCKGATE_CREDENTIALS_KEY": Fernet.generate_key().decode(),
+        **more,
     }
     async with running([sys.executable, "-m", "gateway", "serve", "--json"], environment) as line:
         yield str(json.loads(line)["address"])
