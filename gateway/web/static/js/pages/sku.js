@@ -2,10 +2,12 @@
 import { call } from "../api.js";
 import { course } from "../course.js";
 import { empty } from "../dialog.js";
-import { fill, h, mark, say } from "../dom.js";
+import { fill, h, say } from "../dom.js";
+import { explainPanel } from "../explain.js";
 import { age, number, tierChip } from "../format.js";
 import { live } from "../live.js";
 import { past } from "../past.js";
+import { errorText } from "../session.js";
 import { titled } from "../shell.js";
 import { table } from "../table.js";
 import { pick, t } from "../words.js";
@@ -50,6 +52,7 @@ async function mount(root, { params, query, go, key }) {
   const why = h("p", { class: "muted break sku-why live" });
   const levels = h("section", { class: "card stack live" });
   const shelves = h("section", { class: "card stack live" });
+  const explained = h("section", { class: "card sku-explained", hidden: true });
   const chart = h("section", { class: "card stack" });
   const line = h("section", { class: "card stack" });
   fill(
@@ -62,11 +65,12 @@ async function mount(root, { params, query, go, key }) {
     ),
     why,
     h("div", { class: "sku-top" }, levels, shelves),
+    explained,
     h("div", { class: "sku-facts row" }, facts(known, policy)),
     chart,
     line,
   );
-  const ends = [course(chart, sku), past(line, sku, { query, go }), stand({ sku, chip, why, levels, shelves, query })];
+  const ends = [course(chart, sku), past(line, sku, { query, go }), stand({ sku, chip, why, levels, shelves, explained, query })];
   return () => ends.forEach((end) => end());
 }
 
@@ -91,11 +95,10 @@ function facts(known, policy) {
 }
 
 /** How it stands now, kept up. */
-function stand({ sku, chip, why, levels, shelves, query }) {
+function stand({ sku, chip, why, levels, shelves, explained, query }) {
   let looked = 0;
   let isGone = false;
   let open = query.get("channel") || "";
-  const explained = h("div", { class: "sku-explained" });
   const draw = async () => {
     looked = Date.now();
     const [{ level }, board] = await Promise.all([
@@ -107,16 +110,13 @@ function stand({ sku, chip, why, levels, shelves, query }) {
     fill(chip, row && tierChip(row.tier, { stale: row.stale }), level.frozen && h("span", { class: "chip bad" }, t("sku.is_frozen")));
     say(why, row ? pick(row, "why") : "");
     drawLevels(levels, level);
-    drawShelves(shelves, row?.channels || [], open, choose, explained);
+    drawShelves(shelves, row?.channels || [], open, choose);
   };
   const choose = async (channel) => {
     open = open === channel ? "" : channel;
-    mark(explained, "data-channel", open);
-    fill(explained);
-    if (open) await explain(explained, sku, open, query.get("at"));
-    await draw();
+    await Promise.all([draw(), explain(explained, sku, open)]);
   };
-  const first = draw().then(() => open && explain(explained, sku, open, query.get("at")));
+  const first = Promise.all([draw(), explain(explained, sku, open, query.get("at"))]);
   first.catch((error) => isGone || fill(levels, h("p", { class: "problem" }, error.message)));
   const stop = live.on("tick", () => !document.hidden && Date.now() - looked > REFRESH_MS && draw().catch(() => {}));
   return () => {
@@ -125,12 +125,15 @@ function stand({ sku, chip, why, levels, shelves, query }) {
   };
 }
 
+/** Why the channel shows what it shows, now or as of `at`; without a channel nothing is shown. */
 async function explain(node, sku, channel, at) {
+  node.hidden = !channel;
+  if (!channel) return;
+  const title = h("h2", { class: "break" }, t("sku.why_channel", { channel }));
   try {
-    const { explainPanel } = await import("../explain.js");
-    fill(node, await explainPanel(sku, channel, at || undefined));
+    fill(node, title, await explainPanel(sku, channel, at || undefined));
   } catch (error) {
-    fill(node, h("p", { class: "problem" }, error.message));
+    fill(node, title, h("p", { class: "problem" }, errorText(error)));
   }
 }
 
@@ -157,29 +160,24 @@ function drawLevels(node, level) {
   );
 }
 
-function drawShelves(node, channels, open, choose, explained) {
+function drawShelves(node, channels, open, choose) {
   const columns = [
     { title: t("sku.channel"), render: (one) => h("strong", { class: "break" }, one.channel) },
     { title: t("sku.exposure"), align: "right", render: (one) => h("strong", { class: "num" }, number(one.exposure)) },
     { title: t("sku.shown"), align: "right", render: shownOf },
     { title: t("sku.state"), render: stateOf },
-    {
-      title: "",
-      align: "right",
-      render: (one) => h("button", { class: "button small", "aria-expanded": String(open === one.channel), onclick: () => choose(one.channel) }, t(open === one.channel ? "sku.close" : "sku.why")),
-    },
+    { title: "", align: "right", render: (one) => whyButton(one.channel, open, choose) },
   ];
-  // The panel stays as it is, with what somebody has opened in it.
-  const focused = document.activeElement?.closest?.(".sku-shelves button") && document.activeElement.closest("tr")?.rowIndex;
-  const head = h("h2", {}, t("sku.channels"));
-  const list = h("div", { class: "sku-shelves" }, table(columns, channels, { empty: empty(t("sku.no_channel"), t("sku.no_channel_text")) }));
-  if (explained.parentNode === node) {
-    node.firstChild.replaceWith(head);
-    node.querySelector(".sku-shelves").replaceWith(list);
-  } else {
-    fill(node, head, list, explained);
-  }
-  if (focused) list.querySelectorAll("tr")[focused]?.querySelector("button")?.focus();
+  const focused = node.contains(document.activeElement) ? document.activeElement.dataset.channel : null;
+  const list = table(columns, channels, { empty: empty(t("sku.no_channel"), t("sku.no_channel_text")) });
+  fill(node, h("h2", {}, t("sku.channels")), h("div", { class: "sku-shelves" }, list));
+  if (focused) [...node.querySelectorAll("button")].find((button) => button.dataset.channel === focused)?.focus();
+}
+
+function whyButton(channel, open, choose) {
+  const isOpen = open === channel;
+  const does = () => choose(channel);
+  return h("button", { class: "button small", "aria-expanded": String(isOpen), dataset: { channel }, onclick: does }, t(isOpen ? "sku.close" : "sku.why"));
 }
 
 function shownOf(one) {
