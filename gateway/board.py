@@ -55,6 +55,7 @@ JUDGE_REST, LOOK_REST = 4.0, 2.0
 ROWS_AT_ONCE = 10
 PACE_MINUTES = 30
 SOLD_MOVEMENTS_MAX = 200_000
+SOLD_SECONDS_MAX = 60.0
 # Rows that are gone are remembered for so many looks, for who has not heard of it.
 GONE_LOOKS = 600
 
@@ -252,7 +253,7 @@ class Board:
             codes = {mark.key.sku for mark in marks}
             surroundings = await read_surroundings(connection, codes, heads.now, self._surroundings, self._tempo)
             seen = await _read_seen(connection, codes, heads.now, surroundings)
-            self._sold.take(await self._read_sold(connection, None if self.heads is None else self.heads.revision))
+            self._sold.take(await self._read_sold(connection, self._sold_until(began)))
             pending = await store.read_pending(connection)
             self.skus = await store.count_found(connection, "")
         self._surroundings, self.pending, self.channels = surroundings, pending, seen.channels
@@ -268,6 +269,13 @@ class Board:
             self._gone[key] = self._look
         took = time.monotonic() - began
         self._judging_due = time.monotonic() + max(JUDGE_SECONDS, JUDGE_REST * took)
+
+    def _sold_until(self, now: float) -> int | None:
+        """Up to which movement sales are known; None if nobody has looked for so long that they are read anew."""
+        if self.heads is not None and now - self.looked < SOLD_SECONDS_MAX:
+            return self.heads.revision
+        self._sold = _Sold(self._tempo)
+        return None
 
     def _begin_look(self, heads: Heads) -> None:
         self.heads = heads

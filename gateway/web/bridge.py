@@ -16,19 +16,24 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import DecodeError, json
+from opentelemetry.trace import SpanKind, StatusCode, use_span
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway import telemetry
 from gateway.domain.errors import GatewayError, InvalidArgument
 from gateway.rpc.auditing import ACTOR_KEY
 from gateway.rpc.server import Call, Unary
 from gateway.rpc.services import SERVICES
+from gateway.rpc.status import STATUS_OF
 from gateway.web.messages import as_json
 from gateway.web.refusals import PageRefusal, answer_of, fault
 from gateway.web.visitors import Visitor, Visitors
 
 log = logging.getLogger(__name__)
 
+_TOLD = {"sku": "stockgate.sku", "channel": "stockgate.channel", "request_id": "stockgate.request_id"}
+_TOLD_LENGTH_MAX = 200
 BODY_BYTES_MAX = 1024 * 1024
 CALL_SECONDS_MAX = 30.0
 _READING = ("Get", "List", "Explain", "Check", "Preview", "Export")
@@ -49,6 +54,7 @@ _NOT_FOR_PEOPLE = frozenset(
 
 
 class _Method(NamedTuple):
+    name: str
     request_class: type[Message]
     do: Unary
     only_reads: bool
@@ -70,7 +76,7 @@ class Bridge:
             message = _parse(method, await read_body(request), visitor)
             metadata = ((ACTOR_KEY, quote(visitor.actor)),) if visitor.actor else ()
             call = Call(visitor.merchant, time.monotonic() + CALL_SECONDS_MAX, metadata=metadata)
-            return JSONResponse(as_json(await method.do(call, message)))
+            return JSONResponse(as_json(await _done(method, call, message)))
         except (GatewayError, PageRefusal) as error:
             return answer_of(error)
         # The top of a call: whatever went wrong, the page gets an answer and the log gets the traceback.
@@ -82,6 +88,28 @@ class Bridge:
         if path not in self._methods:
             raise PageRefusal(HTTPStatus.NOT_FOUND, "METHOD_UNKNOWN", "there is no such method")
         return self._methods[path]
+
+
+async def _done(method: _Method, call: Call, message: Message) -> Message:
+    """Do it. What people do is always traced: it is seldom, and what came of it may be asked for."""
+    if method.only_reads:
+        return await method.do(call, message)
+    told = {"rpc.method": method.name, "stockgate.merchant": call.merchant.name}
+    for name, attribute in _TOLD.items():
+        if isinstance(value := getattr(message, name, None), str) and value:
+            told[attribute] = value[:_TOLD_LENGTH_MAX]
+    span = telemetry.begin(method.name, kind=SpanKind.SERVER, attributes=told, keep=True)
+    with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        try:
+            done = await method.do(call, message)
+        except GatewayError as error:
+            span.set_attribute("rpc.status_code", STATUS_OF[type(error)][0].name)
+            raise
+        except Exception:
+            span.set_status(StatusCode.ERROR)
+            raise
+        span.set_attribute("rpc.status_code", "OK")
+        return done
 
 
 async def read_body(request: Request) -> dict[str, Any]:
@@ -114,7 +142,9 @@ def _methods() -> Iterator[tuple[str, _Method]]:
             only_reads = method.name.startswith(_READING)
             yield (
                 f"{service.name}/{method.name}",
-                _Method(request_class, cast("Unary", methods[method.name]), only_reads),
+                _Method(
+                    f"{service.full_name}/{method.name}", request_class, cast("Unary", methods[method.name]), only_reads
+                ),
             )
 
 

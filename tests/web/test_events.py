@@ -179,10 +179,11 @@ async def test_tabs_are_bounded(place: Place, monkeypatch: pytest.MonkeyPatch) -
             await second.next("tick")
             refused = await client.get("/events")
             assert (refused.status_code, refused.json()["reason"]) == (429, "TOO_MANY_STREAMS")
-        while True:
-            async with client.stream("GET", "/events") as again:
-                if again.status_code == HTTPStatus.OK:
-                    break
+        async with asyncio.timeout(10):
+            while True:
+                async with client.stream("GET", "/events") as again:
+                    if again.status_code == HTTPStatus.OK:
+                        break
 
 
 async def test_the_board_finds_what_it_does_not_show(place: Place) -> None:

@@ -84,7 +84,7 @@ export function line(first) {
     left: h("span", { class: "cell right num muted" }),
     channels: h("span", { class: "cell channels-cell row" }),
   };
-  const node = h("div", { class: "sku-line", role: "row", tabindex: -1 }, Object.values(parts));
+  const node = h("div", { class: "sku-line", role: "listitem", tabindex: -1 }, Object.values(parts));
   const built = new Map();
   let row = first;
   const set = (next) => {

@@ -3,6 +3,7 @@
 const STALE_MS = 3_000;
 const LOOK_MS = 250;
 const SILENT_MS = 8_000;
+const AGAIN_MS = 2_000;
 
 const listeners = new Map();
 const rows = new Map();
@@ -68,7 +69,10 @@ function open() {
   });
   source.addEventListener("error", () => {
     // The browser tries again by itself, but for a refusal: then we do, now and then.
-    if (source && source.readyState === EventSource.CLOSED) setTimeout(() => state !== "paused" && open(), 2_000);
+    if (source?.readyState === EventSource.CLOSED) {
+      tell("refused", null);
+      setTimeout(() => state !== "paused" && open(), AGAIN_MS);
+    }
     look();
   });
   heard = Math.max(heard, performance.now() - STALE_MS);

@@ -159,6 +159,8 @@ async function start() {
       live.restart();
     }
   });
+  // Refused for good: perhaps nobody is signed in any more.
+  live.on("refused", () => readSession().catch((error) => error.reason === "SIGN_IN" && location.assign("/login")));
   live.on("tick", ({ drill }) => showDrill(drill));
   if (location.pathname !== "/login") begin();
   await render();

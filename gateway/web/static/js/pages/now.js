@@ -60,7 +60,7 @@ class Board {
     this.counts = h("div", { class: "row counts" });
     this.pending = h("div", { class: "row pending" });
     this.cards = h("div", { class: "cards live" });
-    this.lines = h("div", { class: "lines live", role: "table" });
+    this.lines = h("div", { class: "lines live", role: "list" });
     this.restTitle = h("h2", { class: "rest-title" });
     this.rest = h("section", { class: "rest", hidden: true }, this.restTitle, this.lines);
     this.place = h("div", {});
@@ -290,6 +290,7 @@ class Board {
   }
 
   withSelected(does) {
+    if (!this.selected) this.step(1);
     const row = this.rows.get(this.selected);
     if (row) does(row);
   }
