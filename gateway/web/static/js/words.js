@@ -37,6 +37,11 @@ export function t(key, params) {
   return params ? text.replace(/\{(\w+)\}/g, (whole, name) => (name in params ? String(params[name]) : whole)) : text;
 }
 
+/** All words there are, by language and key; not to be changed. */
+export function allWords() {
+  return words;
+}
+
 /** True if there is such a word. */
 export function has(key) {
   return key in words.zh;
