@@ -12,13 +12,14 @@ import audit, { words as auditWords } from "./pages/audit.js";
 import channels, { words as channelWords } from "./pages/channels.js";
 import login from "./pages/login.js";
 import now, { words as nowWords } from "./pages/now.js";
+import reviews, { one as review, words as reviewWords } from "./pages/review.js";
 import shortfalls, { words as shortfallWords } from "./pages/shortfalls.js";
 import sku, { search, words as skuWords } from "./pages/sku.js";
 import streams, { words as streamWords } from "./pages/streams.js";
 import trace, { list as traces, words as traceWords } from "./pages/trace.js";
 
 // One line each: the page, and its words.
-const pages = [[now, nowWords], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [channels, channelWords], [streams, streamWords], [login]];
+const pages = [[now, nowWords], [reviews, reviewWords], [review], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [channels, channelWords], [streams, streamWords], [login]];
 
 addWords(words);
 for (const [, more] of pages) if (more) addWords(more);
