@@ -81,6 +81,7 @@ function stateOf(health) {
   if (waits > WAIT_MS) return { kind: "warn", name: "late", params: { age: duration(waits) } };
   if (health.parked > 0) return { kind: "warn", name: "parked", params: { n: number(health.parked) } };
   if (seconds(connector.ban) > 0) return { kind: "warn", name: "banned", params: { age: duration(seconds(connector.ban) * 1000) } };
+  if (seconds(health.watermark_age) > WATERMARK_SECONDS) return { kind: "warn", name: "orders", params: { age: duration(seconds(health.watermark_age) * 1000) } };
   if (seconds(health.lag_p99) > LAG_SECONDS) return { kind: "warn", name: "slow", params: { lag: lagOf(health.lag_p99) } };
   return { kind: "good", name: health.pushes_open > 0 ? "moving" : "fine" };
 }
@@ -100,7 +101,7 @@ class Card {
     this.drifts = h("button", { class: "button quiet", "aria-expanded": "false", onclick: () => this.show("drifts") });
     const head = h("div", { class: "row apart nowrap" }, h("div", { class: "channel-name" }, this.title, this.code), this.chip);
     const actions = h("div", { class: "row" }, this.pause, this.parked, this.drifts);
-    this.node = h("section", { class: "card channel" }, head, this.advice, this.facts, actions, this.more);
+    this.node = h("section", { class: "card channel-card" }, head, this.advice, this.facts, actions, this.more);
   }
 
   take(health) {

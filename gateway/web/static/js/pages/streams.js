@@ -16,7 +16,7 @@ export const words = {
     "stream.hint": "谁在听预警，落后多少，断开是为什么。一个读得慢的，不会拖慢别人。",
     "stream.revision": "预警日志到 {revision} 号",
     "stream.name": "订阅者",
-    "stream.anonymous": "没有名字",
+    "stream.anonymous": "没有名字，例如打开的页面",
     "stream.state": "状态",
     "stream.waiting": "没读到的",
     "stream.sent": "已发到",
@@ -55,7 +55,7 @@ export const words = {
     "stream.hint": "Who hears the warnings, how far behind, and why streams have ended. One that reads slowly does not hold up the others.",
     "stream.revision": "the log is at revision {revision}",
     "stream.name": "Subscriber",
-    "stream.anonymous": "without a name",
+    "stream.anonymous": "without a name, as an open page",
     "stream.state": "State",
     "stream.waiting": "Not read yet",
     "stream.sent": "Sent up to",
@@ -100,9 +100,9 @@ async function mount(root) {
   fill(
     root,
     h("div", { class: "page-head" }, h("h1", {}, t("nav.streams")), head, read),
-    h("p", { class: "muted page-hint" }, t("stream.hint")),
+    h("p", { class: "muted stream-hint" }, t("stream.hint")),
     readers,
-    h("h2", { class: "part" }, t("stream.closed"), h("span", { class: "muted small" }, ` ${t("stream.closed_hint")}`)),
+    h("h2", { class: "ended-title" }, t("stream.closed"), h("span", { class: "muted small" }, ` ${t("stream.closed_hint")}`)),
     ended,
   );
   loading(readers);
