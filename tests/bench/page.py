@@ -28,6 +28,7 @@ from tests.web.conftest import QUIET
 CATALOG_SKUS, LIVE_SKUS = 10_000, 500
 CHANGES_PER_SECOND = 5
 BATCH = 50
+STOCKERS = 32
 SECONDS, SECONDS_QUICK = 20.0, 10.0
 SETTLE_SECONDS = 4.0
 UNITS = 100_000
@@ -84,7 +85,9 @@ async def busy_page(folder: Path, *, quick: bool) -> list[Figure]:
     async with running_with_page(data) as gateway, grpc.aio.insecure_channel(gateway.address) as connection:
         shop = Shop(connection)
         live = [f"LIVE-{number:04d}" for number in range(LIVE_SKUS)]
-        await shop.stock_up([*live, *(f"REST-{number:05d}" for number in range(CATALOG_SKUS - LIVE_SKUS))], UNITS)
+        rest = [f"REST-{number:05d}" for number in range(CATALOG_SKUS - LIVE_SKUS)]
+        shares = (rest[start::STOCKERS] for start in range(STOCKERS))
+        await asyncio.gather(shop.stock_up(live, UNITS), *(shop.stock_up(share, UNITS) for share in shares))
         alone = await _worked(gateway, shop, live, seconds)
         async with _tab(gateway.page) as page:
             await page.wait_for_selector(".sku-line, .sku-card")
