@@ -88,6 +88,7 @@ def work(
     try:
         with trace.use_span(doing.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             yield doing
+    # Whatever it was, it is told and goes on.
     except Exception as error:
         doing.fail(type(error).__name__)
         raise

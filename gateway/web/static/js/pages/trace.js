@@ -6,7 +6,7 @@ import { clock, dateTime, number, seconds } from "../format.js";
 import { errorText } from "../session.js";
 import { ordered } from "../spans.js";
 import { table } from "../table.js";
-import { t } from "../words.js";
+import { has, lang, t } from "../words.js";
 
 export const words = {
   zh: {
@@ -44,6 +44,20 @@ export const words = {
     "trace.attributes": "属性",
     "trace.kind": "角色",
     "trace.back": "全部链路",
+    "span.take order": "取订单",
+    "span.walk orders": "巡订单",
+    "span.read listings": "读数",
+    "span.process push": "改数",
+    "span.report pushes": "回报改数",
+    "span.ChannelService/ReportOrders": "收订单",
+    "span.ChannelService/ReportPushes": "收回报",
+    "span.ChannelService/ReportShelf": "收读数",
+    "span.ChannelService/WatchAllocations deliver": "下发改数",
+    "span.AlertService/WatchTierChanges deliver": "送出预警",
+    "span.group": "记账",
+    "span.allocate": "分配",
+    "span.alert": "预警",
+    "span.sync": "同步全程",
   },
   en: {
     "trace.title": "Traces",
@@ -105,6 +119,12 @@ function shortName(name) {
   return name.replace(/^gateway\.v1\./, "");
 }
 
+/** Ours also as people call it; others' as they call themselves. */
+function nameNodes(name) {
+  const short = shortName(name);
+  return has(`span.${short}`) && lang() === "zh" ? [t(`span.${short}`), " ", h("small", { class: "muted" }, short)] : short;
+}
+
 function failedChip(isFailed) {
   return isFailed ? h("span", { class: "chip bad" }, "✕ ", t("trace.failed")) : h("span", { class: "muted" }, t("trace.fine"));
 }
@@ -140,7 +160,7 @@ async function mountList(root, context) {
     const isNarrow = wanted.sku || wanted.only_errors;
     const columns = [
       { title: t("trace.begun"), render: (one) => h("span", { class: "num" }, clock(one.begin_time)) },
-      { title: t("trace.what"), class: "break", render: (one) => h("a", { href: `/trace/${one.trace_id}` }, shortName(one.name)) },
+      { title: t("trace.what"), class: "break", render: (one) => h("a", { href: `/trace/${one.trace_id}` }, nameNodes(one.name)) },
       { title: t("trace.process"), render: (one) => process(one.service) },
       { title: t("trace.spans"), align: "right", render: (one) => number(one.spans) },
       { title: t("trace.took"), align: "right", render: (one) => took(seconds(one.duration) * 1000) },
@@ -213,7 +233,7 @@ async function mountOne(root, context) {
     h(
       "div",
       { class: "page-head" },
-      h("h1", { class: "break" }, shortName(own.span.name)),
+      h("h1", { class: "break" }, nameNodes(own.span.name)),
       h("a", { class: "button", href: isAlone ? `/trace/${id}` : `/trace/${id}?alone=1` }, t(isAlone ? "trace.linked" : "trace.alone")),
       h("a", { class: "button", href: "/trace" }, t("trace.back")),
     ),
@@ -257,7 +277,7 @@ function lineNode(line, whole, id) {
       { class: "span-name", style: { "--depth": String(Math.min(line.depth, DEPTH_MAX)) } },
       line.isLinked && h("span", { class: "goes-on", title: t("trace.goes_on") }, "↪"),
       h("span", { class: "service", dataset: { service: process(span.service) } }, process(span.service)),
-      h("span", { class: "what truncate" }, shortName(span.name)),
+      h("span", { class: "what truncate" }, nameNodes(span.name)),
       span.error && h("span", { class: "chip bad" }, "✕ ", span.attributes["error.type"] || t("trace.failed")),
     ),
     h("span", { class: "track" }, h("span", { class: "bar", dataset: { service: process(span.service) }, style: { left: `${left}%`, width: `${width}%` } })),
