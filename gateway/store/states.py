@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, case, func, insert, literal, or_, select
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.policies import Policy
@@ -128,7 +128,7 @@ async def read_sku_states(connection: ReadConnection, codes: list[str], at: date
     c = sku_states.c
     query = (
         select(c.sku, c.body)
-        .distinct(c.sku)
+        .ext(distinct_on(c.sku))
         .where(c.sku.in_(codes), c.record_time <= at)
         .order_by(c.sku, c.record_time.desc())
     )

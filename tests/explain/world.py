@@ -72,6 +72,7 @@ class World:
     faults: tuple[str, ...]
     agents: dict[str, tuple[Agent, "asyncio.Task[None]"]] = field(default_factory=dict)
     gateway: GatewayClient | None = None
+    asking: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(3))
 
     # ---- what there is
 
@@ -94,7 +95,9 @@ class World:
         request = operations.ExplainListingRequest(sku=sku, channel=channel)
         if at is not None:
             request.at.FromDatetime(at)
-        [found] = (await self.client.operations.ExplainListing(request, **self.client.options)).explanations
+        # Not more at once than people would ask: the machine has other work.
+        async with self.asking:
+            [found] = (await self.client.operations.ExplainListing(request, **self.client.options)).explanations
         return found
 
     # ---- what is done
