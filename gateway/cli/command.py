@@ -16,6 +16,7 @@ from gateway.cli import (
     drill,
     explain,
     findings,
+    health,
     listing,
     live,
     notify,
@@ -105,6 +106,7 @@ app.add_typer(alert.app, name="alert")
 app.add_typer(live.app, name="live")
 app.add_typer(drill.app, name="drill")
 app.add_typer(findings.app)
+app.add_typer(health.app)
 app.add_typer(timeline.app)
 app.add_typer(report.app)
 app.add_typer(findings.orders_app, name="orders")
