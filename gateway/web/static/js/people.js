@@ -48,16 +48,57 @@ addWords({
     "outcome.unknown": "不知道",
     "outcome.unknown_hint": "还在进行，或者网关中途停了；做没做成，看对象本身。",
   },
-  en: { "outcome.ok": "done", "outcome.unknown": "not known", "outcome.unknown_hint": "Under way, or the gateway stopped midway; the thing itself tells whether it was done." },
+  en: {
+    "did.ReceiveStock": "Receive stock",
+    "did.AdjustStock": "Adjust stock",
+    "did.CountStock": "Count stock",
+    "did.TransferStock": "Transfer stock",
+    "did.ReturnStock": "Return stock",
+    "did.CreateSku": "Create SKU",
+    "did.UpdateSku": "Update SKU",
+    "did.FreezeSku": "Freeze SKU",
+    "did.UnfreezeSku": "Unfreeze SKU",
+    "did.CreateLocation": "Create location",
+    "did.UpdateLocation": "Update location",
+    "did.CreateChannel": "Create channel",
+    "did.UpdateChannel": "Update channel",
+    "did.SetCredentials": "Set credentials",
+    "did.LinkListing": "Link listing",
+    "did.UnlinkListing": "Unlink listing",
+    "did.SetPolicy": "Set policy",
+    "did.ImportCatalog": "Import catalog",
+    "did.PauseChannel": "Pause channel",
+    "did.ResumeChannel": "Resume channel",
+    "did.ResyncListing": "Resync listing",
+    "did.ResolveShortfall": "Resolve shortfall",
+    "did.Acknowledge": "Acknowledge",
+    "did.CompleteStep": "Complete step",
+    "did.Silence": "Silence",
+    "did.EndSilence": "End silence",
+    "did.SetAlertPolicy": "Set alert policy",
+    "did.SetRunbook": "Set runbook",
+    "did.AnnounceIncoming": "Announce incoming",
+    "did.CancelIncoming": "Cancel incoming",
+    "did.SetDemandProfile": "Set demand profile",
+    "did.StartDrill": "Start drill",
+    "did.StopDrill": "Stop drill",
+    "did.OpenSession": "Open session",
+    "did.UpdateSession": "Update session",
+    "did.CloseSession": "Close session",
+    "did.SetTemplate": "Set template",
+    "did.DeleteTemplate": "Delete template",
+    "did.DecideProposal": "Decide proposal",
+    "did.TraceSku": "Trace SKU",
+    "outcome.ok": "done",
+    "outcome.unknown": "not known",
+    "outcome.unknown_hint": "Under way, or the gateway stopped midway; the thing itself tells whether it was done.",
+  },
 });
 
-/** What a method does: `StockService/AdjustStock` is `调整库存`, or `Adjust stock`. */
+/** What a method does: `StockService/AdjustStock` is `调整库存`, or `Adjust stock`; its own name if it has no words. */
 export function verb(method) {
   const name = method.slice(method.indexOf("/") + 1);
-  const key = `did.${name}`;
-  if (document.documentElement.lang !== "en" && has(key)) return t(key);
-  const spaced = name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  return spaced.charAt(0).toUpperCase() + spaced.slice(1);
+  return has(`did.${name}`) ? t(`did.${name}`) : name;
 }
 
 /** What became of it, as a chip. */
