@@ -42,6 +42,9 @@ REASONED = re.compile(
 SENDERS = {Path("connectors/agent.py"), Path("connectors/notify/serve.py"), Path("connectors/transport.py")}
 SENDING = re.compile(r"(?:Async)?Client|get|post|put|patch|delete|head|options|request|stream")
 
+SDK_USERS = {Path("gateway/telemetry.py"), Path("gateway/exposition.py"), Path("connectors/exporting.py")}
+SDK = re.compile(r"opentelemetry\.(sdk|exporter)\b")
+
 # Written with brackets so that the patterns do not find themselves.
 UNFINISHED = re.compile(
     r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK|NotImplemented[E]rror|for [n]ow(?!,)|place[h]older|in a [r]eal"
@@ -174,6 +177,12 @@ def test_only_the_transport_sends() -> None:
     )
 
 
+def test_only_telemetry_knows_the_sdk() -> None:
+    """OpenTelemetry's API may be used anywhere; its SDK only where signals are set up, shown and sent."""
+    importers = {module.path for module in source() if any(SDK.match(name) for name in imported(module))}
+    assert importers == SDK_USERS
+
+
 def test_every_setting_is_in_the_readme() -> None:
     """README.md names the settings that the gateway, its command line and connectors read, no fewer and no more."""
     readers = ("gateway/settings.py", "gateway/cli/", "connectors/")
@@ -269,6 +278,15 @@ def lines_matching(pattern: re.Pattern[str], paths: Iterable[Path]) -> Iterator[
 def functions(module: Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every function and method, inner ones too."""
     return (node for node in ast.walk(module.tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def imported(module: Module) -> Iterator[str]:
+    """The modules that a module imports, by their full names."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
