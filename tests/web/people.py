@@ -25,9 +25,10 @@ REPORT = "addEventListener('securitypolicyviolation', (e) => console.error('poli
 
 @dataclass(frozen=True)
 class Place:
-    """A merchant, and where his page and his API are."""
+    """A merchant, and where his page and his API are: a URL, and `host:port`."""
 
     url: str
+    address: str
     token: str
     client: Client
 
@@ -142,4 +143,4 @@ async def place_at(addresses: app.Addresses, token: str) -> AsyncIterator[Place]
     """The merchant who has this token, at the gateway there."""
     assert addresses.page is not None
     async with grpc.aio.insecure_channel(addresses.grpc) as channel:
-        yield Place(addresses.page, token, Client(channel, token))
+        yield Place(addresses.page, addresses.grpc, token, Client(channel, token))

@@ -2,20 +2,9 @@
 async () => {
   const loaded = performance.getEntriesByType("resource").map((entry) => new URL(entry.name).pathname);
   const scripts = [...new Set(loaded.filter((path) => path.endsWith(".js") && path.startsWith("/static/js/")))];
-  const words = { zh: {}, en: {} };
+  const { allWords } = await import("/static/js/words.js");
+  const words = allWords();
   const wrong = [];
-  for (const path of scripts) {
-    if (path.endsWith("/first.js")) continue;
-    for (const value of Object.values(await import(path))) {
-      if (!value || typeof value !== "object" || !value.zh || !value.en) continue;
-      for (const lang of ["zh", "en"]) {
-        for (const [key, text] of Object.entries(value[lang])) {
-          if (key in words[lang] && words[lang][key] !== text) wrong.push(`${path}: ${key} has two texts in ${lang}`);
-          words[lang][key] = text;
-        }
-      }
-    }
-  }
   const places = (text) => [...new Set(text.match(/\{\w+\}/g) || [])].sort().join();
   for (const key of new Set([...Object.keys(words.zh), ...Object.keys(words.en)])) {
     const [zh, en] = [words.zh[key], words.en[key]];
