@@ -26,7 +26,7 @@ KEEP_EVERY = timedelta(seconds=10)
 # How far back is looked for when something began.
 SINCE_MAX = timedelta(days=1)
 # By name in a row's body: a change of one of these is kept at once.
-_MATTERS = ("paused", "follower", "breaker_open", "needs", "banned")
+_MATTERS = ("paused", "follower", "connector_id", "breaker_open", "needs", "banned")
 _SINCE = (*_MATTERS, "watermark")
 _NO_BAN = "0.000s"
 
@@ -63,6 +63,7 @@ async def keep_channel_state(connection: AsyncConnection, channel: str, now: dat
     body = func.jsonb_build_object(
         *("paused", c.paused, "pause_reason", c.pause_reason, "follower", c.follower),
         *("watermark", c.watermark, "heartbeat_time", c.heartbeat_time, "connector", c.connector),
+        *("connector_id", func.coalesce(c.connector["connector_id"].astext, "")),
         *("breaker_open", func.coalesce(c.connector["breaker_open"].astext, "false")),
         *("needs", func.coalesce(c.connector["needs"].astext, "")),
         *("banned", case((ban == _NO_BAN, "false"), else_="true")),

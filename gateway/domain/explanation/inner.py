@@ -129,7 +129,7 @@ def allocator(case: Case, *, is_patient: bool) -> Decider:
 
 def policy(case: Case, *, is_cause: bool) -> Decider:
     """What the policy gives the listing; the cause if it gives less, or more, than one would expect."""
-    said = [_division(case), *_refinements(case)]
+    said = [_division(case), *_refinements(case, is_cause=is_cause)]
     text = Said("；".join(one.zh for one in said), "; ".join(one.en for one in said))
     verdict = DeciderVerdict.BLOCKS if is_cause else DeciderVerdict.OK
     action = Said("要改就改策略（stockgate policy set）", "change the policy to change it (stockgate policy set)")
@@ -174,7 +174,7 @@ def _division(case: Case) -> Said:
     return Said(what.zh + given.zh, what.en + given.en)
 
 
-def _refinements(case: Case) -> list[Said]:
+def _refinements(case: Case, *, is_cause: bool) -> list[Said]:
     """What else the policy, a session or a person says."""
     sku, channel, policy, found = case.facts.sku, case.listing.channel, case.policy, list[Said]()
     if sku in case.situation.frozen:
@@ -195,7 +195,7 @@ def _refinements(case: Case) -> list[Said]:
                 f"at least {policy.shown_min} units are shown (overselling is allowed)",
             )
         )
-    if case.state.exposure is not None and case.state.sales_left != case.wanted and not case.needs_change:
+    if is_cause and case.state.exposure is not None and case.state.sales_left != case.wanted:
         found.append(
             Said(
                 f"现在可卖 {case.state.sales_left} 单，差别不值得改一次",
