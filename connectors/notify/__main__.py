@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from connectors.arguments import DEFAULT_ADDRESS, gateway_address
-from connectors.exporting import trace_to
+from connectors.exporting import expose_metrics, trace_to
 from connectors.gateway_client import GatewayAddress
 from connectors.logs import log_to_stderr
 from connectors.notify.serve import notify
@@ -43,6 +43,7 @@ def serve(
     log_to_stderr()
     gateway = gateway_address(address)
     trace_to(gateway, "stockgate-notify")
+    expose_metrics()
     try:
         asyncio.run(_serve(read_settings(robots), gateway))
     except SettingsError as error:

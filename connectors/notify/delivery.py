@@ -9,8 +9,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import NamedTuple, Protocol
+
+from opentelemetry.trace import SpanKind
 
 from connectors.errors import ConnectorError
 from connectors.notify.grouping import grouped
@@ -18,6 +21,8 @@ from connectors.notify.notices import Notice
 from connectors.notify.robot import Message, Robot
 from connectors.notify.schedule import Group, Outbox, Pending, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
+from connectors.tracing import Work, work
+from gateway import telemetry
 
 log = logging.getLogger(__name__)
 # What another notifier has in hand is looked at again after so long.
@@ -130,7 +135,8 @@ class Delivery:
         # With the word of doubt that a claim may have brought.
         self._on_way = tuple(replace(each, notice=told[each.notice.key]) for each in taken)
         try:
-            await self.robot.post(written.message)
+            with self._span(written):
+                await self.robot.post(written.message)
         except ConnectorError as error:
             is_taken = False
             await self._failed(error)
@@ -143,6 +149,20 @@ class Delivery:
         # Who is cancelled before leaves behind what was on its way.
         self._on_way = ()
         return is_taken
+
+    def _span(self, written: Written) -> AbstractContextManager[Work]:
+        """Goes on from what told of it."""
+        # Several may go into one message, and each may have waited: a link each, and no parent.
+        told = [notice.traceparent for notice in written.told]
+        attributes = {
+            "messaging.system": "stockgate_outbox",
+            "messaging.operation.name": "tell",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": self.receiver,
+            "messaging.batch.message_count": len(written.told),
+        }
+        origin = telemetry.origin_of(told, is_fresh=False)
+        return work("tell robot", kind=SpanKind.CONSUMER, origin=origin, attributes=attributes)
 
     async def _succeeded(self, dropped: int) -> None:
         self.failures = 0

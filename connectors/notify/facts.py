@@ -156,6 +156,7 @@ def _placed(notice: Notice, event: alert_pb2.AlertEvent, around: Surroundings) -
         link=link,
         drill_id=event.drill_id,
         is_past=age > PAST_AGE,
+        traceparent=event.traceparent,
     )
 
 

@@ -72,7 +72,8 @@ class Notice:
 
     `room` is what people call the live room, "" for none. `action` is the first thing to do, or what was decided.
     `is_past`: it comes so late that only the newest of its thread is worth telling. `stands_for_urgent` and
-    `stands_for_escalation`: it is told in the place of an older one that was.
+    `stands_for_escalation`: it is told in the place of an older one that was. `traceparent` is the span that told of it
+    first, "" for none.
     """
 
     revision: int
@@ -97,6 +98,7 @@ class Notice:
     stands_for_urgent: bool = False
     stands_for_escalation: bool = False
     may_be_told: bool = False
+    traceparent: str = ""
 
     @property
     def key(self) -> tuple[int, Kind]:
