@@ -10,6 +10,8 @@ import { words } from "./vocabulary.js";
 
 import audit, { words as auditWords } from "./pages/audit.js";
 import channels, { words as channelWords } from "./pages/channels.js";
+import drill from "./pages/drill.js";
+import drills, { words as drillWords } from "./pages/drills.js";
 import login from "./pages/login.js";
 import now, { words as nowWords } from "./pages/now.js";
 import reviews, { one as review, words as reviewWords } from "./pages/review.js";
@@ -19,7 +21,7 @@ import streams, { words as streamWords } from "./pages/streams.js";
 import trace, { list as traces, words as traceWords } from "./pages/trace.js";
 
 // One line each: the page, and its words.
-const pages = [[now, nowWords], [reviews, reviewWords], [review], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [channels, channelWords], [streams, streamWords], [login]];
+const pages = [[now, nowWords], [reviews, reviewWords], [review], [drills, drillWords], [drill], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [channels, channelWords], [streams, streamWords], [login]];
 
 addWords(words);
 for (const [, more] of pages) if (more) addWords(more);

@@ -48,7 +48,7 @@ function legend(sku) {
     "div",
     { class: "story-legend small muted" },
     h("span", { class: "line stock" }, t("review.available")),
-    channels.map((one, place) => h("span", { class: `line channel c${place}` }, t("review.exposure", { channel: one.channel }))),
+    channels.map((one, place) => h("span", { class: `line of-channel c${place}` }, t("review.exposure", { channel: one.channel }))),
     h("span", { class: "line pace" }, t("review.pace")),
     tiers.map((tier) => h("span", { class: "band", dataset: { tier: TIERS[tier] } }, tierShape(TIERS[tier]), t(`tier.${TIERS[tier]}`))),
   );
@@ -72,7 +72,7 @@ function picture(review, sku, width) {
     levels(rates, 1, width),
     uprights(begin, end, x, width),
     stock.length > 0 && s("path", { class: "area", d: `${steps(stock, end, x, units.y)}V${units.y(0)}H${x(begin)}Z` }),
-    shown.map((of, place) => s("path", { class: `channel c${place}`, d: steps(of, end, x, units.y) })),
+    shown.map((of, place) => s("path", { class: `of-channel c${place}`, d: steps(of, end, x, units.y) })),
     s("path", { class: "stock", d: steps(stock, end, x, units.y) }),
     s("path", { class: "pace", d: pace.map(([at, value], place) => `${place ? "L" : "M"}${x(at).toFixed(1)} ${rates.y(value)}`).join("") }),
     came(stock, x),
