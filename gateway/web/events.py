@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from math import isfinite
 from typing import Any
 
 from msgspec import json
@@ -207,12 +208,11 @@ def _said(said: Any, position: str) -> bytes:
 
 
 def _tick(board: Board) -> bytes:
-    heads, pending = board.heads, board.pending
-    age = time.monotonic() - board.looked
+    heads, pending = board.heads if isfinite(board.looked) else None, board.pending
     drill = {"id": pending.drill_id, "name": pending.drill_name} if pending.drill_id else None
     return json.encode(
         {
-            "age_ms": None if heads is None else round(age * 1000),
+            "age_ms": None if heads is None else round((time.monotonic() - board.looked) * 1000),
             "as_of": None if heads is None else heads.now,
             "revision": 0 if heads is None else heads.revision,
             "alert_revision": 0 if heads is None else heads.alert_revision,
