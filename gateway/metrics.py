@@ -31,7 +31,7 @@ _PEOPLE_BUCKETS = (5, 10, 20, 30, 60, 120, 180, 300, 600, 1_800, 3_600)
 rpc_server_duration = Durations(
     "rpc.server.call.duration",
     "How long unary calls took, from their arrival to their answer. Streams are not in it.",
-    ("rpc.method", "rpc.status_code"),
+    ("rpc.method", "rpc.response.status_code"),
     constants={"rpc.system.name": "grpc"},
 )
 http_client_duration = _meter.create_histogram(

@@ -306,6 +306,7 @@ class _Course:
         """From its beginning to its end, however that is."""
         try:
             yield
+        # Whatever it was, it goes on to whom it concerns.
         except Exception as error:
             self._end(self._span or self._recorded("error"), type(error).__name__)
             raise

@@ -103,12 +103,12 @@ async def _done(method: _Method, call: Call, message: Message) -> Message:
         try:
             done = await method.do(call, message)
         except GatewayError as error:
-            span.set_attribute("rpc.status_code", STATUS_OF[type(error)][0].name)
+            span.set_attribute("rpc.response.status_code", STATUS_OF[type(error)][0].name)
             raise
         except Exception:
             span.set_status(StatusCode.ERROR)
             raise
-        span.set_attribute("rpc.status_code", "OK")
+        span.set_attribute("rpc.response.status_code", "OK")
         return done
 
 

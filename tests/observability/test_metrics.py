@@ -90,7 +90,7 @@ async def test_a_played_gateway_shows_what_it_did_with_exemplars(page: tuple[str
         for one in found
         if one.name == "rpc_server_call_duration_seconds_count"
         and one.labels["rpc_method"] == method
-        and one.labels["rpc_status_code"] == "OK"
+        and one.labels["rpc_response_status_code"] == "OK"
     ]
     assert called.value >= 2
     assert called.labels["rpc_system_name"] == "grpc"
@@ -214,7 +214,7 @@ async def test_rules_and_dashboard_name_only_what_there_is(page: tuple[str, Clie
     asked = [expression for expression in expressions() if "up{" not in expression]
     assert len(asked) > 40
     for expression in asked:
-        names = set(NAME.findall(expression)) - {"rpc_method", "rpc_status_code", "db_operation_name"}
+        names = set(NAME.findall(expression)) - {"rpc_method", "rpc_response_status_code", "db_operation_name"}
         assert names, expression
         assert names <= labels.keys(), (expression, names - labels.keys())
         wanted = {one.strip() for group in LABELS_BY.findall(expression) for one in group.split(",")}
