@@ -68,6 +68,7 @@ class Shops:
         async with self._changing() as (connection, _):
             await _require_locations(connection, channel)
             created = await store.create_channel(connection, channel)
+            await keep_channel_state(connection, channel.channel, await read_time(connection, self._database.now))
             stored = await _read_channel(connection, channel.channel)
         if not created:
             _require_same(channel, stored)
