@@ -81,7 +81,7 @@ export function past(node, sku, { query, go }) {
 /** Put new lines where their times belong: most come on top. */
 function insert(list, lines) {
   for (const row of lines.reverse()) {
-    const below = [...list.querySelectorAll(".past-line")].slice(0, FRESH_MAX).find((other) => other.dataset.at <= row.dataset.at);
+    const below = [...list.querySelectorAll(".past-line")].slice(0, FRESH_MAX).find((other) => micros(other.dataset.at) <= micros(row.dataset.at));
     list.insertBefore(row, below || null);
   }
   const all = list.querySelectorAll(".past-line");
@@ -138,7 +138,7 @@ function readWanted(query) {
 
 function requestOf(sku, wanted) {
   const request = { sku, kinds: wanted.kinds.map((kind) => `TIMELINE_KIND_${kind}`), include_drills: wanted.drills };
-  return wanted.until ? { ...request, until: new Date(time(wanted.until)).toISOString() } : request;
+  return wanted.until ? { ...request, until: stamp(micros(wanted.until)) } : request;
 }
 
 function address(sku, { kinds, until, row, drills }) {
@@ -154,10 +154,21 @@ function address(sku, { kinds, until, row, drills }) {
 
 /** The line with this entry on top, whatever comes later. */
 function permalink(sku, entry) {
-  const until = new Date(time(entry.record_time) + 1).toISOString();
+  const until = stamp(micros(entry.record_time) + 1);
   return address(sku, { kinds: [], until, row: `${entry.row.kind}/${entry.row.id}`, drills: Boolean(entry.event?.drill_id) });
 }
 
 function keyOf(entry) {
   return `${entry.row.kind} ${entry.row.id} ${entry.record_time}`;
+}
+
+/** Microseconds since 1970: the ledger's times are as fine, and a Date is not. */
+function micros(text) {
+  const [, fraction = ""] = /\.(\d+)/.exec(text) || [];
+  return Math.floor(time(text) / 1_000) * 1_000_000 + Number(fraction.padEnd(6, "0").slice(0, 6));
+}
+
+function stamp(at) {
+  const second = new Date(Math.floor(at / 1_000_000) * 1_000).toISOString().slice(0, 19);
+  return `${second}.${String(at % 1_000_000).padStart(6, "0")}Z`;
 }
