@@ -12,7 +12,7 @@ import typer
 from connectors.agent import run_agents
 from connectors.arguments import DEFAULT_ADDRESS, gateway_address, host_and_port
 from connectors.contract import ChannelState
-from connectors.exporting import trace_to
+from connectors.exporting import expose_metrics, trace_to
 from connectors.gateway_client import GatewayAddress, GatewayClient
 from connectors.inbox import Inbox
 from connectors.logs import log_to_stderr
@@ -52,6 +52,7 @@ def connect(
     log_to_stderr()
     gateway = gateway_address(address)
     trace_to(gateway, "stockgate-connect")
+    expose_metrics()
     host, port = host_and_port(inbox, "--inbox")
     codes = frozenset(channel or ())
 

@@ -1,7 +1,7 @@
-"""Spans of this process, on their way to the gateway it serves: there they are shown, without a collector.
+"""Spans of this process, on their way to the gateway it serves; and its metrics, for who reads them.
 
-Where OTEL_EXPORTER_OTLP_ENDPOINT names a collector they go there alone. They leave in batches, from a thread of their
-own; a gateway that is away costs spans, which are counted in the log, and nobody's time.
+The gateway shows spans without a collector. Where OTEL_EXPORTER_OTLP_ENDPOINT names one they go there alone. They leave
+in batches, from a thread of their own; a gateway that is away costs spans, which the log counts, and nobody's time.
 """
 
 import logging
@@ -11,12 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import typer
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from connectors.gateway_client import GatewayAddress, credentials_of
-from gateway import telemetry
+from gateway import exposition, telemetry
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,18 @@ def trace_to(address: GatewayAddress, service: str) -> None:
         return
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
     telemetry.export_to(exporter_to(address))
+
+
+def expose_metrics() -> None:
+    """Let Prometheus read this process, if OTEL_EXPORTER_PROMETHEUS_HOST or _PORT is set. Raises `BadParameter`."""
+    try:
+        at = exposition.serve_where_asked(os.environ)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    except OSError as error:
+        raise typer.BadParameter(f"{exposition.PORT_VARIABLE}: cannot serve there: {error.strerror}") from error
+    if at:
+        log.info("metrics are served", extra={"address": at})
 
 
 def exporter_to(address: GatewayAddress) -> SpanExporter:

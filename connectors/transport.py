@@ -24,7 +24,9 @@ from opentelemetry.trace import SpanKind
 
 from connectors.attempts import BREAKER_OPEN, Call, Try, listeners, request_id_in
 from connectors.errors import ConnectorError, OutcomeUnknown, Throttled, Transient
+from connectors.measuring import measured
 from connectors.tracing import Work, work
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 # At INFO it tells every URL, and the tokens and signatures of some platforms stand in theirs.
@@ -269,13 +271,17 @@ class Transport:
     ) -> T:
         self.breaker.require_closed()
         with self._told(call) as told:
+            begun = time.monotonic()
             await self.limiter.turn(priority)
+            metrics.rate_limit_wait.record(
+                time.monotonic() - begun, {"channel": self._told_of_all["stockgate.channel"]}
+            )
             self.calls += 1
             request = build()
             with work(f"{request.method} {call.template}", kind=SpanKind.CLIENT, attributes=self._told_of_all) as doing:
                 told.doing = doing
                 doing.tell(**_of_request(request, call, number))
-                async with self._watched():
+                async with measured(request.method, request.url.host, call.template, told), self._watched():
                     response = told.response = await self._send(request)
                     _tell_of_response(doing, response)
                     if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -32,7 +32,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import choose_encoder
@@ -42,6 +42,10 @@ from prometheus_client.samples import Exemplar as PrometheusExemplar
 CALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 # More than so many combinations of labels are one, as in the SDK: a fault of ours must not fill anybody's memory.
 LABELLINGS_MAX = 2_000
+# The standard's names and defaults: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+HOST_VARIABLE, PORT_VARIABLE = "OTEL_EXPORTER_PROMETHEUS_HOST", "OTEL_EXPORTER_PROMETHEUS_PORT"
+DEFAULT_PORT = 9464
+PORT_MAX = 65_535
 OVERFLOW = "otel.metric.overflow"
 MERCHANT = "merchant"
 _SCOPE = InstrumentationScope("stockgate")
@@ -155,8 +159,14 @@ _quick: dict[str, Durations] = {}
 # There is one meter provider in a process, and what it has is read here.
 reader = InMemoryMetricReader()
 _process = ProcessCollector(registry=None)
+_resource: dict[str, Any] = {}
 # By metric and labels, and by bucket.
 _exemplars: dict[tuple[str, tuple[tuple[str, Any], ...]], dict[int, Exemplar]] = {}
+
+
+def name_target(attributes: Mapping[str, Any]) -> None:
+    """Say who is measured: the attributes of this process' resource."""
+    _resource.update(attributes)
 
 
 def render(accept: str = "", merchant: str | None = None) -> tuple[str, bytes]:
@@ -168,6 +178,23 @@ def render(accept: str = "", merchant: str | None = None) -> tuple[str, bytes]:
     registry = CollectorRegistry()
     registry.register(_Exposed(merchant))
     return content_type, encoder(registry)
+
+
+def serve_where_asked(environment: Mapping[str, str]) -> str:
+    """Serve /metrics from a thread where OTEL_EXPORTER_PROMETHEUS_HOST and _PORT say, for a process without a page.
+
+    Returns `host:port`; "" if neither is set. Raises `ValueError` that names the variable at fault, `OSError` if the
+    port is taken.
+    """
+    host, raw = (environment.get(name, "").strip() for name in (HOST_VARIABLE, PORT_VARIABLE))
+    if not host and not raw:
+        return ""
+    if raw and not (raw.isdecimal() and int(raw) <= PORT_MAX):
+        raise ValueError(f"{PORT_VARIABLE}: {raw[:50]!r} should be a port, 0 for any free one")
+    registry = CollectorRegistry()
+    registry.register(_Exposed(None))
+    server, _ = start_http_server(int(raw or DEFAULT_PORT), host or "localhost", registry)
+    return f"{host or 'localhost'}:{server.server_port}"
 
 
 class _Exposed:
@@ -184,8 +211,7 @@ class _Exposed:
         """Called by the registry."""
         data = reader.get_metrics_data()
         yield from _process.collect()
-        if data is not None and data.resource_metrics:
-            yield _target(data.resource_metrics[0].resource.attributes)
+        yield _target(_resource)
         for metric in _metrics_of(_completed(data)):
             yield _family(metric, self._merchant)
 

@@ -206,6 +206,7 @@ def configure(service: str, *, instance: str = "", metric_readers: Sequence[Metr
         tracing.add_span_processor(_sinks)
         if _is_exported("TRACES"):
             tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        exposition.name_target(resource.attributes)
         readers: list[MetricReader] = [exposition.reader, *metric_readers]
         if _is_exported("METRICS"):
             readers.append(PeriodicExportingMetricReader(exposition.Complete(OTLPMetricExporter())))
