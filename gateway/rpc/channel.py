@@ -1,5 +1,10 @@
 """ChannelService: what connectors report, and what operators do about it."""
 
+from collections.abc import Mapping
+
+from opentelemetry import trace
+from opentelemetry.util.types import AttributeValue
+
 from gateway.domain.errors import InvalidArgument, ShortfallUnknown
 from gateway.domain.selling import Drift, KnownOrder
 from gateway.ledger import NO_LIMIT
@@ -10,11 +15,22 @@ from gateway.rpc.server import Call, Streaming, Unary
 from gateway.v1 import channel_pb2
 from gateway.v1 import channel_service_pb2 as pb
 
+# Of what is reported at once a span tells the first so many.
+TOLD_MAX = 32
+
 
 async def report_pushes(call: Call, request: pb.ReportPushesRequest) -> pb.ReportPushesResponse:
     """Book what became of pushes, and keep the calls it took."""
     channel = parsing.code(request.channel, "channel")
     pushes, attempts = reports.pushes(request), reports.attempts(request, channel)
+    told = pushes[:TOLD_MAX]
+    _tell(
+        {
+            "stockgate.push_ids": [push.push_id for push in told],
+            "stockgate.push.results": [push.result.name for push in told],
+            "stockgate.push.applied": [push.applied for push in told],
+        }
+    )
     await call.merchant.selling.report_pushes(channel, pushes, attempts, call.deadline)
     return pb.ReportPushesResponse()
 
@@ -23,6 +39,7 @@ async def report_orders(call: Call, request: pb.ReportOrdersRequest) -> pb.Repor
     """Take in a page of orders, and the watermark."""
     orders, watermark = reports.orders(request)
     page = await call.merchant.selling.report_orders(orders, watermark, call.deadline)
+    _tell({"stockgate.orders.taken": page.taken, "stockgate.orders.unlinked": page.unlinked})
     response = pb.ReportOrdersResponse(taken=page.taken, known=page.known, unlinked=page.unlinked)
     if page.watermark is not None:
         response.watermark.CopyFrom(rendering.timestamp(page.watermark))
@@ -32,7 +49,15 @@ async def report_orders(call: Call, request: pb.ReportOrdersRequest) -> pb.Repor
 async def report_shelf(call: Call, request: pb.ReportShelfRequest) -> pb.ReportShelfResponse:
     """Keep what listings showed."""
     channel = parsing.code(request.channel, "channel")
-    taken = await call.merchant.selling.report_shelf(channel, reports.readings(request), call.deadline)
+    readings = reports.readings(request)
+    told = readings[:TOLD_MAX]
+    _tell(
+        {
+            "stockgate.listings": [reading.listing_id for reading in told],
+            "stockgate.quantity.shown": [reading.shown for reading in told],
+        }
+    )
+    taken = await call.merchant.selling.report_shelf(channel, readings, call.deadline)
     return pb.ReportShelfResponse(taken=taken)
 
 
@@ -172,6 +197,11 @@ def _fill_order(m: channel_pb2.OrderSnapshot, order: KnownOrder) -> None:
     m.update_time.CopyFrom(rendering.timestamp(order.update_time))
     if order.paid_time is not None:
         m.paid_time.CopyFrom(rendering.timestamp(order.paid_time))
+
+
+def _tell(attributes: Mapping[str, AttributeValue]) -> None:
+    """Tell the call's span, if it has one."""
+    trace.get_current_span().set_attributes(attributes)
 
 
 METHODS: dict[str, Unary | Streaming] = {

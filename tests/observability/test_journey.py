@@ -30,7 +30,7 @@ from tests.observability.kept import (
     traced,
 )
 from tests.rpc.alert_streams import AlertStream
-from tests.rpc.played_shop import RAISE, Shop
+from tests.rpc.played_shop import PAID, RAISE, Shop, order
 from tests.store.history import stop_allocating
 
 
@@ -142,11 +142,15 @@ async def test_a_push_that_nobody_traces_has_a_name_and_no_span(shop: Shop, clie
 
 
 async def test_a_report_is_told_with_its_channel(shop: Shop, client: Client, kept: Kept) -> None:
-    """What connectors report is traced like any call."""
+    """What connectors report is traced like any call, with what it says."""
     shop.client = traced(client)
-    await shop.report_orders(watermark=True)
+    await shop.report_orders(order(shop, "order-1", PAID), watermark=True)
     span = kept.one("ReportOrders")
-    assert told(span)["stockgate.channel"] == "tb"
+    assert (told(span)["stockgate.channel"], told(span)["stockgate.orders.taken"]) == ("tb", 1)
+    assert "order-1" not in str(told(span))
+    await shop.report_reading(1, 9)
+    span = kept.one("ReportShelf")
+    assert (told(span)["stockgate.listings"], told(span)["stockgate.quantity.shown"]) == ((1,), (9,))
 
 
 @pytest.mark.parametrize("is_slow", [True, False])
