@@ -1,5 +1,5 @@
 // Calls of the gateway's API: `await call("OperationsService/GetBoard", {rows_max: 50})`.
-import { signIn } from "./session.js";
+import { session, signIn } from "./session.js";
 
 const HTTP_UNAUTHORIZED = 401;
 
@@ -27,8 +27,9 @@ export async function call(method, body = {}) {
   return checked(answer);
 }
 
-/** Call a method that changes something: as `call`, with a `request_id` of its own, so that it is done at most once. */
+/** Call a method that changes something: in somebody's name, and with a `request_id`, so that it is done at most once. */
 export async function act(method, body = {}) {
+  if (!session.actor && !(await signIn())) throw new ApiError({ reason: "SIGN_IN" });
   const once = { request_id: newId(), ...body };
   try {
     return await call(method, once);

@@ -64,7 +64,7 @@ export function card(first) {
     say(parts.why, pick(row, "why"));
     chart.set(row);
     once(built, parts.chip, [row.tier, row.stale, row.frozen, row.silenced_by], () => chips(row));
-    once(built, parts.channels, row.channels, () => row.channels.map((channel) => channelLine(row, channel)));
+    once(built, parts.channels, row.channels, () => (row.channels.length ? row.channels.map((channel) => channelLine(row, channel)) : h("span", { class: "muted small" }, t("now.nowhere"))));
     once(built, parts.proposals, row.proposals, () => row.proposals.map(proposalBlock));
     once(built, parts.taken, [row.acknowledgement], () => takenBy(row.acknowledgement));
     once(built, parts.actions, [row.tier, Boolean(row.acknowledgement), row.episode], () => actionsOf(row, () => row));

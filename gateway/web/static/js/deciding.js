@@ -107,7 +107,8 @@ async function doing(work) {
     notify(await work(), "ok");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
-    notify(refusal(error), "problem");
+    // Who does not want to say who he is has seen the question.
+    if (error.reason !== "SIGN_IN") notify(refusal(error), "problem");
   }
 }
 
