@@ -32,6 +32,8 @@ DETAILS = (
 )
 # Said of nearly every span: no news.
 FINE = {"OK", "200", "APPLIED"}
+# A trace's and a span's id: the second alone is not unique.
+SpanId = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Line:
 
 def lines(spans: Sequence[operations_pb2.Span]) -> list[Line]:
     """Every span once, under its parent if that is known, else under the first span that it links to."""
-    known = {span.span_id: span for span in spans}
-    below: dict[str, list[Line]] = {}
+    known = {_id(span.trace_id, span.span_id): span for span in spans}
+    below: dict[SpanId | None, list[Line]] = {}
     for span in sorted(spans, key=lambda span: span.begin_time.ToNanoseconds()):
         above = _above(span, known)
-        is_linked = above is not None and above.span_id != span.parent_span_id
-        below.setdefault(above.span_id if above is not None else "", []).append(Line(span, 0, is_linked))
-    found = list(_walk(below, "", 0))
+        is_linked = above is not None and above != _id(span.trace_id, span.parent_span_id)
+        below.setdefault(above, []).append(Line(span, 0, is_linked))
+    found = list(_walk(below))
     seen = {id(line.span) for line in found}
     # Spans that are above each other, whoever says so, are under nobody.
     return [*found, *(Line(span, 0, is_linked=False) for span in spans if id(span) not in seen)]
@@ -101,21 +103,26 @@ def milliseconds(nanoseconds: int) -> str:
     return f"{nanoseconds / 1e9:,.2f} s" if nanoseconds >= SECONDS_FROM_NS else f"{nanoseconds / 1e6:,.1f} ms"
 
 
-def _above(span: operations_pb2.Span, known: dict[str, operations_pb2.Span]) -> operations_pb2.Span | None:
-    parent = known.get(span.parent_span_id)
-    if parent is not None and parent is not span:
+def _id(trace_id: str, span_id: str) -> SpanId:
+    return trace_id, span_id
+
+
+def _above(span: operations_pb2.Span, known: dict[SpanId, operations_pb2.Span]) -> SpanId | None:
+    parent = _id(span.trace_id, span.parent_span_id)
+    if parent in known and known[parent] is not span:
         return parent
-    linked = (known.get(link.span_id) for link in span.links)
-    return next((other for other in linked if other is not None and other.trace_id != span.trace_id), None)
+    linked = (_id(link.trace_id, link.span_id) for link in span.links if link.trace_id != span.trace_id)
+    return next((other for other in linked if other in known), None)
 
 
-def _walk(below: dict[str, list[Line]], span_id: str, depth: int) -> Iterator[Line]:
+def _walk(below: dict[SpanId | None, list[Line]]) -> Iterator[Line]:
     """Without recursion: a trace is as deep as whoever sent it made it."""
-    waiting = [(line, depth) for line in reversed(below.pop(span_id, []))]
+    waiting = [(line, 0) for line in reversed(below.pop(None, []))]
     while waiting:
-        line, at = waiting.pop()
-        yield Line(line.span, at, line.is_linked)
-        waiting += [(each, at + 1) for each in reversed(below.pop(line.span.span_id, []))]
+        line, depth = waiting.pop()
+        yield Line(line.span, depth, line.is_linked)
+        under = below.pop(_id(line.span.trace_id, line.span.span_id), [])
+        waiting += [(each, depth + 1) for each in reversed(under)]
 
 
 def _name(line: Line) -> Text:

@@ -13,12 +13,12 @@ export function ordered(spans) {
   const first = Math.min(...timed.map(({ begin }) => begin));
   for (const one of timed) one.begin -= first;
   timed.sort((one, other) => one.begin - other.begin);
-  const known = new Map(timed.map((one) => [one.span.span_id, one]));
+  const known = new Map(timed.map((one) => [idOf(one.span.trace_id, one.span.span_id), one]));
   const below = new Map();
   const roots = [];
   for (const one of timed) {
     const above = aboveOf(one.span, known);
-    one.isLinked = Boolean(above) && above.span.span_id !== one.span.parent_span_id;
+    one.isLinked = Boolean(above) && above.span.trace_id !== one.span.trace_id;
     if (!above) roots.push(one);
     else if (below.has(above)) below.get(above).push(one);
     else below.set(above, [one]);
@@ -31,9 +31,15 @@ export function ordered(spans) {
 }
 
 function aboveOf(span, known) {
-  const parent = known.get(span.parent_span_id);
+  const parent = known.get(idOf(span.trace_id, span.parent_span_id));
   if (parent && parent.span !== span) return parent;
-  return span.links.map((link) => known.get(link.span_id)).find((other) => other && other.span.trace_id !== span.trace_id);
+  const others = span.links.filter((link) => link.trace_id !== span.trace_id);
+  return others.map((link) => known.get(idOf(link.trace_id, link.span_id))).find(Boolean);
+}
+
+/** A span's id alone is not unique. */
+function idOf(trace, span) {
+  return `${trace}/${span}`;
 }
 
 function walked(roots, below) {
