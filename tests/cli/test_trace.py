@@ -28,9 +28,9 @@ async def traces(client: Client, gateway_address: str) -> AsyncIterator[Traces]:
         yield found
 
 
-async def test_a_trace_is_a_waterfall(quick_stockgate: Stockgate, traces: Traces) -> None:
+@pytest.mark.usefixtures("traces")
+async def test_a_trace_is_a_waterfall(quick_stockgate: Stockgate) -> None:
     """What came of what is indented; what goes on from another trace, and what has failed, says so in words too."""
-    assert traces
     out = (await quick_stockgate("trace", hex_id(1))).out
     head, _, _, *rows = [line.rstrip() for line in out.splitlines() if line.strip()]
     assert "4 spans, 2 traces (1 linked)" in head
@@ -43,9 +43,9 @@ async def test_a_trace_is_a_waterfall(quick_stockgate: Stockgate, traces: Traces
     assert [one["attributes"].get("stockgate.sku") for one in alone] == ["TEA", None]
 
 
-async def test_recent_traces(quick_stockgate: Stockgate, traces: Traces) -> None:
+@pytest.mark.usefixtures("traces")
+async def test_recent_traces(quick_stockgate: Stockgate) -> None:
     """Newest first; only those about a SKU, only those that failed."""
-    assert traces
     every = (await quick_stockgate("trace", "--json")).document["traces"]
     assert {one["trace_id"] for one in every} == {hex_id(1), hex_id(2)}
     assert hex_id(1) not in (await quick_stockgate("trace", "--recent", "--errors")).out
@@ -53,9 +53,8 @@ async def test_recent_traces(quick_stockgate: Stockgate, traces: Traces) -> None
     assert "No trace is kept." in (await quick_stockgate("trace", "--sku", "MUG")).out
 
 
-async def test_a_trace_that_is_gone(quick_stockgate: Stockgate, client: Client) -> None:
+async def test_a_trace_that_is_gone(quick_stockgate: Stockgate) -> None:
     """Is no error; what is no id is."""
-    assert client
     assert "kept for an hour" in (await quick_stockgate("trace", hex_id(9))).out
     wrong = await quick_stockgate("trace", "nonsense", "--json")
     assert (wrong.exit_code, wrong.error["violations"][0]["field"]) == (1, "trace_id")
