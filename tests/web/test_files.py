@@ -3,8 +3,9 @@ be read.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 WEB = Path(__file__).resolve().parents[2] / "gateway" / "web"
 STATIC = WEB / "static"
@@ -19,7 +20,8 @@ INLINE = re.compile(r"<style|<script(?![^>]*\bsrc=)|\s(style|on\w+)\s*=", re.IGN
 HOST = re.compile(r"(?:https?:|wss?:)?//[\w-]+(?:\.[\w-]+)+|@import|url\(\s*[\"']?(?!data:|#|/static/)")
 # What names a language of markup is not loaded.
 NAMESPACE = "http://www.w3.org/2000/svg"
-CHINESE = re.compile(r"[\u4e00-\u9fff]")
+# A document of its own, in one file that needs no other.
+TAKEN_AWAY = "report.html"
 
 
 def ours(*suffixes: str) -> list[Path]:
@@ -59,7 +61,7 @@ def test_text_never_becomes_markup() -> None:
 
 def test_nothing_stands_inline() -> None:
     """No template has a script, a style or a handler in it; the page's policy would refuse them."""
-    assert not places(INLINE, ours(".html"))
+    assert not places(INLINE, [path for path in ours(".html") if path.name != TAKEN_AWAY])
 
 
 def test_templates_escape() -> None:
@@ -85,21 +87,57 @@ def test_everything_that_is_imported_is_there() -> None:
     assert not missing
 
 
-# ---- words
+# ---- colours
+
+INKS = ("ink", "muted", "accent", "trend", "threshold", "urgent", "sold-out", "ok")
+GROUNDS = ("paper", "card", "raised")
+TINTED = ("trend", "threshold", "urgent", "sold-out", "ok", "muted")
+RATIO_MIN = 4.5  # WCAG 2.2, 1.4.3
 
 
-def words_of(path: Path) -> dict[str, set[str]]:
-    """The keys of a module's words, by language; `words = {zh: {...}, en: {...}}`."""
-    text = path.read_text(encoding="utf-8")
-    found = {}
-    for language in ("zh", "en"):
-        opening = re.search(rf"^(\s*){language}: {{$", text, flags=re.MULTILINE)
-        if opening:
-            block = text[opening.end() :].partition(f"\n{opening[1]}}}")[0]
-            found[language] = set(re.findall(r"""^\s*["']?([\w.]+)["']?:""", block, flags=re.MULTILINE))
-    return found
+def themes() -> dict[str, dict[str, str]]:
+    """The colours of each theme, by name."""
+    text = (STATIC / "css" / "app.css").read_text(encoding="utf-8")
+    light, dark, by_system = (
+        dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", block))
+        for block in re.findall(r":root[^{]*{([^}]*)}", text)[:3]
+    )
+    return {"light": light, "dark": dark, "auto": by_system}
 
 
-def modules_with_words() -> Iterator[Path]:
-    """The scripts that bring words along."""
-    return (path for path in ours(".js") if words_of(path))
+def luminance(colour: str) -> float:
+    """Relative luminance, https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def ratio(one: str, other: str) -> float:
+    """Contrast, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_what_contrast_is() -> None:
+    """The formula knows black on white, and a colour on itself."""
+    assert round(ratio("#000000", "#ffffff"), 2) == 21.0
+    assert ratio("#1a56db", "#1a56db") == 1.0
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "auto"])
+def test_every_colour_of_text_stands_out(theme: str) -> None:
+    """Each text's colour on each ground, each tier's on its own tint, and a button's on its colour."""
+    colour = themes()[theme]
+    pairs = {
+        *((ink, ground) for ink in INKS for ground in GROUNDS),
+        *((tier, f"tint-{tier}") for tier in TINTED),
+        *(("ink", f"tint-{tier}") for tier in TINTED),
+        ("on-accent", "accent"),
+    }
+    found = {pair: round(ratio(colour[pair[0]], colour[pair[1]]), 2) for pair in pairs}
+    assert {pair: value for pair, value in found.items() if value < RATIO_MIN} == {}
+
+
+def test_dark_is_dark_whoever_chose_it() -> None:
+    """The system's dark is the one that people choose by hand."""
+    assert themes()["auto"] == themes()["dark"] != themes()["light"]
