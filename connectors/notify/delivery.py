@@ -154,7 +154,7 @@ class Delivery:
         """Goes on from what told of it."""
         # Several may go into one message, and each may have waited: a link each, and no parent.
         told = [notice.traceparent for notice in written.told]
-        attributes = {
+        attributes: dict[str, str | int] = {
             "messaging.system": "stockgate_outbox",
             "messaging.operation.name": "tell",
             "messaging.operation.type": "process",
