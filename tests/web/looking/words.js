@@ -8,6 +8,8 @@ async () => {
   const places = (text) => [...new Set(text.match(/\{\w+\}/g) || [])].sort().join();
   for (const key of new Set([...Object.keys(words.zh), ...Object.keys(words.en)])) {
     const [zh, en] = [words.zh[key], words.en[key]];
+    // What spans are called is English as it is.
+    if (zh && key.startsWith("span.")) continue;
     if (!zh || !en) wrong.push(`${key}: only ${zh ? "zh" : "en"}`);
     else if (places(zh) !== places(en)) wrong.push(`${key}: ${places(zh)} and ${places(en)}`);
     else if (!/[\u4e00-\u9fff]/.test(zh) && zh === en && /[a-z]{4}/.test(zh.replace(/\{\w+\}/g, ""))) wrong.push(`${key}: not translated: ${zh}`);
