@@ -125,7 +125,7 @@ class Page {
     this.progress();
     fill(this.parts.score, score(drill));
     fill(this.parts.skus, this.skus());
-    fill(this.parts.expected, expected(drill));
+    fill(this.parts.expected, expected(drill, this.history()));
     fill(this.parts.told, this.told());
   }
 
@@ -234,7 +234,7 @@ function stand(one, event) {
     });
   }
   if (event.acknowledgement) one.by = event.kind.endsWith("_ENDED") ? "" : event.acknowledgement.actor;
-  if (event.step_done) one.done.add(event.step_done.step);
+  if (event.step_done && tierName(event.step_done.tier) === one.tier) one.done.add(event.step_done.step);
 }
 
 function sentence(event) {
@@ -269,14 +269,27 @@ function score(drill) {
   );
 }
 
-function expected(drill) {
+/** True if an expectation has come true already. */
+function isMet(drill, expectation, history) {
+  const wanted = ORDER.indexOf(tierName(expectation.tier));
+  const until = time(drill.start_time) + (expectation.before_seconds / drill.script.speed) * THOUSAND;
+  return history.some(
+    (event) =>
+      event.sku === expectation.sku &&
+      event.tier_change &&
+      ORDER.indexOf(tierName(event.tier_change.to)) >= wanted &&
+      time(event.observe_time) <= until,
+  );
+}
+
+function expected(drill, history) {
   const { expectations } = drill.script;
   if (expectations.length === 0) return h("p", { class: "muted" }, t("drill.preview_expects_none"));
   return h(
     "ul",
     { class: "card expectations" },
     expectations.map((one, place) => {
-      const met = drill.score ? drill.score.met[place] : null;
+      const met = drill.score ? drill.score.met[place] : isMet(drill, one, history) || null;
       const mark = met === null ? "waiting" : met ? "yes" : "no";
       const says = t("drill.expects", { sku: one.sku, tier: t(`tier.${tierName(one.tier)}`), time: duration(one.before_seconds * THOUSAND) });
       return h("li", {}, h("span", { class: "break" }, says), h("span", { class: ["chip", { waiting: "", yes: "good", no: "bad" }[mark]] }, t(`drill.${mark}`)));
