@@ -36,6 +36,7 @@ async def measured(method: str, host: str, template: str, told: Answered) -> Asy
     begun = time.monotonic()
     try:
         yield
+    # Whatever it was, it is told and goes on.
     except Exception as error:
         labels["error.type"] = type(error).__name__
         raise
