@@ -303,7 +303,9 @@ class Pusher:
                 doing.fail(outcome.result.name)
         pause_seconds = self._pause_seconds(entry, outcome)
         # A push that has come to nothing is followed by another, once it is reported.
-        entry.progress.tries.again_in(pause_seconds or None)
+        if outcome.result is PushResult.NOT_SENT:
+            entry.progress.tries.again_in(max(pause_seconds, self._access.transport.breaker.open_seconds) or None)
+        entry.progress.tries.again_in(None)
         if pause_seconds:
             task = asyncio.create_task(self._report_later(entry, entry.report, pause_seconds))
             self._held.add(task)

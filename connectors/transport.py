@@ -137,6 +137,11 @@ class Breaker:
         """True while calls are refused here."""
         return self._failures >= self._failures_max and time.monotonic() < self._closed_again
 
+    @property
+    def open_seconds(self) -> float:
+        """How long calls are still refused here; 0 if they are not."""
+        return max(0.0, self._closed_again - time.monotonic()) if self.is_open else 0.0
+
     def require_closed(self) -> None:
         """Raise `Transient` while open; the first caller after the pause passes, the next one waits for its news."""
         if self.is_open:

@@ -122,8 +122,8 @@ class Selling:
             await self._book(channel, reports, deadline)
         if attempts:
             async with self._database.transaction() as connection:
-                await save_attempts(connection, self._database, attempts)
-            for attempt in attempts:
+                kept = await save_attempts(connection, self._database, attempts)
+            for attempt in kept:
                 labels = {"channel": channel, "outcome": attempt.outcome.name}
                 metrics.push_attempts.add(1, {"merchant": self._database.merchant, **labels})
 

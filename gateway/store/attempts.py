@@ -33,10 +33,12 @@ _KINDS: dict[str, Any] = {
 }
 
 
-async def save_attempts(connection: AsyncConnection, database: MerchantDatabase, told: Sequence[Attempt]) -> int:
+async def save_attempts(
+    connection: AsyncConnection, database: MerchantDatabase, told: Sequence[Attempt]
+) -> list[Attempt]:
     """Keep calls; those that are known, and those of listings that the channel does not have, change nothing.
 
-    Returns how many are new.
+    Returns those that are new.
     """
     # If the power fails, a record of a moment is lost: no reason to wait for the disk.
     await connection.execute(text("SET LOCAL synchronous_commit TO off"))
@@ -46,7 +48,9 @@ async def save_attempts(connection: AsyncConnection, database: MerchantDatabase,
     its_listing = (listings.c.listing_id == given.c.listing_id) & (listings.c.channel == given.c.channel)
     source = select(*(given.c[name] for name in _KINDS), database.now).join_from(given, listings, its_listing)
     statement = upsert(attempts).from_select([*_KINDS, "record_time"], source).on_conflict_do_nothing()
-    return len((await connection.execute(statement.returning(_a.number))).all())
+    rows_kept = await connection.execute(statement.returning(_a.push_id, _a.number, _a.begin_time))
+    kept = {(row.push_id, row.number, row.begin_time) for row in rows_kept}
+    return [one for one in told if (one.push_id, one.number, one.begin_time) in kept]
 
 
 async def list_attempts(

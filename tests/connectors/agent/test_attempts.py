@@ -104,6 +104,7 @@ async def test_a_call_that_was_never_sent_is_told_as_that(taobao: Desk) -> None:
     (one,) = await over(taobao, push_id)
     assert taobao.book.reports_on(push_id)[0].result == NOT_SENT
     assert (one.outcome, one.platform_code, one.http_status) == (NEVER_SENT, "BREAKER_OPEN", 0)
+    assert 50 < (one.next_try_time.ToDatetime() - one.begin_time.ToDatetime()).total_seconds() < 61
 
 
 async def test_a_lowering_that_was_too_large_is_followed_by_a_smaller_one(taobao: Desk) -> None:
