@@ -93,7 +93,7 @@ class Allocator:
             try:
                 await self.look()
             except GatewayError as error:
-                log.warning("the allocator pauses: %s", error)
+                log.warning("the allocator pauses", extra={"merchant": self._database.merchant, "error": str(error)})
                 metrics.loop_pauses.add(1, {"loop": "allocator"})
                 await asyncio.sleep(TICK_SECONDS)
             await asyncio.sleep(GATHER_SECONDS if self._has_channels else IDLE_SECONDS)
@@ -175,7 +175,7 @@ class Allocator:
                 decisions.made(outcomes)
                 for outcome in outcomes:
                     if isinstance(outcome, GatewayError):
-                        log.info("an allocation was overtaken: %s", outcome)
+                        log.info("an allocation was overtaken", extra={"error": str(outcome)})
         self._causes.settle(situation, decisions.planned)
         self._look_again(situation)
 
@@ -242,7 +242,9 @@ class Allocator:
                 now_there = await read_time(connection, self._database.now)
             is_allowed = allowed_at is not None and now_there - allowed_at < ALLOWED
             if not is_allowed and len(recent) + count > BRAKE_SHARE * (showing + len(recent)):
-                log.warning("channel %s is paused: %d listings would go to zero at once", channel, len(recent) + count)
+                log.warning(
+                    "the brake has stopped a channel", extra={"channel": channel, "listings": len(recent) + count}
+                )
                 metrics.brakes.add(1, {"merchant": self._database.merchant, "channel": channel})
                 await self._shops.pause(
                     channel,
@@ -262,7 +264,7 @@ class Allocator:
         for channel, order_ids in waiting.items():
             (outcome,) = await self._writer.apply([LinkOrders(channel, tuple(order_ids))])
             if isinstance(outcome, GatewayError):
-                log.warning("orders of channel %s cannot be linked: %s", channel, outcome)
+                log.warning("orders cannot be linked", extra={"channel": channel, "error": str(outcome)})
 
 
 def _gives_way(situation: Situation, listing: Listing) -> bool:

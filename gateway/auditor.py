@@ -26,7 +26,7 @@ class Auditor:
             try:
                 await self.audit()
             except GatewayError as error:
-                log.warning("the audit of %s pauses: %s", self._merchant, error)
+                log.warning("the audit pauses", extra={"merchant": self._merchant, "error": str(error)})
                 metrics.loop_pauses.add(1, {"loop": "auditor"})
             await asyncio.sleep(INTERVAL_SECONDS)
 
@@ -34,6 +34,6 @@ class Auditor:
         """Check once; True if the ledger adds up."""
         verdict = await self._ledger.check_on()
         for breach in verdict.breaches:
-            log.critical("the ledger of %s does not add up: %s", self._merchant, breach)
+            log.critical("the ledger does not add up", extra={"merchant": self._merchant, "breach": str(breach)})
             metrics.invariant_breaches.add(1, {"merchant": self._merchant, "rule": breach.check})
         return verdict.consistent

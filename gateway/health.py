@@ -181,7 +181,7 @@ class Health:
                 try:
                     await self.look()
                 except GatewayError as error:
-                    log.warning("the gauges pause: %s", error)
+                    log.warning("the gauges pause", extra={"merchant": self._merchant, "error": str(error)})
                     metrics.loop_pauses.add(1, {"loop": "gauges"})
                 await asyncio.sleep(LOOK_SECONDS)
         finally:

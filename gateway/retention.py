@@ -40,7 +40,7 @@ class Retention:
             try:
                 removed = await self.remove()
             except GatewayError as error:
-                log.warning("old records are not removed: %s", error)
+                log.warning("old records are not removed", extra={"error": str(error)})
                 removed = 0
             seconds = MORE_SECONDS if removed >= REMOVED_AT_ONCE else LOOK_SECONDS
 

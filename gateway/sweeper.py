@@ -37,7 +37,7 @@ class Sweeper:
                 await self.sweep()
                 await asyncio.sleep(PAUSE_SECONDS)
             except GatewayError as error:
-                log.warning("the sweeper pauses: %s", error)
+                log.warning("the sweeper pauses", extra={"error": str(error)})
                 metrics.loop_pauses.add(1, {"loop": "sweeper"})
                 await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
 
@@ -61,9 +61,9 @@ class Sweeper:
         # Whatever the database says against one of them is not the others' fault.
         except Exception:
             if len(chunk) == 1:
-                log.critical("reservation %d cannot be freed", chunk[0], exc_info=True)
+                log.critical("a reservation cannot be freed", extra={"reservation_id": chunk[0]}, exc_info=True)
                 return chunk
             middle = len(chunk) // 2
-            log.warning("%d reservations cannot be freed together", len(chunk), exc_info=True)
+            log.warning("reservations cannot be freed together", extra={"count": len(chunk)}, exc_info=True)
             return await self._free(chunk[:middle]) + await self._free(chunk[middle:])
         return []

@@ -131,7 +131,7 @@ class LevelHub:
             try:
                 await self._fan_out()
             except GatewayError as error:
-                log.warning("level streams pause: %s", error)
+                log.warning("level streams pause", extra={"merchant": self._database.merchant, "error": str(error)})
             await asyncio.sleep(GATHER_SECONDS)
 
     @asynccontextmanager

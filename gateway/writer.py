@@ -223,7 +223,7 @@ class Writer:
             self._queued = 0
         # Whatever else the database says is about one of these units: find it, and let the others go on.
         except Exception as error:
-            log.warning("a group of %d units was refused by the database", len(units), exc_info=True)
+            log.warning("a group was refused by the database", extra={"units": len(units)}, exc_info=True)
             await self._store.close()
             await self._bisect(units, error)
         else:

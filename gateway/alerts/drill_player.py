@@ -109,7 +109,7 @@ class Player:
                 return await self._tell()
             return await self._listen()
         except (GatewayError, TimeoutError) as error:
-            log.warning("a drill cannot be told, and goes on: %s", error)
+            log.warning("a drill cannot be told, and goes on", extra={"error": str(error)})
             self._heard = time.monotonic() + BEAT_SECONDS
             return False
 

@@ -162,7 +162,8 @@ class Drills:
         async with self._database.transaction() as connection:
             appending = await begin_append(connection, self._database)
             for drill_id in await self._silent(connection):
-                log.warning("a drill has lost its gateway: drill %d of merchant %s", drill_id, self._database.merchant)
+                told = {"drill_id": drill_id, "merchant": self._database.merchant}
+                log.warning("a drill has lost its gateway", extra=told)
                 await _lose(connection, appending, drill_id)
 
     async def _silent(self, connection: ReadConnection) -> list[int]:

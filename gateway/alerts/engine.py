@@ -100,10 +100,12 @@ class Engine:
                 try:
                     await self.look()
                 except LeaseLostError:
-                    log.info("another gateway watches the stock of merchant %s", self._database.merchant)
+                    log.info("another gateway watches the stock", extra={"merchant": self._database.merchant})
                     self._forget()
                 except GatewayError as error:
-                    log.warning("the alert engine pauses: %s", error)
+                    log.warning(
+                        "the alert engine pauses", extra={"merchant": self._database.merchant, "error": str(error)}
+                    )
                     metrics.loop_pauses.add(1, {"loop": "engine"})
                     self._forget()
                 await asyncio.sleep(GATHER_SECONDS)

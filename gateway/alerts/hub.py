@@ -119,7 +119,7 @@ class AlertHub:
             try:
                 found = await self._look()
             except GatewayError as error:
-                log.warning("alert streams pause: %s", error)
+                log.warning("alert streams pause", extra={"error": str(error)})
                 found = 1
             if found:
                 await asyncio.sleep(GATHER_SECONDS)

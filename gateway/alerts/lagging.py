@@ -29,7 +29,8 @@ class LagBook:
         """Somebody was cut off, or has passed over something."""
         revision = subscriber.resume_revision
         lag = max(0, head - revision)
-        log.warning("a reader of alerts does not keep up: %s %r, %d behind", trouble, subscriber.name, lag)
+        told = {"merchant": self._merchant, "subscriber_id": subscriber.name, "trouble": trouble, "lag": lag}
+        log.warning("a reader of alerts does not keep up", extra=told)
         self.counts[trouble] += 1
         if trouble == COALESCED:
             metrics.streams_coalesced.add(1, {"merchant": self._merchant})

@@ -49,7 +49,7 @@ class Tending:
             try:
                 await self._tend(time.monotonic())
             except GatewayError as error:
-                log.warning("the alert log is not tended: %s", error)
+                log.warning("the alert log is not tended", extra={"error": str(error)})
             await asyncio.sleep(NOTE_SECONDS)
 
     async def note_slow(self) -> None:

@@ -82,7 +82,7 @@ class Proposing:
             try:
                 await self.look()
             except GatewayError as error:
-                log.warning("proposals pause: %s", error)
+                log.warning("proposals pause", extra={"error": str(error)})
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -125,7 +125,7 @@ class Room:
             try:
                 await self._tell()
             except GatewayError as error:
-                log.warning("a room pauses: %s", error)
+                log.warning("a room pauses", extra={"error": str(error)})
             # The top of a loop: who follows hears nothing, and that is how he knows that numbers are old.
             except Exception:
                 log.exception("a room has failed")

@@ -110,7 +110,7 @@ class EmbeddedPostgres:
                     log.error("the embedded PostgreSQL has died; starting it again")
                     await asyncio.to_thread(self._launch)
             except DatabaseUnavailable as error:
-                log.warning("the embedded PostgreSQL has to be started once more: %s", error)
+                log.warning("the embedded PostgreSQL has to be started once more", extra={"error": str(error)})
             # The top of a loop on which everything rests: whatever it was, the next round may fare better.
             except Exception:
                 log.exception("the embedded PostgreSQL could not be looked after")
@@ -199,7 +199,7 @@ class EmbeddedPostgres:
         try:
             connection = await asyncpg.connect(self.url, timeout=PROBE_SECONDS)
         except (ConnectionError, FileNotFoundError, TimeoutError, asyncpg.CannotConnectNowError) as error:
-            log.debug("waiting for the embedded PostgreSQL: %s", error)
+            log.debug("waiting for the embedded PostgreSQL", extra={"error": str(error)})
             return False
         await connection.close()
         return True
@@ -221,7 +221,7 @@ class EmbeddedPostgres:
                 try:
                     self._pg_ctl("stop", "-w", "-t", str(seconds), "-m", mode)
                 except subprocess.CalledProcessError as error:
-                    log.warning("the embedded PostgreSQL does not stop (%s): %s", mode, error)
+                    log.warning("the embedded PostgreSQL does not stop", extra={"mode": mode, "error": str(error)})
 
     def _pg_ctl(self, action: str, *options: str) -> None:
         self._run(self._server(self._pgdata), "pg_ctl", action, "-D", str(self._pgdata), *options)

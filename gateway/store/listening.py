@@ -36,5 +36,5 @@ async def listen(database: Database, heard: Callable[[str], None], heard_alerts:
             finally:
                 connection.terminate()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("not listening to the database: %s", error)
+            log.warning("not listening to the database", extra={"error": str(error)})
         await asyncio.sleep(PAUSE_SECONDS)

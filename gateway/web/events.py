@@ -100,7 +100,7 @@ class _Stream(Response):
                     await send({"type": "http.response.body", "body": part, "more_body": True})
         except GatewayError as error:
             # The browser comes again by itself, and is told then if it is still so.
-            log.info("a tab's stream ends: %s", error)
+            log.info("a tab's stream ends", extra={"error": str(error)})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
