@@ -253,11 +253,12 @@ class Board:
             codes = {mark.key.sku for mark in marks}
             surroundings = await read_surroundings(connection, codes, heads.now, self._surroundings, self._tempo)
             seen = await _read_seen(connection, codes, heads.now, surroundings)
-            self._sold.take(await self._read_sold(connection, self._sold_until(began)))
+            sold = await self._read_sold(connection, self._sold_until(began))
             pending = await store.read_pending(connection)
             self.skus = await store.count_found(connection, "")
         self._surroundings, self.pending, self.channels = surroundings, pending, seen.channels
         self._watched = {key: kept for key, kept in watched.items() if surroundings.is_current(key)}
+        self._sold.take(sold)
         self._sold.forget(heads.now)
         self._begin_look(heads)
         for place, (key, (_, remembered)) in enumerate(list(self._watched.items())):

@@ -178,3 +178,19 @@ def test_a_taken_port_is_said_clearly(command: str, capsys: pytest.CaptureFixtur
     err = capsys.readouterr().err
     assert err.startswith("PORT_TAKEN")
     assert "--listen" in err
+
+
+@pytest.mark.parametrize("command", ["serve", "up"])
+def test_a_taken_port_of_the_page_is_said_clearly(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """... with the variable to change, and how to do without a page."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        monkeypatch.setenv("STOCKGATE_PAGE_LISTEN", f"127.0.0.1:{taken.getsockname()[1]}")
+        assert exit_code(command, "--listen", "127.0.0.1:0") == 1
+    err = capsys.readouterr().err
+    assert err.startswith("PORT_TAKEN")
+    assert "STOCKGATE_PAGE_LISTEN=HOST:PORT" in err
+    assert "off: no page" in err
