@@ -1,5 +1,6 @@
 """LiveService: the review of a session."""
 
+import asyncio
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
@@ -20,7 +21,8 @@ async def get_review(call: Call, request: pb.GetReviewRequest) -> pb.GetReviewRe
     """What happened in a session, what it cost, and what to change."""
     session_id = live_parsing.session_id(request.session_id)
     response = pb.GetReviewResponse()
-    _fill_review(response.review, await call.merchant.reviewing.review(session_id))
+    # Tens of thousands of points: other calls are not to wait for them.
+    await asyncio.to_thread(_fill_review, response.review, await call.merchant.reviewing.review(session_id))
     return response
 
 

@@ -27,7 +27,7 @@ from gateway.domain.vigil import begin_watch, looked, moved
 # A policy looks at a SKU so often at most, and this often in a session however little happens: a session of 300 SKUs
 # is to be replayed within a second or two.
 LOOKS_MAX = 1_000
-TICKS = 60
+TICKS_MIN, TICKS_MAX, TICKS_OF_ALL = 15, 60, 6_000
 UNITS_LINE = 50
 
 SpansOf = Callable[[SessionRecord, Story], list[Span]]
@@ -40,6 +40,7 @@ class Contender(Struct, frozen=True):
     title: str
     title_en: str
     spans: SpansOf
+    needs_history: bool = False
 
 
 class _Tally(Struct):
@@ -51,8 +52,10 @@ class _Tally(Struct):
 
 
 def compared(record: SessionRecord, stories: Sequence[Story]) -> tuple[ReviewPolicy, ...]:
-    """As it was, then what others would have done."""
-    return tuple(_judged(record, stories, contender) for contender in _CONTENDERS)
+    """As it was, then what others would have done; what needs history is left out where there is none."""
+    has_history = any(story.record.circumstances.is_known for story in stories)
+    fit = (one for one in _CONTENDERS if has_history or not one.needs_history)
+    return tuple(_judged(record, stories, contender) for contender in fit)
 
 
 def _judged(record: SessionRecord, stories: Sequence[Story], contender: Contender) -> ReviewPolicy:
@@ -123,8 +126,8 @@ def _tiers(record: SessionRecord, story: Story) -> list[Span]:
 
 def _looks(record: SessionRecord, story: Story) -> list[tuple[Moment, bool]]:
     """All moments and ticks between them, in order, and whether they are looked at: not more than so many."""
-    every = (record.end - record.begin) / TICKS
-    ticks = [record.begin + count * every for count in range(1, TICKS)]
+    count = max(TICKS_MIN, min(TICKS_MAX, TICKS_OF_ALL // max(1, len(record.skus))))
+    ticks = [record.begin + (record.end - record.begin) * place / count for place in range(1, count)]
     least = (record.end - record.begin) / LOOKS_MAX if len(story.moments) > LOOKS_MAX else 0.0
     found: list[tuple[Moment, bool]] = []
     available, last, place = story.begin_available, record.begin - least, 0
@@ -179,5 +182,5 @@ _CONTENDERS = (
         "Twice that rate x lead time",
         _watched_by(lambda begun: RateTimesLead(begun, 2.0)),
     ),
-    Contender("reorder_point", "教科书订货点", "Textbook reorder point", _watched_by(ReorderPoint)),
+    Contender("reorder_point", "教科书订货点", "Textbook reorder point", _watched_by(ReorderPoint), needs_history=True),
 )

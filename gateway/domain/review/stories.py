@@ -116,8 +116,11 @@ class _Telling:
         since: float | None = self._record.begin if begin_available == 0 else None
         before = 0
         for time, together in groupby(own, key=lambda each: each.time):
-            moments.append(self._take_in(time, list(together)))
-            is_out = moments[-1].available == 0
+            available = self._available
+            moment = self._take_in(time, list(together))
+            if moment.orders or moment.came or moment.available != available:
+                moments.append(moment)
+            is_out = moment.available == 0
             if not is_out and since is not None:
                 outs.append(self._out(since, time, moments[:before], outs))
                 since = None
