@@ -79,6 +79,7 @@ function menu() {
       : h("button", { class: "button quiet", onclick: () => signIn() }, t("sign.in")),
     h("div", { class: "row", role: "group", "aria-label": t("menu.language") }, languageButton("zh", "中文"), languageButton("en", "English")),
     h("div", { class: "row", role: "group", "aria-label": t("menu.theme") }, THEMES.map(themeButton)),
+    h("a", { class: "button quiet", href: "/trace", onclick: () => (details.open = false) }, t("trace.recent")),
     h("button", { class: "button quiet", onclick: () => drawn.showKeys() }, t("keys.title")),
     session.version && h("div", { class: "muted small" }, `stockgate ${session.version}`),
   );
