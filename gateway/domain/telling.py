@@ -185,7 +185,7 @@ def event(row: Event) -> Entry:
         text,
         text_en,
         actor=actor,
-        traceparent=getattr(row, "traceparent", None),
+        traceparent=row.traceparent,
         detail=row,
     )
 

@@ -20,7 +20,8 @@ PRIVILEGES = {
     "listing_states": "SELECT, INSERT, DELETE",
     "channel_states": "SELECT, INSERT, DELETE",
     "sku_states": "SELECT, INSERT, DELETE",
-    "audit": "SELECT, INSERT, UPDATE",
+    # Of what was asked only what became of it is written later.
+    "audit": "SELECT, INSERT, UPDATE (outcome, sku, channel)",
     "spans": "SELECT, INSERT, DELETE",
     "traced_skus": "SELECT, INSERT, UPDATE, DELETE",
     "page_sessions": "SELECT, INSERT, UPDATE, DELETE",

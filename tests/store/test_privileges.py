@@ -16,7 +16,9 @@ EVERY_TABLE = sorted((*metadata.tables, "alembic_version"))
 # What the gateway needs. What is old or over may be deleted; so may the alert log, which is never changed.
 FOREVER = {"movements", "requests", "alert_requests", "alert_events", "drifts", "access_tokens", "alembic_version"}
 RECORDS = {"listing_states", "channel_states", "sku_states", "spans"}
-MAY_CHANGE = {*EVERY_TABLE} - FOREVER - RECORDS
+# Of the audit the columns that say what became of it, and no other.
+MAY_CHANGE = {*EVERY_TABLE} - FOREVER - RECORDS - {"audit"}
+AUDIT_ENDS = {"outcome", "sku", "channel"}
 MAY_DELETE = {"listings", "alert_events", "standings", "alert_policies", "templates", "cursors", "notices"}
 MAY_DELETE |= RECORDS | {"attempts", "page_sessions", "traced_skus"}
 MAY_ADD = {*metadata.tables} - {"head", "alert_head"}
@@ -103,6 +105,17 @@ async def test_no_column_is_an_exception(gateway_connection: asyncpg.Connection)
     for table in APPEND_ONLY:
         may = "SELECT has_any_column_privilege($1, $2, 'UPDATE')"
         assert not await gateway_connection.fetchval(may, GATEWAY_ROLE, table)
+
+
+async def test_of_the_audit_only_what_became_of_it_is_written_later(
+    gateway_connection: asyncpg.Connection, token: str
+) -> None:
+    """Who asked what, when and why, stays as it was written down."""
+    columns = metadata.tables["audit"].columns.keys()
+    may = "SELECT has_column_privilege($1, $2, $3, 'UPDATE')"
+    table = f'"{schema_of_token(token)}".audit'
+    found = {name for name in columns if await gateway_connection.fetchval(may, GATEWAY_ROLE, table, name)}
+    assert found == AUDIT_ENDS
 
 
 async def test_the_gateway_makes_nothing_in_a_schema(gateway_connection: asyncpg.Connection) -> None:
