@@ -268,8 +268,6 @@ OF_PLATFORMS = (
 OF_LISTINGS = (
     Fault("refused", ATTEMPT, _STOPPED, take_off, put_back),
     Fault("unreadable", READING, _STOPPED, take_off_and_read, put_back),
-    Fault("typed-in", RECONCILIATION, frozenset({DRIFTED}), type_in, read_again),
-    Fault("cached", READING, frozenset({CACHED}), show_old, read_again),
     Fault("unpaid", RESERVATIONS, _RULE, leave_unpaid, pay),
     Fault("repeated-pushes", RESERVATIONS, _RULE, order(push_repeat=1.0), clear),
     Fault("safe", RESERVATIONS, _RULE, keep_safe),
@@ -277,9 +275,14 @@ OF_LISTINGS = (
     Fault("shared", POLICY, _RULE, rule(kind=_SHARED)),
     Fault("shown-min", POLICY, _RULE, rule(kind=_BY_DEMAND, shown_min=50)),
     Fault("capped", POLICY, _RULE, rule(kind=_BY_DEMAND, share={"cap": 5})),
-    Fault("stopped-at", POLICY, _RULE, rule(kind=_BY_DEMAND, stop_at=25)),
+    Fault("stopped-at", POLICY, _RULE, rule(kind=_BY_DEMAND, stop_at=UNITS)),
     Fault("frozen", POLICY, _RULE, freeze),
     Fault("gone", LEDGER, _RULE, lose_all),
+)
+# Numbers that nobody has asked for: seen for seconds only, until they are set right.
+OF_NUMBERS = (
+    Fault("typed-in", RECONCILIATION, frozenset({DRIFTED}), type_in, read_again),
+    Fault("cached", READING, frozenset({CACHED}), show_old, read_again),
 )
 # Orders that no push tells of, where nobody walks.
 UNSEEN = (

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from connectors.sandbox.city import PLATFORMS
+from connectors.settings import AgentSettings
 from gateway.store.database import Clock
 from gateway.v1 import channel_pb2
 from gateway.v1 import channel_service_pb2 as selling
@@ -14,10 +15,12 @@ from gateway.v1 import operations_pb2 as pb
 from gateway.v1 import stock_service_pb2 as stock
 from tests.client import new_id
 from tests.explain import faults as of
-from tests.explain.faults import OF_LISTINGS, OF_PLATFORMS, UNSEEN, Fault
+from tests.explain.faults import OF_LISTINGS, OF_NUMBERS, OF_PLATFORMS, UNSEEN, Fault
 from tests.explain.world import (
     BREAKS_SOON,
+    IMPATIENT,
     MORE,
+    QUICK,
     STILL,
     UNITS,
     WAIT_SECONDS,
@@ -85,10 +88,10 @@ async def taken_over(world: World) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def opened(address: str, clock: Clock, *names: str) -> AsyncIterator[World]:
+async def opened(address: str, clock: Clock, *names: str, settings: AgentSettings = QUICK) -> AsyncIterator[World]:
     """A world in which every SKU is on its shelf, whole."""
     async with open_world(address, clock, names) as world:
-        world.start()
+        world.start(settings)
         begun = asyncio.get_running_loop().time()
         await eventually(lambda: all_shown(world), 60)
         print(f"opened in {asyncio.get_running_loop().time() - begun:.2f} s")
@@ -98,16 +101,16 @@ async def opened(address: str, clock: Clock, *names: str) -> AsyncIterator[World
 async def test_what_bears_on_a_whole_platform(address: str, clock: Clock) -> None:
     """On all three at once, one after the other: the injected cause is named, now and as of then; the verdict fits."""
     told: Told = {}
-    async with opened(address, clock, *(fault.name for fault in OF_PLATFORMS)) as world:
+    async with opened(address, clock, *(fault.name for fault in OF_PLATFORMS), settings=IMPATIENT) as world:
         for fault in OF_PLATFORMS:
             told |= await played(world, fault)
         await as_of_then(world, told)
 
 
 async def test_what_bears_on_one_listing(address: str, clock: Clock) -> None:
-    """All of it at the same time, on all three platforms."""
-    async with opened(address, clock, *(fault.name for fault in OF_LISTINGS)) as world:
-        told = await played(world, *OF_LISTINGS)
+    """All of it at the same time, on all three platforms; before that, numbers that the platforms made up."""
+    async with opened(address, clock, *(fault.name for fault in (*OF_NUMBERS, *OF_LISTINGS))) as world:
+        told = await played(world, *OF_NUMBERS) | await played(world, *OF_LISTINGS)
         await as_of_then(world, told)
 
 
@@ -133,7 +136,7 @@ async def test_what_bears_on_the_gateway(address: str, clock: Clock) -> None:
     """Another channel is to be lowered first, the brake has stopped, the allocator stands still."""
     told: Told = {}
     names = ("elsewhere", "brake", "allocator", *(f"also-{number}" for number in range(BRAKED)))
-    async with opened(address, clock, *names) as world:
+    async with opened(address, clock, *names, settings=IMPATIENT) as world:
         await elsewhere(world, told)
         await braked(world, told)
         await unallocated(world, told)

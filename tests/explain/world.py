@@ -34,7 +34,7 @@ UNITS = 30
 MORE = 10
 STILL = Weather(latency_seconds=0, latency_spread_seconds=0, push_delay_seconds=0)
 # Failures do not open the breaker here, unless that is what the test is about.
-LIMITS = TransportLimits(calls_per_second=200, deadline_seconds=1.0, tries_max=1, breaker_failures=100_000)
+LIMITS = TransportLimits(calls_per_second=200, deadline_seconds=8.0, tries_max=1, breaker_failures=100_000)
 QUICK = AgentSettings(
     limits=LIMITS,
     poll_seconds=0.5,
@@ -49,6 +49,8 @@ QUICK = AgentSettings(
     standby_seconds=30,
     progress_seconds=1,
 )
+# Who has no answer by then takes it for lost.
+IMPATIENT = replace(QUICK, limits=replace(LIMITS, deadline_seconds=1.0))
 BREAKS_SOON = replace(QUICK, limits=replace(LIMITS, breaker_failures=2, breaker_seconds=30))
 # Nobody walks through the orders: they come in by pushes alone.
 WALKS_NEVER = replace(QUICK, poll_seconds=3_600)

@@ -81,7 +81,9 @@ def _rule(case: Case) -> DeciderKind | None:
     by_policy = case.sales_available - case.state.sales_left
     if by_policy < 0 or by_policy > by_holds:
         return DeciderKind.POLICY
-    return DeciderKind.RESERVATIONS if by_holds else None
+    if by_holds:
+        return DeciderKind.RESERVATIONS
+    return DeciderKind.POLICY if case.state.sales_left != case.wanted else None
 
 
 def _verdict(case: Case, cause: Decider | None) -> ExplanationVerdict:

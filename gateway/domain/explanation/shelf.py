@@ -139,8 +139,7 @@ def _unseen(case: Case, apart: int) -> Decider:
 def _watermark(case: Case, channel: ChannelThen) -> Decider:
     if channel.watermark is None:
         text = Said("还没有收齐过一次订单", "the orders were never walked through yet")
-        is_new = case.state.exposure is None
-        return Decider(DeciderKind.ORDERS, text, DeciderVerdict.OK if is_new else DeciderVerdict.WAITS)
+        return Decider(DeciderKind.ORDERS, text, DeciderVerdict.UNKNOWN)
     age = lasting(channel.record_time - channel.watermark)
     since = channel.since.get("watermark")
     if since is not None and case.now - since > WATERMARK_RESTS:
