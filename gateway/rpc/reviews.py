@@ -22,11 +22,12 @@ async def get_review(call: Call, request: pb.GetReviewRequest) -> pb.GetReviewRe
     session_id = live_parsing.session_id(request.session_id)
     response = pb.GetReviewResponse()
     # Tens of thousands of points: other calls are not to wait for them.
-    await asyncio.to_thread(_fill_review, response.review, await call.merchant.reviewing.review(session_id))
+    await asyncio.to_thread(fill_review, response.review, await call.merchant.reviewing.review(session_id))
     return response
 
 
-def _fill_review(m: Any, review: Review) -> None:
+def fill_review(m: Any, review: Review) -> None:
+    """Fill a review."""
     fill(m.session, review.session)
     for happening in review.happenings:
         _fill_happening(m.happenings.add(), happening)
