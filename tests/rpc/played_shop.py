@@ -20,6 +20,8 @@ from tests.rpc.shop_calls import create, link
 Message = pb.WatchAllocationsResponse
 
 WAIT_SECONDS = 15.0
+# However slow the machine is: a connector that is not heard for 15 seconds is told nothing any more.
+BEAT_SECONDS = 3.0
 PLACED, PAID, CLOSED = OrderState.ORDER_STATE_PLACED, OrderState.ORDER_STATE_PAID, OrderState.ORDER_STATE_CLOSED
 APPLIED, NOT_SENT = PushResult.PUSH_RESULT_APPLIED, PushResult.PUSH_RESULT_NOT_SENT
 UNKNOWN, REFUSED = PushResult.PUSH_RESULT_UNKNOWN, PushResult.PUSH_RESULT_REFUSED
@@ -36,6 +38,8 @@ class Shop:
         self.shown: dict[int, int] = {}
         self.pushes: list[pb.Allocation] = []
         self.time = datetime.now(UTC) - timedelta(hours=6)
+        # False: its connector says no more by itself that it lives.
+        self.is_heard = True
 
     def tick(self) -> datetime:
         """A second passes; the time then."""
@@ -108,12 +112,22 @@ class Shop:
 
     @asynccontextmanager
     async def watching(self, **request: Any) -> AsyncIterator["Watch"]:
-        """A stream of what is to be done."""
+        """A stream of what is to be done, of a connector that is heard now and then."""
         watch = Watch(self, **request)
+        beating = asyncio.create_task(self._keep_beating())
         try:
             yield watch
         finally:
+            beating.cancel()
             watch.call.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            if self.is_heard:
+                with suppress(grpc.aio.AioRpcError):
+                    await self.beat()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

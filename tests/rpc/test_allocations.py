@@ -114,7 +114,7 @@ async def test_without_a_heartbeat_nothing_is_pushed(shop: Shop, clock: Clock) -
     """A connector that was not heard for a while gets no new pushes (R28); once it is heard it gets them."""
     async with shop.serving():
         await shop.wait_shown(L1=10)
-        clock.offset += timedelta(seconds=60)
+        await _fall_silent(shop, clock)
         await shop.client.receive("CUP", 5)
         await _other_shop_gets_some(shop)
         assert (await shop.listing(1)).exposure == 10
@@ -325,7 +325,8 @@ async def _resume(shop: Shop, *, allow_many_to_zero: bool = False) -> None:
     await shop.client.ask(shop.client.selling.ResumeChannel, pb.ResumeChannelRequest, **request)
 
 
-async def _fall_silent(_shop: Shop, clock: Clock) -> None:
+async def _fall_silent(shop: Shop, clock: Clock) -> None:
+    shop.is_heard = False
     clock.offset += timedelta(seconds=60)
 
 

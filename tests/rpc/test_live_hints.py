@@ -134,6 +134,7 @@ async def test_old_knowledge_has_no_numbers(client: Client, clock: Clock) -> Non
         await shops["tb"].wait_shown(**{f"L{await number_of(shops['tb'])}": 23})
         session = await open_session(client, ["tb"], {"CUP": 0})
         assert not (await hint_of(client, session.session_id)).is_stale
+        shops["tb"].is_heard = False
         clock.offset += timedelta(seconds=16)
         told = await hint_of(client, session.session_id)
         assert told.is_stale
