@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize
 
 from gateway import app
 from tests.client import Client
@@ -48,7 +48,8 @@ class Place:
     ) -> AsyncIterator["Person"]:
         """Somebody who is signed in; in the end nothing must have gone wrong in his browser."""
         width, height = screen
-        context = await browser.new_context(base_url=self.url, viewport={"width": width, "height": height})
+        viewport: ViewportSize = {"width": width, "height": height}
+        context = await browser.new_context(base_url=self.url, viewport=viewport, reduced_motion="reduce")
         context.set_default_timeout(WAIT_MS)
         await context.add_init_script(CHOOSE.format(lang=lang) + REPORT)
         signing = await context.request.post("/session", data={"name": name, "token": self.token})
