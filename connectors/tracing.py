@@ -1,12 +1,13 @@
 """Spans of a connector's work, with `gateway.telemetry`: one rule for what is kept although it was not drawn.
 
-Work that has failed, or was slow, is kept always. If its span was not recorded, another one is made at its end, as a
-child of the first one's name, so that both belong to one trace.
+Work that has failed, or was slow, is kept always, and so is the work that it was a part of. If its span was not
+recorded, another one is made at its end, as a child of the first one's name, so that all belong to one trace.
 """
 
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
@@ -16,6 +17,9 @@ from gateway import telemetry
 from gateway.telemetry import Origin
 
 SLOW_SECONDS = 1.0
+
+
+_current: ContextVar["Work | None"] = ContextVar("current", default=None)
 
 
 class Work:
@@ -34,6 +38,8 @@ class Work:
         self._attributes = dict(attributes)
         self._begun_ns, self._begun = time.time_ns(), time.monotonic()
         self._error = ""
+        self._has_kept_part = False
+        self._whole = _current.get() if origin is None else None
         self._links = [] if origin is None else origin.links
         if origin is None:
             self.span = telemetry.tracer.start_span(name, kind=kind, attributes=self._attributes)
@@ -60,7 +66,9 @@ class Work:
     def end(self) -> None:
         """It is over; once."""
         is_slow = time.monotonic() - self._begun > self._slow_seconds
-        why = "error" if self._error else "slow" if is_slow else ""
+        why = "error" if self._error else "slow" if is_slow else "part" if self._has_kept_part else ""
+        if why and self._whole is not None:
+            self._whole._has_kept_part = True  # noqa: SLF001 - another of our kind
         if why and telemetry.sampling.is_on and not self.span.is_recording():
             own = Origin(self.span.get_span_context(), self._links, {})
             self.span = telemetry.record(
@@ -85,6 +93,7 @@ def work(
     Without an `origin` it is a part of what is being done already. Not around a `yield`.
     """
     doing = Work(name, kind, origin, attributes or {}, slow_seconds)
+    token = _current.set(doing)
     try:
         with trace.use_span(doing.span, end_on_exit=False, record_exception=False, set_status_on_exception=False):
             yield doing
@@ -93,4 +102,5 @@ def work(
         doing.fail(type(error).__name__)
         raise
     finally:
+        _current.reset(token)
         doing.end()
