@@ -59,8 +59,6 @@ def test_work_that_failed_is_kept_with_the_work_it_was_a_part_of(kept: Kept) -> 
     assert (told(bad)["stockgate.channel"], told(walk)["stockgate.orders"]) == ("tb", 3)
     assert (bad.status.is_ok, walk.status.is_ok) == (False, True)
     assert part.traceparent.split("-")[1:3] == [trace_id_of(bad), span_id_of(bad)]
-        bad
-    )
 
 
 def test_work_that_was_slow_is_kept(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
