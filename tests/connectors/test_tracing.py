@@ -5,7 +5,6 @@ from contextlib import suppress
 
 import pytest
 
-from connectors import tracing
 from connectors.errors import Rejected
 from connectors.tracing import work
 from gateway import telemetry
@@ -61,9 +60,8 @@ def test_work_that_failed_is_kept_with_the_work_it_was_a_part_of(kept: Kept) -> 
     assert part.traceparent.split("-")[1:3] == [trace_id_of(bad), span_id_of(bad)]
 
 
-def test_work_that_was_slow_is_kept(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_was_slow_is_kept(kept: Kept) -> None:
     """From its begin on, not from when it was found out."""
-    monkeypatch.setattr(tracing, "SLOW_SECONDS", 0.0)
     with work("read listings", origin=NO_ORIGIN, slow_seconds=0.0):
         pass
     (slow,) = kept.spans
