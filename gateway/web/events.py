@@ -169,6 +169,8 @@ class _Tab:
                     changes = board.changes(follower.look)
                     if changes.whole or changes.moved or changes.gone or not follower.look:
                         yield _event("board", changes_json(changes, is_first=not follower.look))
+                    # How old it is, at once.
+                    tick_due = tick_due if follower.look else 0.0
                     follower.look = changes.look
                     changed = asyncio.create_task(follower.changed.wait())
                 if time.monotonic() >= tick_due:

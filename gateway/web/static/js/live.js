@@ -11,6 +11,7 @@ let source = null;
 let lastEventId = "";
 let tick = null;
 let heard = 0;
+let begun = Infinity;
 let state = "connecting";
 
 /** `live.on("board" | "event" | "tick" | "state", f)` returns what ends it. */
@@ -51,7 +52,9 @@ export function keyOf(row) {
 
 function open() {
   close();
-  become("connecting");
+  begun = Math.min(begun, performance.now());
+  if (!tick) become("connecting");
+  else if (state === "paused") become("stale");
   const from = lastEventId ? `?after=${encodeURIComponent(lastEventId)}` : "";
   source = new EventSource(`/events${from}`);
   source.addEventListener("board", (message) => takeBoard(JSON.parse(message.data)));
@@ -62,7 +65,10 @@ function open() {
   source.addEventListener("lost", () => tell("lost", null));
   source.addEventListener("tick", (message) => {
     if (message.lastEventId) lastEventId = message.lastEventId;
-    tick = JSON.parse(message.data);
+    const told = JSON.parse(message.data);
+    // A gateway that has only begun does not know yet; what is shown is as old as it was.
+    if (told.age_ms === null && tick) return;
+    tick = told;
     heard = performance.now();
     look();
     tell("tick", tick);
@@ -97,7 +103,8 @@ function takeBoard({ full, rows: changed, gone }) {
 function look() {
   if (state === "paused") return;
   const age = live.age();
-  become(age === null ? "connecting" : age > STALE_MS ? "stale" : "live");
+  const isOld = age === null ? performance.now() - begun > STALE_MS : age > STALE_MS;
+  become(isOld ? "stale" : age === null ? "connecting" : "live");
   // A connection that says nothing is none, whatever the browser believes.
   if (tick && performance.now() - heard > SILENT_MS && source?.readyState === EventSource.OPEN) open();
 }

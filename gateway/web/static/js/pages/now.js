@@ -159,7 +159,8 @@ class Board {
       if (!shown.node.isConnected) this.forget(key, shown);
     }
     this.rest.hidden = lines.length === 0;
-    say(this.restTitle, t("now.rest"));
+    const isPart = !this.found && this.skus > cards.length + lines.length && !this.tier;
+    say(this.restTitle, isPart ? `${t("now.rest")} · ${t("now.rest_more", { shown: number(cards.length + lines.length), all: number(this.skus) })}` : t("now.rest"));
     this.sayPlace(chosen, cards);
     this.sayCounts(all);
     this.select(this.selected, { scrolls: false });
