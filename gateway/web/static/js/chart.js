@@ -1,4 +1,5 @@
 // Line charts over time, drawn by uPlot in the page's own colours.
+import { t } from "./words.js";
 
 const FONT = "12px system-ui, sans-serif";
 const charts = new Set();
@@ -63,7 +64,7 @@ function options(node, { series, height, marks, bands, min, format, zoomed }) {
     legend: { live: true },
     bands: bands.map(([upper, lower]) => ({ series: [upper, lower], fill: `${colour(series[upper - 1].colour)}22` })),
     series: [
-      { value: (_, at) => (at === null || at === undefined ? "–" : new Date(at * 1000).toLocaleTimeString()) },
+      { label: t("chart.time"), value: (_, at) => (at === null || at === undefined ? "–" : new Date(at * 1000).toLocaleTimeString()) },
       ...series.map((each) => line(each, format)),
     ],
     hooks: {
