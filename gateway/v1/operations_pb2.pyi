@@ -221,7 +221,7 @@ class _TimelineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Timeline
     TIMELINE_KIND_UNSPECIFIED: _TimelineKind.ValueType  # 0
     """Every kind."""
     TIMELINE_KIND_MOVEMENT: _TimelineKind.ValueType  # 1
-    """The ledger."""
+    """The ledger; asked for alone, what orders moved as well."""
     TIMELINE_KIND_PUSH: _TimelineKind.ValueType  # 2
     """A push was decided, and what became of it."""
     TIMELINE_KIND_ATTEMPT: _TimelineKind.ValueType  # 3
@@ -229,7 +229,7 @@ class _TimelineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Timeline
     TIMELINE_KIND_READING: _TimelineKind.ValueType  # 4
     """A listing was read, or drifted."""
     TIMELINE_KIND_ORDER: _TimelineKind.ValueType  # 5
-    """An order."""
+    """What a platform's order has moved in the ledger."""
     TIMELINE_KIND_EVENT: _TimelineKind.ValueType  # 6
     """The alert log: tiers, acknowledgements, sessions, proposals."""
     TIMELINE_KIND_PERSON: _TimelineKind.ValueType  # 7
@@ -243,7 +243,7 @@ class TimelineKind(_TimelineKind, metaclass=_TimelineKindEnumTypeWrapper):
 TIMELINE_KIND_UNSPECIFIED: TimelineKind.ValueType  # 0
 """Every kind."""
 TIMELINE_KIND_MOVEMENT: TimelineKind.ValueType  # 1
-"""The ledger."""
+"""The ledger; asked for alone, what orders moved as well."""
 TIMELINE_KIND_PUSH: TimelineKind.ValueType  # 2
 """A push was decided, and what became of it."""
 TIMELINE_KIND_ATTEMPT: TimelineKind.ValueType  # 3
@@ -251,7 +251,7 @@ TIMELINE_KIND_ATTEMPT: TimelineKind.ValueType  # 3
 TIMELINE_KIND_READING: TimelineKind.ValueType  # 4
 """A listing was read, or drifted."""
 TIMELINE_KIND_ORDER: TimelineKind.ValueType  # 5
-"""An order."""
+"""What a platform's order has moved in the ledger."""
 TIMELINE_KIND_EVENT: TimelineKind.ValueType  # 6
 """The alert log: tiers, acknowledgements, sessions, proposals."""
 TIMELINE_KIND_PERSON: TimelineKind.ValueType  # 7
@@ -694,7 +694,9 @@ class Series(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What: on_hand, reserved, available, sales_per_minute, tier; or, with a channel, shown, exposure."""
+    """What: on_hand, reserved, available, sales_per_minute, tier; or, with a channel, exposure, and shown as it was read
+    last. All in units of the SKU; a tier as its number.
+    """
     channel: _builtins.str
     """Whose, if it is a channel's."""
     @_builtins.property

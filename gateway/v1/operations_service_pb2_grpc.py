@@ -124,7 +124,7 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTimeline(self, request, context):
-        """Everything that happened to a SKU, merged, newest first.
+        """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +138,8 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAudit(self, request, context):
-        """What people asked for, newest first.
+        """What people asked for, newest first. Written down before it is done, refusals included; what order systems and
+        connectors do is in the journal, orders, pushes and attempts.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,11 +42,13 @@ class OperationsServiceStub:
     (R32). Answered from rows, now or as of a past time.
     """
     ListTimeline: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]
-    """Everything that happened to a SKU, merged, newest first."""
+    """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now."""
     GetSeries: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetSeriesRequest, _operations_service_pb2.GetSeriesResponse]
     """How a SKU's stock, what its channels showed, its pace and its tier went over time."""
     ListAudit: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListAuditRequest, _operations_service_pb2.ListAuditResponse]
-    """What people asked for, newest first."""
+    """What people asked for, newest first. Written down before it is done, refusals included; what order systems and
+    connectors do is in the journal, orders, pushes and attempts.
+    """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]
     """The recent spans of a trace, and of those linked with it."""
     ListTraces: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]
@@ -74,11 +76,13 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     (R32). Answered from rows, now or as of a past time.
     """
     ListTimeline: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
-    """Everything that happened to a SKU, merged, newest first."""
+    """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now."""
     GetSeries: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetSeriesRequest, _operations_service_pb2.GetSeriesResponse]  # type: ignore[assignment]
     """How a SKU's stock, what its channels showed, its pace and its tier went over time."""
     ListAudit: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListAuditRequest, _operations_service_pb2.ListAuditResponse]  # type: ignore[assignment]
-    """What people asked for, newest first."""
+    """What people asked for, newest first. Written down before it is done, refusals included; what order systems and
+    connectors do is in the journal, orders, pushes and attempts.
+    """
     GetTrace: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]  # type: ignore[assignment]
     """The recent spans of a trace, and of those linked with it."""
     ListTraces: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]  # type: ignore[assignment]
@@ -127,7 +131,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ListTimelineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ListTimelineResponse, _abc.Awaitable[_operations_service_pb2.ListTimelineResponse]]:
-        """Everything that happened to a SKU, merged, newest first."""
+        """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now."""
 
     @_abc_1.abstractmethod
     def GetSeries(
@@ -143,7 +147,9 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ListAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ListAuditResponse, _abc.Awaitable[_operations_service_pb2.ListAuditResponse]]:
-        """What people asked for, newest first."""
+        """What people asked for, newest first. Written down before it is done, refusals included; what order systems and
+        connectors do is in the journal, orders, pushes and attempts.
+        """
 
     @_abc_1.abstractmethod
     def GetTrace(
