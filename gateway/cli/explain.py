@@ -18,6 +18,7 @@ from gateway.v1 import operations_pb2
 from gateway.v1 import operations_service_pb2 as pb
 
 app = typer.Typer()
+Lang = Annotated[str, typer.Option("--lang", metavar="zh|en", help="The language; zh unless LANG says English.")]
 
 _OK = operations_pb2.DECIDER_VERDICT_OK
 # A mark and a colour for each; the words say it too.
@@ -73,9 +74,7 @@ def explain(
     at: Annotated[
         str, typer.Option("--at", metavar="TIME", help="As of a past time: ISO 8601, or how long ago, as in 15m.")
     ] = "",
-    lang: Annotated[
-        str, typer.Option("--lang", metavar="zh|en", help="The language; zh unless LANG says English.")
-    ] = "",
+    lang: Lang = "",
 ) -> None:
     """Show why a channel shows what it shows: every station from the ledger to the platform, and the cause."""
     if not listing and not (sku and channel):
@@ -83,7 +82,7 @@ def explain(
     request = pb.ExplainListingRequest(sku=sku, channel=channel, listing_id=listing)
     if at:
         request.at.CopyFrom(arguments.timestamp(at))
-    place = _place_of(lang)
+    place = place_of(lang)
     response = caller.ask(caller.operations.ExplainListing, request)
     if caller.as_json:
         print_document(document(response))
@@ -92,8 +91,8 @@ def explain(
         _show(one, place)
 
 
-def _place_of(lang: str) -> int:
-    """0 for Chinese, 1 for English."""
+def place_of(lang: str) -> int:
+    """0 for Chinese, 1 for English. Raises `typer.BadParameter`."""
     if lang not in {"", "zh", "en"}:
         raise typer.BadParameter(f"{lang!r} is none of zh and en")
     return int((lang or os.environ.get("LANG", "")).startswith("en"))

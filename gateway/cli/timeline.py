@@ -11,6 +11,7 @@ import typer
 
 from gateway.cli import arguments
 from gateway.cli.client import INT64_MAX, Caller, gateway_command
+from gateway.cli.explain import Lang, place_of
 from gateway.cli.output import Column, document, local, local_time, print_document, print_table, say, word
 from gateway.cli.pages import Limit, gathered
 from gateway.cli.stock import say_more
@@ -55,7 +56,7 @@ def timeline(
     ] = None,
     drills: Annotated[bool, typer.Option("--drills", help="What was rehearsed as well.")] = False,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what happens, until Ctrl-C.")] = False,
-    chinese: Annotated[bool, typer.Option("--zh", help="用中文。")] = False,
+    lang: Lang = "",
     limit: Limit = 50,
 ) -> None:
     """Show everything that happened to a SKU: stock, orders, pushes, calls, readings, tiers, people. Newest last."""
@@ -65,12 +66,13 @@ def timeline(
             getattr(request, name).CopyFrom(arguments.timestamp(text))
     if follow and until:
         raise typer.BadParameter("--follow has no end, and --until is one")
+    place = place_of(lang)
     response = gathered(caller, caller.operations.ListTimeline, request, "entries", limit)
     if caller.as_json and not follow:
         print_document(document(response))
         return
     for entry in reversed(response.entries):
-        _say(entry, as_json=caller.as_json, chinese=chinese)
+        _say(entry, as_json=caller.as_json, place=place)
     if not follow:
         if not response.entries:
             say("Nothing has happened in that time.", style="dim")
@@ -78,7 +80,7 @@ def timeline(
         return
     try:
         for entry in _followed(caller, request, {_key(entry) for entry in response.entries}):
-            _say(entry, as_json=caller.as_json, chinese=chinese)
+            _say(entry, as_json=caller.as_json, place=place)
     except KeyboardInterrupt:
         return
 
@@ -113,14 +115,13 @@ def _key(entry: operations_pb2.TimelineEntry) -> _Key:
     return entry.row.kind, entry.row.id, entry.record_time.ToMicroseconds()
 
 
-def _say(entry: operations_pb2.TimelineEntry, *, as_json: bool, chinese: bool) -> None:
+def _say(entry: operations_pb2.TimelineEntry, *, as_json: bool, place: int) -> None:
     if as_json:
         print_document(document(entry), as_line=True)
         return
     when = entry.record_time.ToDatetime(UTC)
     trace = f"  trace {entry.trace_id}" if entry.trace_id else ""
-    text = entry.text if chinese else entry.text_en
-    said = f"{local(when)}  {_bare(entry.kind):<9} {text}{trace}"
+    said = f"{local(when)}  {_bare(entry.kind):<9} {(entry.text, entry.text_en)[place]}{trace}"
     say(said, style=_STYLES.get(entry.kind, ""))
 
 

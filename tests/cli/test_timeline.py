@@ -21,13 +21,13 @@ async def test_the_timeline_reads_downward(quick_stockgate: Stockgate, client: C
     """The newest stands last; a kind alone gives its own; one sentence each, in English or Chinese."""
     await client.add_sku("TEA", 10)
     await client.commit((await client.reserve("TEA", 2)).reservation_id)
-    english = (await quick_stockgate("timeline", "--sku", "TEA", "--kind", "movement")).out.splitlines()
+    english = (await quick_stockgate("timeline", "--sku", "TEA", "--kind", "movement", "--lang", "en")).out.splitlines()
     assert [line.partition("movement")[2].strip() for line in english] == [
         "10 received at main: 10 on hand, 0 reserved",
         "2 reserved at main: 10 on hand, 2 reserved",
         "2 sold at main: 8 on hand, 0 reserved",
     ]
-    chinese = (await quick_stockgate("timeline", "--sku", "TEA", "--zh", "--limit", "1")).out
+    chinese = (await quick_stockgate("timeline", "--sku", "TEA", "--lang", "zh", "--limit", "1")).out
     assert "售出 2 件（main：在库 8，预占 0）" in chinese
     assert "--limit shows more" in chinese
 

@@ -12,7 +12,9 @@ const RANGES = [
   ["24h", 24 * 3_600],
   ["7d", 7 * 86_400],
 ];
-const REFRESH_MS = 5_000;
+// A long look back is dear, and changes little.
+const REFRESH_MS_LEAST = 5_000;
+const REFRESHES = 700;
 const POINTS_MAX = 400;
 // Each channel has one colour, for what it may sell and for what it was seen to show.
 const CHANNEL_COLOURS = ["--urgent", "--ok", "--sold-out", "--trend", "--threshold"];
@@ -26,6 +28,7 @@ export function course(node, sku) {
   let seconds = RANGES[1][1];
   let drawn = null;
   let turn = 0;
+  let drawnAt = 0;
   const stock = h("div", { class: "course-chart" });
   const pace = h("div", { class: "course-chart" });
   const none = h("p", { class: "muted", hidden: true }, t("course.none"));
@@ -41,14 +44,16 @@ export function course(node, sku) {
   const choose = (length) => {
     seconds = length;
     buttons.forEach((button, place) => mark(button, "aria-pressed", String(RANGES[place][1] === length)));
-    return draw();
+    look();
   };
   const draw = async () => {
     turn += 1;
     const mine = turn;
+    drawnAt = Infinity;
     const since = new Date(Date.now() - seconds * 1_000).toISOString();
     const found = await call("OperationsService/GetSeries", { sku, since, points_max: POINTS_MAX });
     if (mine !== turn) return;
+    drawnAt = Date.now();
     const lines = linesOf(found.series);
     none.hidden = lines.length > 0;
     const names = lines.map((line) => line.label).join("\n");
@@ -58,8 +63,15 @@ export function course(node, sku) {
     }
     drawn.set(lines, found);
   };
+  // What cannot be read now is asked for again when it is due.
+  const look = () =>
+    draw().catch((error) => {
+      drawnAt = Date.now();
+      if (!error.reason) throw error;
+    });
   choose(seconds);
-  const timer = setInterval(() => document.hidden || draw().catch(() => {}), REFRESH_MS);
+  const isDue = () => !document.hidden && Date.now() - drawnAt > Math.max(REFRESH_MS_LEAST, (seconds * 1_000) / REFRESHES);
+  const timer = setInterval(() => isDue() && look(), REFRESH_MS_LEAST / 5);
   return () => {
     turn += 1;
     clearInterval(timer);
