@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway import telemetry
 from gateway.domain.commands import AnyAnswer, ReservationChanged, StockMoved
 from gateway.domain.listings import ChannelFacts, Listing, Push
 from gateway.domain.policies import Policy
@@ -30,8 +31,8 @@ def timestamp(when: datetime) -> Timestamp:
 
 
 def trace_id(traceparent: str | None) -> str:
-    """The trace a span (W3C) belongs to, 32 hex digits; empty for none."""
-    return traceparent[3:35] if traceparent else ""
+    """The trace a span (W3C) belongs to, 32 hex digits; empty for none, and for one that is not kept."""
+    return traceparent[3:35] if traceparent and telemetry.is_sampled(traceparent) else ""
 
 
 def fill_moved(m: Any, answer: StockMoved) -> None:
