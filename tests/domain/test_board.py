@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.domain.alerts import AckAction, Acknowledgement
 from gateway.domain.board import (
@@ -127,10 +128,7 @@ def row(sku: str, tier: Tier, minutes: float | None = None, *, taken: bool = Fal
     about = Judged("茶", HALF_HOUR, held, (), (), (), frozen=False)
     watched = Watched(sold(1.0, 5).pace, Standing(tier), {"main": 5})
     outlook = outlook_of(watched, about, NOW, Tempo())
-    changed = type(outlook)(
-        *(minutes if name == "minutes_p50" else getattr(outlook, name) for name in outlook.__struct_fields__)
-    )
-    return BoardRow(Key(sku), stock_of(sku, (), 5, (), {}), changed)
+    return BoardRow(Key(sku), stock_of(sku, (), 5, (), {}), replace(outlook, minutes_p50=minutes))
 
 
 def test_rows_stand_by_what_presses() -> None:

@@ -160,7 +160,8 @@ class Board {
     }
     this.rest.hidden = lines.length === 0;
     const isPart = !this.found && this.skus > cards.length + lines.length && !this.tier;
-    say(this.restTitle, isPart ? `${t("now.rest")} · ${t("now.rest_more", { shown: number(cards.length + lines.length), all: number(this.skus) })}` : t("now.rest"));
+    if (this.found) say(this.restTitle, t("now.found", { n: number(chosen.length) }));
+    else say(this.restTitle, isPart ? `${t("now.rest")} · ${t("now.rest_more", { shown: number(cards.length + lines.length), all: number(this.skus) })}` : t("now.rest"));
     this.sayPlace(chosen, cards);
     this.sayCounts(all);
     this.select(this.selected, { scrolls: false });
