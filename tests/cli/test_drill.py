@@ -9,6 +9,7 @@ from gateway.cli.drill_script import read_script
 from gateway.cli.errors import Failure
 from gateway.v1 import alert_pb2
 from tests.cli.conftest import Stockgate
+from tests.cli.test_live import open_room
 
 SCRIPT = """
 [drill]
@@ -63,6 +64,26 @@ async def test_a_drill_is_a_test(quick_stockgate: Stockgate, tmp_path: Path) -> 
     assert "0 of 1" in listed
     assert "[drill 演练]" in (await quick_stockgate("alert", "list", "--drills")).out
     assert "演练" not in (await quick_stockgate("alert", "list")).out
+
+
+async def test_scripts_are_made_by_the_gateway(quick_stockgate: Stockgate) -> None:
+    """One of ours, sales that are made up, a recorded session: each is begun without a file."""
+    assert "evening-peak" in (await quick_stockgate("drill", "scripts")).out
+    quick = ("--speed", "1000", "--wait", "--actor", "ci")
+    ours = await quick_stockgate("drill", "start", "--script", "flash-sale", *quick)
+    assert (ours.exit_code, "秒杀清空: passed" in ours.out) == (0, True), ours.out + ours.err
+    sales = ("--units", "100", "--rate", "30", "--minutes", "10", "--sku", "TEA", "--name", "晚场")
+    made_up = await quick_stockgate("drill", "generate", *sales, *quick)
+    assert (made_up.exit_code, "晚场: passed" in made_up.out) == (0, True), made_up.out + made_up.err
+    number = await open_room(quick_stockgate)
+    await quick_stockgate("stock", "reserve", "TEA=3")
+    recorded = await quick_stockgate("drill", "start", "--session", number, "--speed", "1000", "--json")
+    assert [(sku["sku"], sku["units"]) for sku in recorded.document["drill"]["script"]["skus"]] == [
+        ("TEA", 500),
+        ("CUP", 20),
+    ]
+    both = await quick_stockgate("drill", "start", "--session", number, "--script", "flash-sale")
+    assert (both.exit_code, "name a FILE" in both.err) == (2, True)
 
 
 async def test_a_drill_is_stopped(quick_stockgate: Stockgate, tmp_path: Path) -> None:
