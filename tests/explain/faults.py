@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from connectors.sandbox.city import PLATFORMS
 from connectors.sandbox.douyin import DouyinSandbox
 from connectors.sandbox.kuaishou import KuaishouSandbox
 from connectors.sandbox.taobao import TaobaoSandbox
@@ -12,7 +13,7 @@ from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import channel_pb2
 from gateway.v1 import channel_service_pb2 as selling
 from gateway.v1 import operations_pb2 as pb
-from tests.explain.world import MORE, PLATFORMS, STILL, UNITS, World, eventually
+from tests.explain.world import MORE, STILL, UNITS, World, eventually
 
 Step = Callable[[World, str], Awaitable[None]]
 

@@ -44,13 +44,14 @@ async def named(world: World, name: str, cause: int, verdicts: frozenset[int], c
 
 
 async def _named(world: World, name: str, cause: int, verdicts: frozenset[int], channel: str) -> pb.Explanation:
+    found = None
     try:
         async with asyncio.timeout(WAIT_SECONDS):
             while True:
                 found = await world.explain(world.sku(name, channel), channel)
                 if found.cause == cause and found.verdict in verdicts:
                     return found
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
     except TimeoutError:
         raise AssertionError(f"{name} at {channel}: {found}") from None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import grpc
 import grpc.aio
 
 from connectors.agent import Agent
@@ -99,7 +100,17 @@ class World:
             request.at.FromDatetime(at)
         # Not more at once than people would ask: the machine has other work.
         async with self.asking:
-            [found] = (await self.client.operations.ExplainListing(request, **self.client.options)).explanations
+            try:
+                [found] = (await self.client.operations.ExplainListing(request, **self.client.options)).explanations
+            except grpc.aio.AioRpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                return await self._asked_again(request)
+        return found
+
+    async def _asked_again(self, request: operations.ExplainListingRequest) -> Explanation:
+        """A busy machine's database may have been too slow for once."""
+        [found] = (await self.client.operations.ExplainListing(request, **self.client.options)).explanations
         return found
 
     # ---- what is done

@@ -149,6 +149,8 @@ def _division(case: Case) -> Said:
     share = share_of(policy, channel)
     given = Said(f"，这里应有 {wanted} 单", f": {wanted} sales here")
     match policy.kind:
+        case PolicyKind.BY_DEMAND if sellers == 1:
+            what = Said("只有这个渠道卖", "this channel alone sells it")
         case PolicyKind.BY_DEMAND:
             what = Said(f"{sellers} 个渠道按各自销速分", f"divided among {sellers} channels by their own pace")
         case PolicyKind.SHARED:
