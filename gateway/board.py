@@ -12,7 +12,7 @@ overtaken, and costs no memory.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
@@ -22,10 +22,11 @@ from msgspec.structs import replace
 from gateway.alerts.surroundings import Surroundings, read_surroundings
 from gateway.domain.alerts import Acknowledgement, Proposal
 from gateway.domain.board import (
+    PACE_MINUTES,
     BoardRow,
     ChannelNow,
     Judged,
-    Outlook,
+    SoldByMinute,
     Stock,
     balances_of,
     outlook_of,
@@ -52,8 +53,9 @@ JUDGE_SECONDS = 1.0
 # After so many times as long as judging took it may be done again.
 JUDGE_REST, LOOK_REST = 4.0, 2.0
 # After so many rows others have their turn in this process.
-ROWS_AT_ONCE = 10
-PACE_MINUTES = 30
+ROWS_AT_ONCE = 5
+# A forecast of what does not move is made anew so seldom: only time changes it.
+STILL_SECONDS = 5.0
 SOLD_MOVEMENTS_MAX = 200_000
 SOLD_SECONDS_MAX = 60.0
 # Rows that are gone are remembered for so many looks, for who has not heard of it.
@@ -90,13 +92,19 @@ class Follower:
 
 
 class _Kept:
-    """A row, and the looks at which it was judged and its stock moved last."""
+    """A row, what its outlook was made of, and the looks at which it was judged and its stock moved last."""
 
-    __slots__ = ("judged", "moved", "row")
+    __slots__ = ("basis", "due", "judged", "moved", "row")
 
-    def __init__(self, row: BoardRow, look: int) -> None:
+    def __init__(self, row: BoardRow, basis: tuple[Watched, Judged], look: int) -> None:
         self.row = row
         self.judged = self.moved = look
+        self.begin(basis)
+
+    def begin(self, basis: tuple[Watched, Judged]) -> None:
+        """An outlook is made of this."""
+        self.basis = basis
+        self.due = time.monotonic() + STILL_SECONDS
 
 
 class Board:
@@ -119,7 +127,7 @@ class Board:
         self._watched: dict[Key, tuple[int, Watched]] = {}
         self._kept: dict[Key, _Kept] = {}
         self._gone: dict[Key, int] = {}
-        self._sold = _Sold(tempo)
+        self._sold = SoldByMinute(tempo)
         self._judging_due = 0.0
         self._look = 0
         self.heads: Heads | None = None
@@ -194,7 +202,11 @@ class Board:
                 circumstances = surroundings.circumstances(key)
                 watched[key] = begin_watch({}, circumstances, self._tempo.seconds(heads.now))
         rows = [
-            BoardRow(key, stock, self._outlook(key, watched[key], surroundings, seen, heads.now))
+            BoardRow(
+                key,
+                stock,
+                outlook_of(*self._basis(key, watched[key], surroundings, seen, heads.now), heads.now, self._tempo),
+            )
             for key in keys
             for stock in (_stock(key, watched[key], surroundings, seen),)
         ]
@@ -275,7 +287,7 @@ class Board:
         """Up to which movement sales are known; None if nobody has looked for so long that they are read anew."""
         if self.heads is not None and now - self.looked < SOLD_SECONDS_MAX:
             return self.heads.revision
-        self._sold = _Sold(self._tempo)
+        self._sold = SoldByMinute(self._tempo)
         return None
 
     def _begin_look(self, heads: Heads) -> None:
@@ -284,26 +296,31 @@ class Board:
         self._gone = {key: look for key, look in self._gone.items() if look > self._look - GONE_LOOKS}
 
     def _judge(self, key: Key, watched: Watched, surroundings: Surroundings, seen: "_Seen", now: datetime) -> None:
-        row = BoardRow(
-            key, _stock(key, watched, surroundings, seen), self._outlook(key, watched, surroundings, seen, now)
-        )
+        stock = _stock(key, watched, surroundings, seen)
+        basis = self._basis(key, watched, surroundings, seen, now)
         kept = self._kept.get(key)
         if kept is None:
-            self._kept[key] = _Kept(row, self._look)
+            self._kept[key] = _Kept(BoardRow(key, stock, outlook_of(*basis, now, self._tempo)), basis, self._look)
             self._gone.pop(key, None)
             return
-        if row.outlook != kept.row.outlook:
-            kept.judged = kept.moved = self._look
-        elif row.stock != kept.row.stock:
-            kept.moved = self._look
-        kept.row = row
+        if stock != kept.row.stock:
+            kept.row, kept.moved = replace(kept.row, stock=stock), self._look
+        if basis == kept.basis and time.monotonic() < kept.due:
+            return
+        kept.begin(basis)
+        outlook = outlook_of(*basis, now, self._tempo)
+        if outlook != kept.row.outlook:
+            kept.row, kept.judged = replace(kept.row, outlook=outlook), self._look
 
-    def _outlook(self, key: Key, watched: Watched, surroundings: Surroundings, seen: "_Seen", now: datetime) -> Outlook:
+    def _basis(
+        self, key: Key, watched: Watched, surroundings: Surroundings, seen: "_Seen", now: datetime
+    ) -> tuple[Watched, Judged]:
+        """What an outlook is made of: while it stays the same, only time makes another of it."""
         if not key.session_id:
             watched = replace(watched, balances=balances_of(seen.levels.get(key.sku, ())))
         if (pace := self._pace_of(key)) is not None:
             watched = replace(watched, pace=pace)
-        about = Judged(
+        return watched, Judged(
             surroundings.title_of(key.sku),
             surroundings.circumstances(key),
             seen.held.get(key),
@@ -312,7 +329,6 @@ class Board:
             tuple(one for one in seen.proposals.get(key.sku, ()) if key.session_id in {0, one.session_id}),
             key.sku in seen.frozen,
         )
-        return outlook_of(watched, about, now, self._tempo)
 
     def _codes(self) -> frozenset[str]:
         return frozenset(key.sku for key in self._kept)
@@ -364,38 +380,3 @@ def _stock(key: Key, watched: Watched, surroundings: Surroundings, seen: _Seen) 
         watched = replace(watched, balances=balances_of(places))
     available = watched.available(surroundings.circumstances(key))
     return stock_of(key.sku, places, available, seen.listings.get(key.sku, []), seen.channels)
-
-
-class _Sold:
-    """Units asked for, by SKU and minute of the tempo's time, of the last half hour."""
-
-    def __init__(self, tempo: Tempo) -> None:
-        self._tempo = tempo
-        self._units: dict[str, dict[int, int]] = {}
-
-    def take(self, sold: Iterable[tuple[str, int, int]]) -> None:
-        """Add what was sold."""
-        for sku, minute, units in sold:
-            minutes = self._units.setdefault(sku, {})
-            minutes[minute] = minutes.get(minute, 0) + units
-
-    def pace(self, sku: str, now: datetime) -> tuple[float, ...]:
-        """Units per minute, oldest first, the minute that is under way left out; nothing of what has not sold."""
-        minutes = self._units.get(sku)
-        if not minutes:
-            return ()
-        this = self._minute(now)
-        return tuple(float(minutes.get(minute, 0)) for minute in range(this - PACE_MINUTES, this))
-
-    def forget(self, now: datetime) -> None:
-        """Forget what is older than half an hour."""
-        oldest = self._minute(now) - PACE_MINUTES
-        for sku, minutes in list(self._units.items()):
-            kept = {minute: units for minute, units in minutes.items() if minute >= oldest}
-            if kept:
-                self._units[sku] = kept
-            else:
-                del self._units[sku]
-
-    def _minute(self, now: datetime) -> int:
-        return int(self._tempo.seconds(now) // 60)

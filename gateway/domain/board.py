@@ -22,6 +22,7 @@ from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Circumstances, Key, Tempo, Watched, evidence, judged, stock_out
 
 FAN_POINTS = 8
+PACE_MINUTES = 30
 FAN_MINUTES_MIN, FAN_MINUTES_MAX = 10.0, 7 * 24 * 60.0
 # Of what is not foreseen to be sold out.
 FAN_MINUTES = 60.0
@@ -217,3 +218,39 @@ def _problem(now: ChannelNow | None, *, is_parked: bool) -> str:
     if now is None or now.is_away:
         return "AWAY"
     return "PARKED" if is_parked else ""
+
+
+class SoldByMinute:
+    """Units asked for, by SKU and minute of the tempo's time, of the last half hour."""
+
+    def __init__(self, tempo: Tempo) -> None:
+        """Nothing yet."""
+        self._tempo = tempo
+        self._units: dict[str, dict[int, int]] = {}
+
+    def take(self, sold: Iterable[tuple[str, int, int]]) -> None:
+        """Add what was sold."""
+        for sku, minute, units in sold:
+            minutes = self._units.setdefault(sku, {})
+            minutes[minute] = minutes.get(minute, 0) + units
+
+    def pace(self, sku: str, now: datetime) -> tuple[float, ...]:
+        """Units per minute, oldest first, the minute that is under way left out; nothing of what has not sold."""
+        minutes = self._units.get(sku)
+        if not minutes:
+            return ()
+        this = self._minute(now)
+        return tuple(float(minutes.get(minute, 0)) for minute in range(this - PACE_MINUTES, this))
+
+    def forget(self, now: datetime) -> None:
+        """Forget what is older than half an hour."""
+        oldest = self._minute(now) - PACE_MINUTES
+        for sku, minutes in list(self._units.items()):
+            kept = {minute: units for minute, units in minutes.items() if minute >= oldest}
+            if kept:
+                self._units[sku] = kept
+            else:
+                del self._units[sku]
+
+    def _minute(self, now: datetime) -> int:
+        return int(self._tempo.seconds(now) // _MINUTE)
