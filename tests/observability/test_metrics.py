@@ -1,5 +1,6 @@
 """What Prometheus reads: names, units, exemplars, who may read what; and that rules and dashboard name nothing else."""
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import grpc.aio
 import httpx
 import pytest
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 from opentelemetry.trace import SpanContext, TraceFlags
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
@@ -290,3 +292,21 @@ def test_prometheus_understands_the_files(arguments: tuple[str, ...]) -> None:
         pytest.skip(says)
     done = subprocess.run([promtool, *arguments], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_collector_is_sent_our_own_histograms_too() -> None:
+    """What goes out over OTLP holds the durations that we count ourselves beside what the SDK has counted."""
+    metrics.rpc_server_duration.record(0.2, ("gateway.v1.StockService/ReserveStock", "OK"), SPAN)
+    metrics.sync_lag.record(0.1, {"merchant": "m", "channel": "c"})
+    written = io.StringIO()
+    exporter = exposition.Complete(ConsoleMetricExporter(out=written))
+    data = exposition.reader.get_metrics_data()
+    assert data is not None
+    exporter.export(data)
+    assert exporter.force_flush()
+    (resource,) = json.loads(written.getvalue())["resource_metrics"]
+    found = {metric["name"]: metric for scope in resource["scope_metrics"] for metric in scope["metrics"]}
+    assert {"rpc.server.call.duration", "stockgate.sync.lag"} <= found.keys()
+    points = found["rpc.server.call.duration"]["data"]["data_points"]
+    assert all(point["count"] == sum(point["bucket_counts"]) for point in points)
+    assert any(point["exemplars"] for point in points)
