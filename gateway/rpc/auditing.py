@@ -173,6 +173,6 @@ def _subject(message: Message, name: str) -> str:
             continue
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             parts += several
-        elif field.name in {name, f"{name}s"}:
+        elif field.type == FieldDescriptor.TYPE_STRING and field.name in {name, f"{name}s"}:
             return _word(several[0])
     return next((found for part in parts if (found := _subject(part, name))), "")
