@@ -175,7 +175,7 @@ class _Tab:
                     changed = asyncio.create_task(follower.changed.wait())
                 if time.monotonic() >= tick_due:
                     tick_due = time.monotonic() + TICK_SECONDS
-                    yield _event("tick", _tick(board), self._position)
+                    yield _event("tick", _tick(board, has_looked=bool(follower.look)), self._position)
         finally:
             for task in (ended, sending, changed):
                 task.cancel()
@@ -209,12 +209,13 @@ def _said(said: Any, position: str) -> bytes:
     return _event("lost", b"{}")
 
 
-def _tick(board: Board) -> bytes:
+def _tick(board: Board, *, has_looked: bool) -> bytes:
+    """`has_looked`: since the tab came. While nobody looks the board does not either, which is no age to show."""
     heads, pending = board.heads if isfinite(board.looked) else None, board.pending
     drill = {"id": pending.drill_id, "name": pending.drill_name} if pending.drill_id else None
     return json.encode(
         {
-            "age_ms": None if heads is None else round((time.monotonic() - board.looked) * 1000),
+            "age_ms": None if heads is None or not has_looked else round((time.monotonic() - board.looked) * 1000),
             "as_of": None if heads is None else heads.now,
             "revision": 0 if heads is None else heads.revision,
             "alert_revision": 0 if heads is None else heads.alert_revision,
