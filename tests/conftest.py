@@ -33,6 +33,10 @@ LONG_FILES = (
     "test_command.py",
     "test_alert_watch_ends.py",
     "test_hub_slow.py",
+    "test_fault_matrix.py",
+    "test_whole_journey.py",
+    "test_now.py",
+    "test_looks.py",
 )
 
 
