@@ -1,9 +1,10 @@
 """What is measured in this process, to be looked at."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.openmetrics import parser
 from prometheus_client.samples import Sample
 
 from gateway import exposition, health, telemetry, writer
@@ -39,7 +40,13 @@ def kept(token: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kept]:
 def samples() -> list[Sample]:
     """All that is measured, as Prometheus reads it."""
     _, text = exposition.render(OPEN_METRICS)
-    return [sample for family in text_string_to_metric_families(text.decode()) for sample in family.samples]
+    return parsed(text.decode())
+
+
+def parsed(text: str) -> list[Sample]:
+    """The samples of an OpenMetrics text."""
+    read: Any = parser.text_string_to_metric_families
+    return [sample for family in read(text) for sample in family.samples]
 
 
 def value_of(name: str, **labels: str) -> float:

@@ -16,16 +16,14 @@ import httpx
 import pytest
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
 from opentelemetry.trace import SpanContext, TraceFlags
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
-from prometheus_client.samples import Sample
 
 from gateway import app, exposition, health, metrics, telemetry
 from gateway.exposition import Durations
 from gateway.settings import Settings
 from tests.client import Client
 from tests.faults.calls import until
-from tests.observability.conftest import OPEN_METRICS, labelled, value_of
+from tests.observability.conftest import OPEN_METRICS, labelled, parsed, value_of
 from tests.rpc.played_shop import Shop
 
 FILES = Path("gateway/observability")
@@ -57,11 +55,6 @@ async def scrape(page: str, **headers: str) -> httpx.Response:
     """Ask as Prometheus does."""
     async with httpx.AsyncClient() as client:
         return await client.get(f"{page}/metrics", headers=headers, timeout=WAIT_SECONDS)
-
-
-def parsed(text: str) -> list[Sample]:
-    """The samples of an OpenMetrics text."""
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 # ---- the endpoint
