@@ -41,7 +41,12 @@ OURS = (
     "gateway.v1.LiveService",
     "gateway.v1.OperationsService",
 )
-THEIRS = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz")
+THEIRS = (
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "grpc.channelz.v1.Channelz",
+    "opentelemetry.proto.collector.trace.v1.TraceService",
+)
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
