@@ -105,7 +105,7 @@ async def test_what_does_not_come_from_the_page_changes_nothing(open_place: Plac
         session = (await sign_in(client, open_place)).json()
         if token == "of another":
             token = (await sign_in(other, open_place, "王芳")).json()["csrf"]
-        headers = {} if token is None else {"x-csrf-token": token.encode()}
+        headers = {} if token is None else {b"x-csrf-token": token.encode()}
         asked = sku()
         refused = await client.post(CREATE, json=asked, headers=headers)
         assert (refused.status_code, refused.json()["reason"]) == (403, "CSRF")
