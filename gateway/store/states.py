@@ -1,7 +1,7 @@
 """What channels and SKUs were like, kept so that a past number can be explained.
 
 A channel's row is written when something that matters has changed (paused, who serves it, breaker, ban, what a person
-is needed for), and every ten seconds while its connector beats.
+is needed for), at every beat during a ban, and every ten seconds while its connector beats.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,9 @@ async def keep_channel_state(connection: AsyncConnection, channel: str, now: dat
     )
     new = now_there.subquery()
     changed = [newest.c.body[name].astext.is_distinct_from(new.c.body[name].astext) for name in _MATTERS]
-    is_news = or_(newest.c.body.is_(None), newest.c.record_time <= now - KEEP_EVERY, *changed)
+    # A ban is told by what is left of it: its end would be missed between two rows.
+    is_banned = new.c.body["banned"].astext == "true"
+    is_news = or_(newest.c.body.is_(None), newest.c.record_time <= now - KEEP_EVERY, is_banned, *changed)
     source = select(new.c.channel, new.c.record_time, new.c.body).select_from(new.outerjoin(newest, literal(True)))
     statement = insert(channel_states).from_select(["channel", "record_time", "body"], source.where(is_news))
     await connection.execute(statement)
