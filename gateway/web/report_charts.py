@@ -119,9 +119,8 @@ def sku_chart(review: Review, sku: ReviewSku) -> Chart:
     clock = clock_of(review)
     stock, pace = points_of(sku.series, "available"), points_of(sku.series, "sales_per_minute")
     shown = [(one.channel, points_of([one], "exposure")) for one in sku.series if one.name == "exposure" and one.points]
-    highest = max([value for _, value in stock], default=0.0)
-    units = Scale(max(highest, *(value for _, steps in shown for _, value in steps), 0.0) if shown else highest,
-                  STOCK_TOP, STOCK_HEIGHT)  # fmt: skip
+    values = [value for steps in (stock, *(steps for _, steps in shown)) for _, value in steps]
+    units = Scale(max(values, default=0.0), STOCK_TOP, STOCK_HEIGHT)
     rates = Scale(max((value for _, value in pace), default=0.0), PACE_TOP, PACE_HEIGHT)
     line = stepped(clock, units, stock)
     paths = {"stock": line, "pace": straight(clock, rates, pace)}

@@ -12,6 +12,8 @@ from gateway.v1.alert_pb2 import Tier
 from gateway.web.report_charts import CHINA
 
 ZH, EN = "zh-CN", "en"
+# Seconds from which on a span is told in minutes, in hours; and under which tenths of a second count.
+MINUTES_FROM, HOURS_FROM, TENTHS_UNTIL = 120, 7_200, 10
 
 _WORDS: dict[str, tuple[str, str]] = {
     "title": ("直播复盘", "Session review"),
@@ -144,10 +146,12 @@ class Words(NamedTuple):
 
     def seconds(self, seconds: float) -> str:
         """The same of a number of seconds."""
-        for least, unit, zh, en in ((7_200, 3_600, "小时", "h"), (120, 60, "分", "min")):
-            if seconds >= least:
-                return f"{seconds / unit:.{1 if unit == 3_600 else 0}f} {self.pick(zh, en)}"  # noqa: PLR2004
-        return f"{seconds:.{1 if 0 < seconds < 10 else 0}f} {self.pick('秒', 's')}"  # noqa: PLR2004
+        if seconds >= HOURS_FROM:
+            return f"{seconds / 3_600:.1f} {self.pick('小时', 'h')}"
+        if seconds >= MINUTES_FROM:
+            return f"{seconds / 60:.0f} {self.pick('分', 'min')}"
+        digits = 1 if 0 < seconds < TENTHS_UNTIL else 0
+        return f"{seconds:.{digits}f} {self.pick('秒', 's')}"
 
     def tier(self, tier: Tier.ValueType) -> str:
         """A tier's name."""

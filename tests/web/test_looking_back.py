@@ -1,4 +1,4 @@
-"""Review and drills in a real browser: a session looked back upon and taken away as files, a drill begun and passed."""
+"""Reviews and drills in Chromium: what is shown of a session, its files, a drill from its beginning to its end."""
 
 import io
 import zipfile

@@ -31,8 +31,16 @@ PACE_SHARE = 0.1
 
 _MINUTE = 60.0
 _TRANSFERS = (MovementKind.TRANSFER_IN, MovementKind.TRANSFER_OUT)
-_PROMISES = frozenset((MovementKind.RESERVE, MovementKind.COMMIT, MovementKind.RELEASE, MovementKind.EXPIRE,
-                       MovementKind.RESIZE, MovementKind.RETURN))  # fmt: skip
+_PROMISES = frozenset(
+    {
+        MovementKind.RESERVE,
+        MovementKind.COMMIT,
+        MovementKind.RELEASE,
+        MovementKind.EXPIRE,
+        MovementKind.RESIZE,
+        MovementKind.RETURN,
+    }
+)
 
 
 class Moment(Struct, frozen=True, gc=False):
