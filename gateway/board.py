@@ -129,7 +129,8 @@ class Board:
         self._gone: dict[Key, int] = {}
         self._sold = SoldByMinute(tempo)
         self._judging_due = 0.0
-        self._look = 0
+        # The look that is under way or was last, and the last that is done.
+        self._look = self._done = 0
         self.heads: Heads | None = None
         self.pending = Pending(0, 0, "")
         self.channels: dict[str, ChannelNow] = {}
@@ -175,7 +176,8 @@ class Board:
         whole = tuple(kept.row for kept in self._kept.values() if kept.judged > since)
         moved = tuple(kept.row for kept in self._kept.values() if kept.judged <= since < kept.moved)
         gone = tuple(key for key, look in self._gone.items() if look > since)
-        return Changes(self._look, whole, moved, gone)
+        # Of a look that is under way only some rows are done: the others must be told in the end.
+        return Changes(self._done, whole, moved, gone)
 
     async def view(self, rows_max: int) -> BoardView:
         """The most pressing rows, as they are now."""
@@ -219,7 +221,7 @@ class Board:
         async with self._looking:
             began = time.monotonic()
             await self._look_at_all(began) if self._is_judging_due(began) else await self._look_at_moved()
-            self.looked = began
+            self.looked, self._done = began, self._look
         for follower in self._followers:
             follower.changed.set()
 
@@ -269,7 +271,9 @@ class Board:
             pending = await store.read_pending(connection)
             self.skus = await store.count_found(connection, "")
         self._surroundings, self.pending, self.channels = surroundings, pending, seen.channels
-        self._watched = {key: kept for key, kept in watched.items() if surroundings.is_current(key)}
+        self._watched = {
+            key: kept for key, kept in watched.items() if surroundings.knows(key.sku) and surroundings.is_current(key)
+        }
         self._sold.take(sold)
         self._sold.forget(heads.now)
         self._begin_look(heads)

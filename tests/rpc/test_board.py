@@ -1,11 +1,15 @@
 """GetBoard: how things stand, as they are now, whoever asks and however often."""
 
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
+import grpc.aio
 import pytest
 
-from gateway import board
-from gateway.store.database import Clock
+from gateway import app, board
+from gateway.settings import Settings
+from gateway.store.database import Clock, Database
 from gateway.v1 import alert_service_pb2 as alerts
 from gateway.v1 import operations_pb2
 from gateway.v1 import operations_service_pb2 as pb
@@ -98,3 +102,29 @@ async def test_what_presses_comes_first_and_says_why(client: Client) -> None:
     answer = await client.ask(client.operations.GetBoard, pb.GetBoardRequest, rows_max=1)
     assert [row.acknowledgement.actor for row in answer.rows] == ["李敏"]
     assert answer.skus == 2
+
+
+async def test_who_asks_in_the_middle_of_a_look_misses_nothing(settings: Settings, token: str) -> None:
+    """What is judged later in the same look is told with the next answer."""
+    merchant = token.partition(".")[0]
+    async with app.running_gateway(replace(settings, listen="127.0.0.1:0")) as address:
+        async with grpc.aio.insecure_channel(address) as channel:
+            client = Client(channel, token)
+            skus = [f"CUP-{number:02d}" for number in range(2 * board.ROWS_AT_ONCE)]
+            for sku in skus:
+                await client.add_sku(sku, 5)
+            await row_of(client, skus[-1])
+        database = Database(settings.database_url or "")
+        mine = board.Board(database.of(merchant))
+        looking = asyncio.create_task(mine.look())
+        told, look = set[str](), 0
+        with mine.followed() as follower:
+            while not follower.changed.is_set():
+                changes = mine.changes(look)
+                told |= {row.key.sku for row in changes.whole}
+                look = changes.look
+                await asyncio.sleep(0)
+        await looking
+        told |= {row.key.sku for row in mine.changes(look).whole}
+        await database.close()
+    assert told == set(skus)
