@@ -147,7 +147,8 @@ PAUSED = "stockgate.channel.paused"
 GAUGES = {
     NOTES_DEPTH: (
         "{note}",
-        "Work that waits, by consumer: movements for the allocator and for the engine, pushes of a channel, notices.",
+        "Work that waits, by consumer: movements for the allocator, and for the engine since it last wrote down where it "
+        "is (every 5 s); pushes of a channel; notices that were begun and not sent.",
     ),
     NOTES_AGE: ("s", "How old the oldest of that is; 0 if nothing waits. Of the engine: how far its clock is behind."),
     STREAMS: ("{stream}", "Streams that are open in this gateway, by method."),
