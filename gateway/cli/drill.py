@@ -46,6 +46,7 @@ DrillNumber = Annotated[int, typer.Argument(metavar="DRILL", min=1, help="Its nu
 
 
 Speed = Annotated[float | None, typer.Option("--speed", metavar="FACTOR", help="So many times faster than the clock.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be played.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end: exit code 0 if all came as expected, else 1.")]
 
 
@@ -67,6 +68,7 @@ def start(
     ] = None,
     speed: Speed = None,
     wait: Wait = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Begin a rehearsal: of a script, of a recorded session, or one of ours. `generate` makes one up.
 
@@ -79,6 +81,8 @@ def start(
     """
     if sum(each is not None for each in (file, session, ours)) != 1:
         raise typer.BadParameter("name a FILE, or --session N, or --script NAME")
+    if file is not None and dry_run:
+        raise typer.BadParameter("a file says itself what would be played", param_hint="--dry-run")
     if file is not None:
         request = pb.StartDrillRequest(request_id=request_id, script=read_script(file, speed), actor=actor)
         _follow(caller, caller.ask(caller.alerts.StartDrill, request).drill, wait=wait)
@@ -88,7 +92,7 @@ def start(
         source.session_id = session
     else:
         source.built_in = ours or ""
-    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait)
+    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait, dry_run=dry_run)
 
 
 @gateway_command(app)
@@ -114,6 +118,7 @@ def generate(
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of its chances.")] = 1,
     speed: Speed = None,
     wait: Wait = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Begin a rehearsal of sales that are made up, with a surge in the middle. The same seed makes the same sales."""
     sales = pb.MadeUpSales(
@@ -127,7 +132,7 @@ def generate(
         seed=seed,
     )
     source = pb.RehearsalSource(made_up=sales, speed=speed or 0.0)
-    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait)
+    _rehearse(caller, pb.RehearseRequest(request_id=request_id, source=source, actor=actor), wait=wait, dry_run=dry_run)
 
 
 @gateway_command(app)
@@ -141,8 +146,25 @@ def scripts(caller: Caller) -> None:
     print_table(SCRIPT_COLUMNS, rows, "There are none.")
 
 
-def _rehearse(caller: Caller, request: pb.RehearseRequest, *, wait: bool) -> None:
+def _rehearse(caller: Caller, request: pb.RehearseRequest, *, wait: bool, dry_run: bool) -> None:
+    if dry_run:
+        _preview(caller, request.source)
+        return
     _follow(caller, caller.ask(caller.alerts.Rehearse, request, REHEARSE_SECONDS).drill, wait=wait)
+
+
+def _preview(caller: Caller, source: pb.RehearsalSource) -> None:
+    request = pb.PreviewRehearsalRequest(source=source)
+    response = caller.ask(caller.alerts.PreviewRehearsal, request, REHEARSE_SECONDS)
+    if caller.as_json:
+        print_document(document(response))
+        return
+    script = response.script
+    say(f"{script.name}: {words.span(script.seconds)} at {script.speed:g} x", style="bold")
+    units = sum(sku.units for sku in script.skus)
+    say(f"{number(len(script.skus))} SKUs, {number(units)} units, {number(response.tape_orders)} recorded orders")
+    for expected in script.expectations:
+        say(_expectation(expected, None))
 
 
 def _follow(caller: Caller, drill: pb.Drill, *, wait: bool) -> None:

@@ -69,6 +69,26 @@ class AlertSettings(AlertCalls):
         )
         return (await self._connection.ask(self._stub.StartDrill, request)).drill
 
+    async def rehearse(
+        self, source: alert_service_pb2.RehearsalSource, *, actor: str, request_id: str = ""
+    ) -> alert_service_pb2.Drill:
+        """Begin a rehearsal whose script the gateway makes: of a recorded session, by chance, or one of ours."""
+        request = alert_service_pb2.RehearseRequest(
+            request_id=request_id or new_request_id(), source=source, actor=actor
+        )
+        return (await self._connection.ask(self._stub.Rehearse, request)).drill
+
+    async def preview_rehearsal(
+        self, source: alert_service_pb2.RehearsalSource
+    ) -> alert_service_pb2.PreviewRehearsalResponse:
+        """What would be rehearsed, without its tape."""
+        request = alert_service_pb2.PreviewRehearsalRequest(source=source)
+        return await self._connection.ask(self._stub.PreviewRehearsal, request)
+
+    async def rehearsals(self) -> alert_service_pb2.ListRehearsalsResponse:
+        """The gateway's own scripts."""
+        return await self._connection.ask(self._stub.ListRehearsals, alert_service_pb2.ListRehearsalsRequest())
+
     async def stop_drill(self, drill_id: int, *, actor: str) -> alert_service_pb2.Drill:
         """End a rehearsal."""
         request = alert_service_pb2.StopDrillRequest(drill_id=drill_id, actor=actor)

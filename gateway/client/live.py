@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from gateway.client.connection import DEADLINE_SECONDS, PATIENCE_SECONDS, Closing, Connection, new_request_id
 from gateway.client.hints import Clock, HintWatch
 from gateway.client.times import stamp
-from gateway.v1 import alert_pb2, live_service_pb2
+from gateway.v1 import alert_pb2, live_service_pb2, review_pb2
 from gateway.v1.live_service_pb2_grpc import LiveServiceStub
 
 
@@ -135,6 +135,11 @@ class LiveClient(Closing):
         """A page of sessions, newest first."""
         request = live_service_pb2.ListSessionsRequest(open_only=open_only, page_size=page_size, page_token=page_token)
         return await self._connection.ask(self._stub.ListSessions, request)
+
+    async def review(self, session_id: int) -> review_pb2.Review:
+        """What happened in a session, what it cost, and what to change; of one that is on up to now."""
+        request = live_service_pb2.GetReviewRequest(session_id=session_id)
+        return (await self._connection.ask(self._stub.GetReview, request)).review
 
     # ---- what is said
 

@@ -82,6 +82,8 @@ async def test_scripts_are_made_by_the_gateway(quick_stockgate: Stockgate) -> No
         ("TEA", 500),
         ("CUP", 20),
     ]
+    shown = await quick_stockgate("drill", "start", "--session", number, "--dry-run")
+    assert "2 SKUs, 520 units, 1 recorded orders" in shown.out
     both = await quick_stockgate("drill", "start", "--session", number, "--script", "flash-sale")
     assert (both.exit_code, "name a FILE" in both.err) == (2, True)
 

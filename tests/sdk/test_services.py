@@ -123,6 +123,10 @@ async def test_a_drill_is_played(alerts: AlertsClient) -> None:
     assert (await alerts.drill(drill.drill_id)).state == "RUNNING"
     assert (await alerts.stop_drill(drill.drill_id, actor="li")).state == "STOPPED"
     assert [each.drill_id for each in (await alerts.drills()).drills] == [drill.drill_id]
+    ours = alert_service_pb2.RehearsalSource(built_in=(await alerts.rehearsals()).rehearsals[0].name)
+    assert (await alerts.preview_rehearsal(ours)).script.skus
+    again = await alerts.rehearse(ours, actor="li")
+    assert (await alerts.stop_drill(again.drill_id, actor="li")).state == "STOPPED"
 
 
 async def test_the_profile_is_kept(alerts: AlertsClient) -> None:
@@ -145,6 +149,7 @@ async def test_a_room_from_beginning_to_end(client: Client, live: LiveClient) ->
     changed = await live.update_session(number, skus={"CUP": 5}, actor="li")
     assert [(sold.sku, sold.exclusive_units) for sold in changed.skus] == [("TEA", 0), ("CUP", 5)]
     assert (await live.session(number)).room == "main room"
+    assert (await live.review(number)).session.room == "main room"
     assert [each.session_id for each in (await live.sessions(open_only=True)).sessions] == [number]
     assert {hint.sku for hint in await live.hints(number)} == {"TEA", "CUP"}
     watch = live.watch_hints(number, ["TEA"])
