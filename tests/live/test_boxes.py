@@ -76,6 +76,6 @@ async def test_the_end_wakes_who_waits() -> None:
     await asyncio.sleep(0)
     box.end("CLOSED")
     box.end("SHUTDOWN")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         assert await waiting == []
     assert box.reason == "CLOSED"

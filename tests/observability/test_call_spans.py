@@ -232,7 +232,7 @@ async def test_a_stream_is_an_opening_and_a_close(client: Client, kept: Kept) ->
     assert (trace_id_of(opening), parent_id_of(opening)) == (TRACE_ID, SPAN_ID)
     assert (trace_id_of(close), parent_id_of(close)) == (TRACE_ID, span_id_of(opening))
     assert _seconds(opening) < 5
-    assert _seconds(close) < 1
+    assert _seconds(close) < 5
 
 
 async def test_a_stream_that_is_refused_says_why(client: Client, kept: Kept) -> None:

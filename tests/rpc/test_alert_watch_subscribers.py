@@ -1,5 +1,6 @@
 """What subscribers say of themselves, and who of them may tell whom: cursors, their list, claims of notices."""
 
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -158,3 +159,14 @@ async def test_a_notice_of_nothing_is_refused(client: Client, log: Log) -> None:
     refusal = await refused(claim(client, "a", revision=6))
     assert (refusal.code, refusal.reason) == (StatusCode.FAILED_PRECONDITION, "REVISION_FROM_FUTURE")
     assert (refusal.field, refusal.facts) == ("revision", {"revision": "5"})
+
+
+async def test_a_silent_stream_speaks(client: Client, log: Log) -> None:
+    """Progress comes at the interval that was asked for, with the revision and the ledger's time (G3)."""
+    async with alerts(client, live_only={}, progress_interval_ms=1_000) as stream:
+        await stream.created()
+        began = time.monotonic()
+        message = await stream.read()
+        assert 0.9 < time.monotonic() - began < 8.0  # and not the ten seconds of who has not asked
+    assert message.progress.revision == (await log.head()).revision
+    assert abs(message.progress.server_time.ToSeconds() - time.time()) < 60

@@ -264,14 +264,18 @@ class Witness:
             await self._connection.execute(sql, *row)
 
     async def everything(self) -> dict[str, str]:
-        """A digest of each table but the audit, which keeps what was refused as well."""
-        digests = {}
-        for name in metadata.tables.keys() - {"audit"}:
-            # The auditor notes now and then how far it has come: that is no change of a caller's.
-            rows = f"SELECT (to_jsonb(t) - 'audited_revision')::text AS row FROM \"{self._schema}\".{name} t"
-            sql = f"SELECT md5(coalesce(string_agg(row, '|' ORDER BY row), '')) FROM ({rows}) r"
-            digests[name] = str(await self._connection.fetchval(sql))
-        return digests
+        """Of each table but the audit, which keeps what was refused as well, which version of which rows it has."""
+        statements = [self._versions(name) for name in metadata.tables.keys() - {"audit", "head"}]
+        # The auditor notes there now and then how far it has come: that is no change of a caller's.
+        row = "(to_jsonb(t) - 'audited_revision')::text"
+        statements.append(f"SELECT 'head', string_agg({row}, '') FROM \"{self._schema}\".head t")
+        rows = await self._connection.fetch(" UNION ALL ".join(statements))
+        return {str(name): str(digest) for name, digest in rows}
+
+    def _versions(self, table: str) -> str:
+        """Every write of a row gives it another transaction and another place."""
+        versions = "md5(coalesce(string_agg(xmin::text || ctid::text, ' ' ORDER BY ctid), ''))"
+        return f"SELECT '{table}', {versions} FROM \"{self._schema}\".{table}"
 
 
 async def _rest(_loop: object) -> None:
