@@ -90,7 +90,7 @@ async def busy_page(folder: Path, *, quick: bool) -> list[Figure]:
         await asyncio.gather(shop.stock_up(live, UNITS), *(shop.stock_up(share, UNITS) for share in shares))
         alone = await _worked(gateway, shop, live, seconds)
         async with _tab(gateway.page) as page:
-            await page.wait_for_selector(".sku-line, .sku-card")
+            await page.wait_for_selector(".sku-line, .sku-card", timeout=120_000)
             await page.evaluate(WATCH)
             watched = await _worked(gateway, shop, live, seconds)
             frames: list[float] = await page.evaluate("() => window.frames_ms")

@@ -8,6 +8,7 @@ import grpc.aio
 import pytest
 
 from gateway import app, board
+from gateway.domain.board import PACE_MINUTES
 from gateway.settings import Settings
 from gateway.store.database import Clock, Database
 from gateway.v1 import alert_service_pb2 as alerts
@@ -57,7 +58,7 @@ async def test_what_was_sold_is_told_by_the_minute(
 
         await until(is_judged, WAIT_SECONDS)
         pace = list((await row_of(client)).pace)
-        assert (len(pace), sum(pace), 3 in pace[-3:]) == (board.PACE_MINUTES, 3, True)
+        assert (len(pace), sum(pace), 3 in pace[-3:]) == (PACE_MINUTES, 3, True)
 
 
 async def test_stock_is_as_of_now(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
