@@ -147,8 +147,7 @@ PAUSED = "stockgate.channel.paused"
 GAUGES = {
     NOTES_DEPTH: (
         "{note}",
-        "Work that waits, by consumer: movements for the allocator, and for the engine since it last wrote down where it "
-        "is (every 5 s); pushes of a channel; notices that were begun and not sent.",
+        "Work that waits, by consumer: movements (of the engine: since it last said where it is), pushes, notices.",
     ),
     NOTES_AGE: ("s", "How old the oldest of that is; 0 if nothing waits. Of the engine: how far its clock is behind."),
     STREAMS: ("{stream}", "Streams that are open in this gateway, by method."),
