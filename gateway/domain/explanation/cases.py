@@ -234,10 +234,10 @@ class Case:
         ours = {self.listing.listing_id, *(one.listing_id for one in self.rivals if self.missing > 0)}
         found = _pushes_of(self.situation).keys() & _pushes_of(before).keys() & ours
         for command in allocate(self.situation):
-            if isinstance(command, AskReading) and command.listing_id == self.listing.listing_id:
-                found.add(command.listing_id)
-            if isinstance(command, JudgeReading) and command.listing_id == self.listing.listing_id and self._is_due:
-                found.add(command.listing_id)
+            if isinstance(command, AskReading | JudgeReading) and command.listing_id == self.listing.listing_id:
+                # A question that nobody would answer now makes no difference.
+                if self.can_change if isinstance(command, AskReading) else self._is_due:
+                    found.add(command.listing_id)
         return tuple(sorted(found))
 
     @property
