@@ -48,19 +48,26 @@ class Reviewing:
 
     async def review(self, session_id: int) -> Review:
         """What happened in a session, what it cost, what to change; raises `SessionUnknown`."""
-        async with self._turn, self._database.transaction(READ_SECONDS_MAX) as connection:
-            await take_snapshot(connection)
-            session = await read_session(connection, session_id)
-            ends = await store.read_ends(connection, session.open_revision, session_id, session.close_time)
-            removed = (await read_alert_head(connection)).compact_revision
-            version = (session_id, ends.revision, ends.alert_revision, removed if removed >= session_id else 0)
-            if version not in self._kept:
-                record = await read_record(connection, session, ends, self._tempo, version[3])
+        async with self._turn:
+            version, record = await self._read(session_id)
+            if record is not None:
                 self._kept[version] = await asyncio.to_thread(review_of, record)
             self._kept.move_to_end(version)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return self._kept[version]
+
+    async def _read(self, session_id: int) -> tuple[Version, SessionRecord | None]:
+        """Which review it is, and what it is made from; None if that one is kept."""
+        async with self._database.transaction(READ_SECONDS_MAX) as connection:
+            await take_snapshot(connection)
+            session = await read_session(connection, session_id)
+            ends = await store.read_ends(connection, session.open_revision, session_id, session.close_time)
+            removed = (await read_alert_head(connection)).compact_revision
+            version = (session_id, ends.revision, ends.alert_revision, removed if removed >= session_id else 0)
+            if version in self._kept:
+                return version, None
+            return version, await read_record(connection, session, ends, self._tempo, version[3])
 
     async def record(self, session_id: int) -> SessionRecord:
         """What was recorded of a session up to its end, or to now; raises `SessionUnknown`."""

@@ -13,7 +13,6 @@ At most so many of each kind are given, the costliest first: a list of two hundr
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import ceil
 from statistics import median
 
 from gateway.domain.alerts import EventKind, IncomingUnits
@@ -81,7 +80,7 @@ def _stock(session: SessionRecord, stories: Sequence[Story]) -> Iterator[Rated]:
     for story in stories:
         record, had = story.record, story.begin_available + story.received
         if story.lost >= LOST_UNITS_MIN:
-            more = ceil(story.lost)
+            more = max(1, round(story.lost))
             span, span_en = _span(session, sum(out.seconds for out in story.outs))
             yield (
                 story.lost,

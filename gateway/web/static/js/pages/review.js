@@ -187,7 +187,7 @@ function interesting(review) {
 function skus(review) {
   return table(
     [
-      { title: t("review.sku"), render: (sku) => [h("a", { href: `/sku/${encodeURIComponent(sku.sku)}` }, sku.sku), sku.title !== sku.sku && h("div", { class: "muted small break" }, sku.title)] },
+      { title: t("review.sku"), render: (sku) => h("div", {}, h("a", { href: `/sku/${encodeURIComponent(sku.sku)}` }, sku.sku), sku.title !== sku.sku && h("div", { class: "muted small break" }, sku.title)) },
       { title: t("review.begin"), render: (sku) => number(sku.begin_available), align: "right" },
       { title: t("review.received"), render: (sku) => some(sku.received), align: "right" },
       { title: t("review.adjusted"), render: (sku) => some(sku.adjusted), align: "right" },
