@@ -93,6 +93,7 @@ export function line(first) {
     mark(parts.title, "href", addressOf(row));
     say(parts.code, row.session_id ? `${row.sku} · ${t("now.session", { id: row.session_id })}` : row.sku);
     say(parts.available, number(row.available));
+    mark(parts.available, "title", t("now.available"));
     say(parts.fast, row.fast_rate >= 0.05 ? t("now.per_minute", { n: rate(row.fast_rate) }) : "–");
     say(parts.left, leftOf(row.minutes_p50));
     once(built, parts.chip, [row.tier, row.stale, row.frozen, row.silenced_by], () => chips(row));

@@ -62,7 +62,7 @@ class Board {
     this.cards = h("div", { class: "cards live" });
     this.lines = h("div", { class: "lines live", role: "list" });
     this.restTitle = h("h2", { class: "rest-title" });
-    this.rest = h("section", { class: "rest", hidden: true }, this.restTitle, this.lines);
+    this.rest = h("section", { class: "rest", hidden: true }, this.restTitle, heads(), this.lines);
     this.place = h("div", {});
     this.told = h("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
     loading(this.place);
@@ -311,6 +311,12 @@ class Board {
     clearTimeout(this.searching);
     this.watcher.disconnect();
   }
+}
+
+/** What the lines' numbers are. */
+function heads() {
+  const names = ["", "", "", "now.available", "now.pace", "now.left", "now.channels"];
+  return h("div", { class: "line-heads muted small", "aria-hidden": "true" }, names.map((name) => h("span", { class: "cell right" }, name && t(name))));
 }
 
 function needsLook(row) {
