@@ -19,7 +19,7 @@ from gateway.domain.division import Situation, can_change, divide, serving
 from gateway.domain.explanation.said import Said
 from gateway.domain.listings import Listing, Platform, Push, PushResult
 from gateway.domain.policies import Policy
-from gateway.domain.selling import AskReading, Drift, JudgeReading, PlanPush, PushRecord
+from gateway.domain.selling import AnySelling, AskReading, Drift, JudgeReading, PlanPush, PushRecord
 from gateway.domain.stock import Level, Movement
 
 # Who is not heard for so long is away; the allocator goes by the same number.
@@ -233,12 +233,18 @@ class Case:
         before = replace(self.situation, now=self.now - timedelta(seconds=1))
         ours = {self.listing.listing_id, *(one.listing_id for one in self.rivals if self.missing > 0)}
         found = _pushes_of(self.situation).keys() & _pushes_of(before).keys() & ours
-        for command in allocate(self.situation):
-            if isinstance(command, AskReading | JudgeReading) and command.listing_id == self.listing.listing_id:
-                # A question that nobody would answer now makes no difference.
-                if self.can_change if isinstance(command, AskReading) else self._is_due:
-                    found.add(command.listing_id)
+        if any(self._should_be_done(command) for command in allocate(self.situation)):
+            found.add(self.listing.listing_id)
         return tuple(sorted(found))
+
+    def _should_be_done(self, command: AnySelling) -> bool:
+        """True of what makes a difference to the listing's reading; a question that nobody would answer makes none."""
+        match command:
+            case AskReading(listing_id=listing_id):
+                return listing_id == self.listing.listing_id and self.can_change
+            case JudgeReading(listing_id=listing_id):
+                return listing_id == self.listing.listing_id and self._is_due
+        return False
 
     @property
     def _is_due(self) -> bool:
