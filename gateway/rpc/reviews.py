@@ -61,7 +61,9 @@ def _fill_happening(m: operations_pb2.TimelineEntry, happening: Happening) -> No
     m.kind = TimelineKind.TIMELINE_KIND_PERSON if happening.actor else TimelineKind.TIMELINE_KIND_EVENT
     m.row.kind, m.row.id = "event", str(event.revision)
     m.text, m.text_en, m.actor = happening.text, happening.text_en, happening.actor
-    fill_event(m.event, event)
+    # A session's own events hold all that it sells.
+    if event.sku:
+        fill_event(m.event, event)
 
 
 METHODS: dict[str, Unary | Streaming] = {"GetReview": get_review}

@@ -14,7 +14,7 @@ from gateway.domain.tiers import Tier
 
 # So many points all series have together: a review is one message, and 4 MB are what a client takes.
 POINTS_MAX = 60_000
-SERIES_POINTS_MIN, SERIES_POINTS_MAX = 24, 240
+SERIES_POINTS_MIN, SERIES_POINTS_MAX = 12, 240
 
 Points = Sequence[tuple[float, float]]
 

@@ -5,6 +5,7 @@ Times within a sentence are China's.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from gateway.domain.alerts import (
@@ -28,6 +29,8 @@ from gateway.domain.tiers import Tier
 
 # So many lines said in the chat are told one by one; an assistant says thousands.
 LINES_MAX = 50
+# A review is one message, and is to be read.
+HAPPENINGS_MAX = 1_000
 EVERYBODY = LADDER[-1][1]
 
 TIER_NAMES = {
@@ -61,8 +64,8 @@ Told = tuple[str, str, str]  # in Chinese, in English, who
 
 
 def happenings(record: SessionRecord) -> tuple[Happening, ...]:
-    """Oldest first; what no person has had to do with is left out."""
-    return tuple(_happenings(record))
+    """Oldest first, the first so many of them; what no person has had to do with is left out."""
+    return tuple(islice(_happenings(record), HAPPENINGS_MAX))
 
 
 def _happenings(record: SessionRecord) -> Iterator[Happening]:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from gateway.domain.alerts import AckAction, Acknowledgement, EventKind
-from gateway.domain.review.looking_back import review_of, thinned
+from gateway.domain.review.looking_back import POINTS_MAX, SERIES_POINTS_MIN, points_max, review_of, thinned
 from gateway.domain.review.record import PushTold
 from gateway.domain.review.values import Review, ReviewPolicy, ReviewSku, Series
 from gateway.domain.tiers import Tier
@@ -202,6 +202,20 @@ def test_equal_records_give_equal_reviews() -> None:
     events = [told(300, Tier.NORMAL, Tier.THRESHOLD)]
     one, other = (review_of(record(an_evening().record(), events=events)) for _ in range(2))
     assert msgspec.json.encode(one) == msgspec.json.encode(other)
+
+
+def test_a_review_stays_one_message() -> None:
+    """A thousand SKUs have as few points each as it takes to stay within what a client reads at once."""
+    tapes = []
+    for number in range(1_000):
+        tape = Tape(f"S{number}", 500)
+        for count in range(40):
+            tape.order(60.0 * count + number / 100)
+        tapes.append(tape.record())
+    found = record(*tapes)
+    assert points_max(found) == SERIES_POINTS_MIN
+    points = sum(len(one.points) for sku in review_of(found).skus for one in sku.series)
+    assert points < POINTS_MAX
 
 
 def test_thinned_series_keep_every_stock_out() -> None:
