@@ -3,11 +3,10 @@
 # Installs what is missing and says what; does nothing where all is there, or where apt is not how software comes.
 set -euo pipefail
 
-declare -A package_of=([chromium]=chromium [promtool]=prometheus)
 missing=()
-for command in "${!package_of[@]}"; do
-	command -v "$command" >/dev/null || missing+=("${package_of[$command]}")
-done
+# Chromium without its windows, which cost more than the pages do; with them it does as well.
+command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || missing+=(chromium-headless-shell)
+command -v promtool >/dev/null || missing+=(prometheus)
 # Without a font that has them, Chinese characters are boxes, and boxes have other widths.
 [[ -n "$(find /usr/share/fonts /usr/local/share/fonts -iname '*cjk*' -print -quit 2>/dev/null)" ]] || missing+=(fonts-noto-cjk)
 
@@ -39,5 +38,7 @@ if [[ ! -e "$policy" ]]; then
 fi
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0)
 "${apt[@]}" update
+# Older releases have it in one piece only.
+apt-cache show chromium-headless-shell >/dev/null 2>&1 || missing=("${missing[@]/chromium-headless-shell/chromium}")
 "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
 echo 'packages: done'

@@ -32,7 +32,7 @@ each = pytest_asyncio.fixture(loop_scope="session")
 @session
 async def browser() -> AsyncIterator[Browser]:
     """One browser for all tests of this process; a person has a context of his own in it."""
-    chromium = shutil.which("chromium")
+    chromium = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if chromium is None:
         says = "no chromium here: tests/packages.sh installs it"
         if os.environ.get("CI") == "true":
