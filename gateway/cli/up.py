@@ -101,15 +101,8 @@ def up(
     ]
     if naive:
         raise typer.Exit(_run([*play, "--naive"]))
-    settings = server.settings_for(listen, None)
-    if not settings.listens_on_loopback:
-        raise typer.BadParameter("a rehearsal is for this machine alone: 127.0.0.1:PORT", param_hint="--listen")
     is_judged = bool(seconds or case)
-    # A session is nobody else's business, and must not fail because a gateway runs already.
-    address = "127.0.0.1:0" if is_judged and listen is None else settings.listen
-    server.refuse_taken_port(address)
-    page = "127.0.0.1:0" if is_judged and settings.page_listen is not None else settings.page_listen
-    server.refuse_taken_page(page)
+    address, page = _addresses(listen, is_judged=is_judged)
     try:
         code = _play(play, address, page, played_speed if case else 1, is_quiet=as_json)
     except KeyboardInterrupt:
@@ -129,6 +122,19 @@ def _play(play: list[str], address: str, page: str | None, speed: int, *, is_qui
             if not is_quiet:
                 say(f"The page: {gateway.page}" if gateway.page else "No page: STOCKGATE_PAGE_LISTEN is off.")
             return _run([*play, "--gateway", gateway.address])
+
+
+def _addresses(listen: str | None, *, is_judged: bool) -> tuple[str, str | None]:
+    """Where to serve calls, and the page; both are free."""
+    settings = server.settings_for(listen, None)
+    if not settings.listens_on_loopback:
+        raise typer.BadParameter("a rehearsal is for this machine alone: 127.0.0.1:PORT", param_hint="--listen")
+    # A session is nobody else's business, and must not fail because a gateway runs already.
+    address = "127.0.0.1:0" if is_judged and listen is None else settings.listen
+    server.refuse_taken_port(address)
+    page = "127.0.0.1:0" if is_judged and settings.page_listen is not None else settings.page_listen
+    server.refuse_taken_page(page)
+    return address, page
 
 
 def _seconds(session: str | None) -> float:

@@ -105,8 +105,7 @@ async def _done(method: _Method, call: Call, message: Message) -> Message:
         except GatewayError as error:
             span.set_attribute("rpc.response.status_code", STATUS_OF[type(error)][0].name)
             raise
-        # A fault of ours: the trace says so, and it goes on to the top.
-        except Exception:
+        except Exception:  # a fault of ours: the trace says so, and it goes on to the top
             span.set_status(StatusCode.ERROR)
             raise
         span.set_attribute("rpc.response.status_code", "OK")
