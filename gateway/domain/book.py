@@ -146,7 +146,7 @@ class Book:
         return self._orders.get((channel, order_id))
 
     def orders_since_reading(self, listing: Listing) -> dict[str, KnownOrder] | None:
-        """By id, at least the orders of its channel that may have changed since its reading; None if it was not read."""
+        """By id, the orders of its channel that may have changed since its reading; None if it was not read."""
         loaded = self._recent_orders.get(listing.listing_id)
         if loaded is None:
             return None
