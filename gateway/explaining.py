@@ -154,6 +154,12 @@ class _Looking:
         assert channel is not None, "a listing has a channel"
         since = await states.read_since(self._connection, code, self._at)
         kept = await states.read_channel_state(self._connection, code, self._at)
+        if (
+            self._is_past
+            and kept is not None
+            and await states.has_moved(self._connection, code, self._at, kept.watermark)
+        ):
+            since.pop("watermark", None)
         if self._is_past:
             return None if kept is None else _channel_of(channel, kept, since)
         follower = await selling.read_follower(self._connection, code)

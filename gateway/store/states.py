@@ -1,7 +1,7 @@
 """What channels and SKUs were like, kept so that a past number can be explained.
 
 A channel's row is written when something that matters has changed (paused, who serves it, breaker, ban, what a person
-is needed for), at every beat during a ban, and every ten seconds while its connector beats.
+is needed for, whether orders are late), at every beat during a ban, and every ten seconds while its connector beats.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,14 @@ from gateway.store.shops import Channel
 from gateway.store.tables import TIME, channels, policies, skus
 
 KEEP_EVERY = timedelta(seconds=10)
+# Orders that are in up to then only are late: that they begin to be so, and cease, is kept at once.
+LATE = timedelta(seconds=15)
+# A connector beats at least so often: what had changed by a moment is kept so soon after it.
+BEAT_MAX = timedelta(seconds=5)
 # How far back is looked for when something began.
 SINCE_MAX = timedelta(days=1)
 # By name in a row's body: a change of one of these is kept at once.
-_MATTERS = ("paused", "follower", "connector_id", "breaker_open", "needs", "banned")
+_MATTERS = ("paused", "follower", "connector_id", "breaker_open", "needs", "banned", "late")
 _SINCE = (*_MATTERS, "watermark")
 _NO_BAN = "0.000s"
 
@@ -64,6 +68,7 @@ async def keep_channel_state(connection: AsyncConnection, channel: str, now: dat
         *("paused", c.paused, "pause_reason", c.pause_reason, "follower", c.follower),
         *("watermark", c.watermark, "heartbeat_time", c.heartbeat_time, "connector", c.connector),
         *("connector_id", func.coalesce(c.connector["connector_id"].astext, "")),
+        *("late", case((c.watermark < now - LATE, "true"), else_="false")),
         *("breaker_open", func.coalesce(c.connector["breaker_open"].astext, "false")),
         *("needs", func.coalesce(c.connector["needs"].astext, "")),
         *("banned", case((ban == _NO_BAN, "false"), else_="true")),
@@ -97,6 +102,13 @@ async def read_channel_state(connection: ReadConnection, channel: str, at: datet
 def connector_of(channel: Channel) -> ConnectorState | None:
     """What the channel's connector last said of itself; None if none was ever heard."""
     return _decode_connector(channel.connector) if channel.connector else None
+
+
+async def has_moved(connection: ReadConnection, channel: str, at: datetime, watermark: datetime | None) -> bool:
+    """True if what was kept next says another watermark: it may have moved before `at`, and not been kept yet."""
+    query = select(_s.body).where(_s.channel == channel, _s.record_time > at, _s.record_time <= at + BEAT_MAX)
+    body = await connection.scalar(query.order_by(_s.record_time).limit(1))
+    return body is not None and _decode_channel(body).watermark != watermark
 
 
 async def read_since(connection: ReadConnection, channel: str, at: datetime) -> dict[str, datetime]:
