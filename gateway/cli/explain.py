@@ -27,6 +27,7 @@ _MARKS = {
     operations_pb2.DECIDER_VERDICT_WAITS: ("…", "yellow"),
     operations_pb2.DECIDER_VERDICT_BLOCKS: ("✗", "red"),
     operations_pb2.DECIDER_VERDICT_UNKNOWN: ("?", "dim"),
+    operations_pb2.DECIDER_VERDICT_DECIDES: ("=", "cyan"),
 }
 _WORDS = {
     "LEDGER": ("账本", "ledger"),
@@ -47,6 +48,7 @@ _WORDS = {
     "WAITS": ("在等", "waits"),
     "BLOCKS": ("卡住", "stops"),
     "UNKNOWN": ("不详", "unknown"),
+    "DECIDES": ("由它定", "decides"),
     "IN_STEP": ("一致", "in step"),
     "IN_FLIGHT": ("在路上", "in flight"),
     "DELAYED": ("迟了", "delayed"),

@@ -112,6 +112,8 @@ class _DeciderVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decide
     """It is stopped here."""
     DECIDER_VERDICT_UNKNOWN: _DeciderVerdict.ValueType  # 4
     """It does not say; there is nothing to say yet."""
+    DECIDER_VERDICT_DECIDES: _DeciderVerdict.ValueType  # 5
+    """The number is what this rule makes of it, and nothing is wrong."""
 
 class DeciderVerdict(_DeciderVerdict, metaclass=_DeciderVerdictEnumTypeWrapper):
     """What a decider says."""
@@ -126,6 +128,8 @@ DECIDER_VERDICT_BLOCKS: DeciderVerdict.ValueType  # 3
 """It is stopped here."""
 DECIDER_VERDICT_UNKNOWN: DeciderVerdict.ValueType  # 4
 """It does not say; there is nothing to say yet."""
+DECIDER_VERDICT_DECIDES: DeciderVerdict.ValueType  # 5
+"""The number is what this rule makes of it, and nothing is wrong."""
 Global___DeciderVerdict: _TypeAlias = DeciderVerdict  # noqa: Y015
 
 class _ExplanationVerdict:

@@ -87,7 +87,7 @@ def reservations(case: Case, *, is_cause: bool) -> Decider:
         return found
     if safety > held:
         action = Said("要卖就调低安全库存（stockgate sku set --safety-stock）", "lower the safety stock to sell it")
-        return replace(found, text=text, verdict=DeciderVerdict.BLOCKS, action=action)
+        return replace(found, text=text, verdict=DeciderVerdict.DECIDES, action=action)
     oldest = min((one.create_time for one in holds), default=None)
     action = Said("确实不要的单，释放它的预占（stockgate stock release）", "release what nobody wants any more")
     return replace(found, since=oldest, verdict=DeciderVerdict.WAITS, action=action)
@@ -131,7 +131,7 @@ def policy(case: Case, *, is_cause: bool) -> Decider:
     """What the policy gives the listing; the cause if it gives less, or more, than one would expect."""
     said = [_division(case), *_refinements(case, is_cause=is_cause)]
     text = Said("；".join(one.zh for one in said), "; ".join(one.en for one in said))
-    verdict = DeciderVerdict.BLOCKS if is_cause else DeciderVerdict.OK
+    verdict = DeciderVerdict.DECIDES if is_cause else DeciderVerdict.OK
     action = Said("要改就改策略（stockgate policy set）", "change the policy to change it (stockgate policy set)")
     return Decider(
         DeciderKind.POLICY,
@@ -200,8 +200,8 @@ def _refinements(case: Case, *, is_cause: bool) -> list[Said]:
     if is_cause and case.state.exposure is not None and case.state.sales_left != case.wanted:
         found.append(
             Said(
-                f"现在可卖 {case.state.sales_left} 单，差别不值得改一次",
-                f"it can sell {case.state.sales_left} now, and the difference is not worth a call",
+                f"现在可卖 {case.state.sales_left} 单，这点差别先不动",
+                f"it can sell {case.state.sales_left} now, and the difference is not worth a call yet",
             )
         )
     return found
@@ -267,7 +267,7 @@ def _held_by(case: Case, found: Decider, stuck: list[Listing]) -> Decider:
 
 
 def guard(case: Case) -> Decider:
-    """Whether a person has to allow it: a pause, or the brake's (R31)."""
+    """Whether a person has to allow it: a pause, or the brake's (R31). While it lasts, the number stays as it is."""
     channel = case.channel
     if channel is None:
         return _not_kept(DeciderKind.GUARD)
@@ -286,8 +286,6 @@ def guard(case: Case) -> Decider:
     found = Decider(
         DeciderKind.GUARD, text, since=channel.since.get("paused"), evidence=(row("channel", channel.channel),)
     )
-    if not case.needs_change:
-        return found
     code = channel.channel
     action = (
         Said(

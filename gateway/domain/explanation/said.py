@@ -45,6 +45,8 @@ class DeciderVerdict(IntEnum):
     BLOCKS = 3
     # It does not say.
     UNKNOWN = 4
+    # The number is what this rule makes of it, and nothing is wrong.
+    DECIDES = 5
 
 
 class ExplanationVerdict(IntEnum):

@@ -38,6 +38,7 @@ addWords({
     "decides.WAITS": "在等",
     "decides.BLOCKS": "卡住",
     "decides.UNKNOWN": "不详",
+    "decides.DECIDES": "由它定",
     "verdict.IN_STEP": "一致",
     "verdict.IN_FLIGHT": "在路上",
     "verdict.DELAYED": "迟了",
@@ -87,6 +88,7 @@ addWords({
     "decides.OK": "ok",
     "decides.WAITS": "waits",
     "decides.BLOCKS": "stops",
+    "decides.DECIDES": "decides",
     "decides.UNKNOWN": "unknown",
     "verdict.IN_STEP": "In step",
     "verdict.IN_FLIGHT": "In flight",
@@ -114,6 +116,7 @@ const MARKS = {
   OK: () => s("path", { d: "M2.5 7.5 6 11l7.5-8", fill: "none", stroke: "currentColor", "stroke-width": 2 }),
   WAITS: () => [s("circle", { cx: 8, cy: 8, r: 6, fill: "none", stroke: "currentColor", "stroke-width": 2 }), s("path", { d: "M8 4.5V8l2.5 2", fill: "none", stroke: "currentColor", "stroke-width": 2 })],
   BLOCKS: () => s("path", { d: "M3 3l10 10M13 3 3 13", fill: "none", stroke: "currentColor", "stroke-width": 2.6 }),
+  DECIDES: () => s("path", { d: "M3 5.5h10M3 10.5h10", stroke: "currentColor", "stroke-width": 2.2 }),
   UNKNOWN: () => s("path", { d: "M3 8h10", stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": "2 2" }),
 };
 
