@@ -35,7 +35,18 @@ AWAY_SECONDS_MAX = 3600.0
 # Of the first item and its SKUs, by platform; those of Douyin are beyond 2^53, as the real ones are.
 _FIRST_ITEM = {"taobao": 652_000_000_001, "douyin": 3_540_000_000_000_000_001, "kuaishou": 405_050_000_001}
 _FIRST_SKU = {"taobao": 4_910_000_000_001, "douyin": 1_760_000_000_000_001, "kuaishou": 90_000_001}
-_GOODS = ("mug", "bowl", "teapot", "lamp", "towel", "apron", "basket", "candle", "vase", "tray")
+_GOODS = {
+    "MUG": "马克杯",
+    "BOWL": "汤碗",
+    "TEAPOT": "茶壶",
+    "LAMP": "小夜灯",
+    "TOWEL": "毛巾",
+    "APRON": "围裙",
+    "BASKET": "收纳篮",
+    "CANDLE": "香薰蜡烛",
+    "VASE": "花瓶",
+    "TRAY": "托盘",
+}
 
 
 class Sandbox(Protocol):
@@ -180,9 +191,9 @@ def goods_of(count: int) -> tuple[Good, ...]:
 
 
 def _good(place: int) -> Good:
-    kind, series = _GOODS[place % len(_GOODS)], place // len(_GOODS) + 1
+    (kind, title), series = list(_GOODS.items())[place % len(_GOODS)], place // len(_GOODS) + 1
     keys = {name: ListingKey(str(_FIRST_ITEM[name] + place), str(_FIRST_SKU[name] + place)) for name in PLATFORMS}
-    return Good(f"{kind.upper()}-{series}", f"A {kind} of series {series}", 1 / (place + 1), keys)
+    return Good(f"{kind}-{series}", f"{title} {series} 号", 1 / (place + 1), keys)
 
 
 def _stall(name: str, goods: tuple[Good, ...], settings: CitySettings) -> Stall:

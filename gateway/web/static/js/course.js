@@ -2,16 +2,10 @@
 import { call } from "./api.js";
 import { lineChart } from "./chart.js";
 import { fill, h, mark } from "./dom.js";
-import { number, rate, time } from "./format.js";
+import { duration, number, rate, time } from "./format.js";
 import { t } from "./words.js";
 
-const RANGES = [
-  ["15m", 15 * 60],
-  ["1h", 3_600],
-  ["6h", 6 * 3_600],
-  ["24h", 24 * 3_600],
-  ["7d", 7 * 86_400],
-];
+const RANGES = [15 * 60, 3_600, 6 * 3_600, 24 * 3_600, 7 * 86_400];
 // A long look back is dear, and changes little.
 const REFRESH_MS_LEAST = 5_000;
 const REFRESHES = 700;
@@ -25,14 +19,14 @@ const TIER_OF = ["", "NORMAL", "TREND", "THRESHOLD", "URGENT", "SOLD_OUT"];
 
 /** The card with the charts of a SKU, in `node`; returns what ends it. */
 export function course(node, sku) {
-  let seconds = RANGES[1][1];
+  let seconds = RANGES[1];
   let drawn = null;
   let turn = 0;
   let drawnAt = 0;
   const stock = h("div", { class: "course-chart" });
   const pace = h("div", { class: "course-chart" });
   const none = h("p", { class: "muted", hidden: true }, t("course.none"));
-  const buttons = RANGES.map(([name, length]) => h("button", { class: "button small", onclick: () => choose(length) }, name));
+  const buttons = RANGES.map((length) => h("button", { class: "button small", onclick: () => choose(length) }, duration(length * 1000)));
   fill(
     node,
     h("div", { class: "row apart" }, h("h2", {}, t("course.title")), h("div", { class: "row tight", role: "group", "aria-label": t("course.range") }, buttons)),
@@ -43,7 +37,7 @@ export function course(node, sku) {
   );
   const choose = (length) => {
     seconds = length;
-    buttons.forEach((button, place) => mark(button, "aria-pressed", String(RANGES[place][1] === length)));
+    buttons.forEach((button, place) => mark(button, "aria-pressed", String(RANGES[place] === length)));
     look();
   };
   const draw = async () => {
