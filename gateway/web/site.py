@@ -7,6 +7,7 @@ from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.applications import Starlette
@@ -94,7 +95,8 @@ class Site:
         if not self._visitors.is_local(request) and request.url.path != "/login":
             found = await self._visitors.signed_in(request)
             if found is None:
-                return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+                wanted = f"{request.url.path}?{request.url.query}".rstrip("?")
+                return RedirectResponse(f"/login?{urlencode({'next': wanted})}", HTTPStatus.SEE_OTHER)
         return self._page("shell.html", version=version("stockgate"))
 
     async def _events(self, request: Request) -> Response:
@@ -127,14 +129,14 @@ class Site:
             max_age=round(LIFETIME.total_seconds()),
             httponly=True,
             secure=self._is_secure,
-            samesite="strict",
+            samesite="lax",
         )
         return response
 
     async def _sign_out(self, request: Request) -> Response:
         await self._visitors.sign_out(request)
         response = JSONResponse({})
-        response.delete_cookie(cookie_name(request), httponly=True, secure=self._is_secure, samesite="strict")
+        response.delete_cookie(cookie_name(request), httponly=True, secure=self._is_secure, samesite="lax")
         return response
 
     def _session(self, request: Request, visitor: Visitor) -> Response:

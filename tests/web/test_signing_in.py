@@ -68,7 +68,7 @@ async def test_the_cookie_is_the_browsers_alone(open_place: Place) -> None:
         signed_in = await sign_in(client, open_place)
         said = signed_in.headers["set-cookie"]
         assert re.search(r"; HttpOnly(;|$)", said)
-        assert re.search(r"; SameSite=strict(;|$)", said)
+        assert re.search(r"; SameSite=lax(;|$)", said)
         assert f"Max-Age={round(LIFETIME.total_seconds())}" in said
         [cookie] = client.cookies.values()
         assert cookie not in signed_in.text
@@ -163,8 +163,11 @@ async def test_nothing_is_shown_under_a_foreign_name(
     async with visiting(open_place) as client:
         answer = await client.post(LIST, json={}, headers=headers)
         assert answer.status_code == (200 if is_told else 401)
-        shell = await client.get("/audit", headers=headers)
+        shell = await client.get("/?sku=CUP&tier=URGENT", headers=headers)
         assert shell.status_code == (200 if is_told else 303)
+        # Who has signed in goes on to where he wanted to go.
+        to = shell.headers.get("location", "/login?next=%2F%3Fsku%3DCUP%26tier%3DURGENT")
+        assert to == "/login?next=%2F%3Fsku%3DCUP%26tier%3DURGENT"
 
 
 @pytest.mark.parametrize(

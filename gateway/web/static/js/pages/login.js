@@ -3,7 +3,7 @@ import { h, fill } from "../dom.js";
 import { beginSession, errorText, session } from "../session.js";
 import { t } from "../words.js";
 
-function mount(root) {
+function mount(root, context) {
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
   const name = h("input", { id: "name", name: "name", required: true, maxlength: 100, autocomplete: "username", autofocus: true });
   const token = h("input", { id: "token", name: "token", type: "password", autocomplete: "current-password" });
@@ -21,7 +21,9 @@ function mount(root) {
     event.preventDefault();
     try {
       await beginSession(name.value.trim(), token.value.trim());
-      location.assign("/");
+      // Where he wanted to go, if that is one of our own pages.
+      const next = context.query.get("next") || "/";
+      location.assign(/^\/(?![/\\])/.test(next) ? next : "/");
     } catch (error) {
       problem.hidden = false;
       fill(problem, errorText(error));

@@ -11,7 +11,7 @@ import { t } from "../words.js";
 
 export { words };
 
-const COMMANDS = "stockgate sku create MUG-1 --title 马克杯\nstockgate stock receive MUG-1 200";
+const COMMANDS = "stockgate sku add MUG-1 --title 马克杯\nstockgate stock receive MUG-1 200";
 const LINES_MAX = 500;
 const FOUND_MAX = 100;
 const SEARCH_MS = 250;
@@ -47,7 +47,8 @@ class Board {
     this.ordered = 0;
     this.isOrderDue = true;
     this.selected = "";
-    this.words = context.query.get("q") || "";
+    // Notices link to a SKU here, where whoever follows them can answer.
+    this.words = context.query.get("q") || context.query.get("sku") || "";
     this.tier = "";
     this.searching = 0;
     this.build();
