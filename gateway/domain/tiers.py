@@ -131,7 +131,10 @@ class Evidence(Struct, frozen=True, gc=False):
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """Where a key stands; `changes` are the times of its last changes of tier."""
+    """Where a key stands; `changes` are the times of its last changes of tier.
+
+    `peak` is the highest tier of the episode, `lefts` when each tier was last gone down from in it.
+    """
 
     tier: Tier = Tier.NORMAL
     since: float = 0.0
@@ -141,7 +144,7 @@ class Standing(Struct, frozen=True, gc=False):
     reopened: int = 0
     ended: float | None = None
     peak: Tier = Tier.NORMAL
-    peak_left: float | None = None
+    lefts: tuple[tuple[Tier, float], ...] = ()
     changes: tuple[float, ...] = ()
 
 
@@ -337,22 +340,23 @@ def _flagged(standing: Standing, *, is_stale: bool, is_flapping: bool) -> Standi
         standing.reopened,
         standing.ended,
         standing.peak,
-        standing.peak_left,
+        standing.lefts,
         standing.changes,
     )
 
 
 def _moved(standing: Standing, tier: Tier, now: float, *, is_stale: bool) -> tuple[Standing, bool]:
     changes = (*standing.changes[1 - FLAPPING_CHANGES :], now)
-    episode, reopened, peak, peak_left = standing.episode, standing.reopened, standing.peak, standing.peak_left
+    episode, reopened, peak, lefts = standing.episode, standing.reopened, standing.peak, standing.lefts
     if standing.tier is Tier.NORMAL:
         if standing.ended is not None and now - standing.ended <= REOPEN_SECONDS:
             reopened += 1
         else:
-            episode, reopened, peak, peak_left = episode + 1, 0, Tier.NORMAL, None
-    pages = tier > standing.tier and (tier > peak or (peak_left is not None and now - peak_left > REOPEN_SECONDS))
-    if tier < standing.tier and standing.tier >= peak:
-        peak_left = now
+            episode, reopened, peak, lefts = episode + 1, 0, Tier.NORMAL, ()
+    # Nobody is called again for what was so a moment ago.
+    pages = tier > standing.tier and not any(at >= tier and now - left <= REOPEN_SECONDS for at, left in lefts)
+    if tier < standing.tier:
+        lefts = (*((at, left) for at, left in lefts if at is not standing.tier), (standing.tier, now))
     moved = Standing(
         tier,
         now,
@@ -362,7 +366,7 @@ def _moved(standing: Standing, tier: Tier, now: float, *, is_stale: bool) -> tup
         reopened,
         now if tier is Tier.NORMAL else None,
         max(peak, tier),
-        peak_left,
+        lefts,
         changes,
     )
     return moved, pages

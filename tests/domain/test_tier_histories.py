@@ -194,6 +194,17 @@ stories: st.SearchStrategy[Story] = st.lists(
 )
 
 
+def test_nobody_is_called_again_for_what_was_so_a_moment_ago() -> None:
+    """Although the episode has stood higher, and left that long ago."""
+    history = Histories()
+    history.blink()
+    history.wait(2.0)
+    history.change(units=1, chance=1.0, share=0.0, rising=False, options=False)
+    history.wait(REOPEN_SECONDS - 1.0)
+    history.change(units=1, chance=0.0, share=0.0, rising=False, options=False)
+    history.change(units=1, chance=1.0, share=0.0, rising=False, options=False)
+
+
 def told(story: Story, *, stored: bool) -> bytes:
     """The changes as they go into the log; `stored`: everything remembered goes through the database after each."""
     pace, standing = begin(Prior(0.05), 43_000.0, BUSY_NOON), Standing()

@@ -18,6 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
+from gateway import telemetry
 from gateway.rpc.traces import SPANS_AT_ONCE_MAX
 from gateway.settings import Settings
 from gateway.store.database import Database
@@ -78,8 +79,9 @@ class Traces:
 
 
 @pytest.fixture
-async def traces(client: Client, gateway_address: str) -> Any:
-    """A merchant of whom nothing is traced yet."""
+async def traces(client: Client, gateway_address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A merchant of whom nothing is traced yet, and no lot falls on the calls made here."""
+    monkeypatch.setattr(telemetry, "sampling", telemetry.Sampling(0.0, follows_caller=True, per_second_max=None))
     async with grpc.aio.insecure_channel(gateway_address) as channel:
         yield Traces(client, TraceServiceStub(channel))  # type: ignore[no-untyped-call]  # generated, by others
 
