@@ -5,8 +5,8 @@ first who he is: a name, and one of the merchant's access tokens, or the name al
 From anywhere else nothing is shown before that. A page reached through a proxy, or under a foreign name (so that no
 site can make a browser read it: DNS rebinding), counts as from elsewhere.
 
-Signed in is who has a cookie: random, not for scripts, kept here by its SHA-256 alone, good for twelve hours. Other sites'
-forms and frames do not send it; their links do, or whoever follows one from a chat would have to sign in. Whatever
+Signed in is who has a cookie: random, not for scripts, kept here by its SHA-256 alone, good for twelve hours. Forms and
+frames of other sites do not send it; their links do, or whoever follows one from a chat would have to sign in. Whatever
 changes anything must carry, beside it, a header that only the page's own scripts can know: derived from the cookie and
 told in GET /session, which no other site can read.
 """
