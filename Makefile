@@ -34,8 +34,8 @@ $(STAMP): pyproject.toml constraints.txt
 run: $(STAMP) ## Run everything here: gateway, PostgreSQL, three platforms, their buyers
 	$(BIN)/stockgate up $(ARGS)
 
-test: $(STAMP) ## Run every test; three workers, each with its own PostgreSQL, for much of it is waiting
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+test: $(STAMP) ## Run every test; four workers, each with its own PostgreSQL, for much of it is waiting
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 bench: $(STAMP) ## Measure the gateway
 	$(BIN)/python -m tests.bench $(ARGS)

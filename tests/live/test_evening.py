@@ -13,7 +13,7 @@ from tests.selling.market import Market, agents_here, eventually, open_market, o
 
 UNITS, OWN = 90, 30
 SELLING_SECONDS = 5.0
-TIMEOUT_SECONDS = 20.0
+TIMEOUT_SECONDS = 40.0
 
 
 class Host:

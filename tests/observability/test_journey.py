@@ -138,7 +138,8 @@ async def test_a_push_that_nobody_traces_has_a_name_and_no_span(shop: Shop, clie
     assert not telemetry.is_sampled(allocation.push.traceparent)
     # What was asked for by a trace that is not kept is of that trace all the same.
     assert allocation.push.traceparent.split("-")[1] == TRACE_ID
-    assert kept.spans == []
+    # On a busy machine something may be slow, and is told of for that alone.
+    assert [span for span in kept.spans if telemetry.KEPT not in told(span)] == []
 
 
 async def test_a_report_is_told_with_its_channel(shop: Shop, client: Client, kept: Kept) -> None:

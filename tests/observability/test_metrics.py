@@ -60,8 +60,12 @@ async def scrape(page: str, **headers: str) -> httpx.Response:
 # ---- the endpoint
 
 
-async def test_a_played_gateway_shows_what_it_did_with_exemplars(page: tuple[str, Client]) -> None:
+async def test_a_played_gateway_shows_what_it_did_with_exemplars(
+    page: tuple[str, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls and synced sales are counted under Prometheus' names, and their histograms lead to traces."""
+    everything = telemetry.Sampling(1.0, follows_caller=True, per_second_max=None)
+    monkeypatch.setattr(telemetry, "sampling", everything)
     address, client = page
     shop = Shop(client)
     await client.add_sku("CUP", 10)

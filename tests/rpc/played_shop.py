@@ -19,7 +19,7 @@ from tests.rpc.shop_calls import create, link
 
 Message = pb.WatchAllocationsResponse
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 40.0
 # However slow the machine is: a connector that is not heard for 15 seconds is told nothing any more.
 BEAT_SECONDS = 3.0
 PLACED, PAID, CLOSED = OrderState.ORDER_STATE_PLACED, OrderState.ORDER_STATE_PAID, OrderState.ORDER_STATE_CLOSED

@@ -239,7 +239,7 @@ async def test_a_word_of_doubt_outlives_a_failure(group: Rig, book: ClaimBook, m
     one = quick(group, book)
     async with running(one):
         one.tell(told(7, Tier.URGENT))
-        await until(lambda: len(book.held) == 0 and group.desk.calls == 1)
+        await until(lambda: group.desk.calls >= 1)
         book.lapsed.clear()
         await until(lambda: one.oldest_revision is None)
     assert "可能重复" in group.desk.texts[0]
