@@ -84,6 +84,7 @@ async def test_what_people_decide_is_told(ward: Ward) -> None:
 async def test_when_nobody_answers_everybody_is_called(ward: Ward, settings: Settings, clock: Clock) -> None:
     """The third level mentions everybody, with the numbers and the step of the change that nobody has taken on."""
     ward.start("dingtalk", "wecom")
+    await ward.followed("dingtalk", "wecom")
     await ward.sell(CUP, 17)
     event = await ward.reached(CUP, URGENT)
     await ward.heard(event, "dingtalk", "wecom")

@@ -16,6 +16,7 @@ from connectors.sandbox.robots.hall import ROBOTS
 from gateway.v1 import alert_pb2
 from gateway.v1 import alert_service_pb2 as pb
 from gateway.v1 import catalog_service_pb2 as catalog_pb
+from gateway.v1 import operations_service_pb2 as operations_pb
 from gateway.v1.channel_pb2 import Platform
 from tests.client import Client, made
 from tests.live.rooms import open_session
@@ -92,6 +93,16 @@ class Ward:
         settings = settings_of(self.document(*(robots or ROBOTS), **changes))
         running = notify(settings, at, stopping, self.environment(), QUICK)
         self._running.append((asyncio.create_task(running), stopping))
+
+    async def followed(self, *robots: str) -> None:
+        """Wait until these are in step with the log: what comes now they hear as it comes."""
+        wanted = {f"notify/{robot}" for robot in robots}
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                found = await self.client.ask(self.client.operations.ListStreams, operations_pb.ListStreamsRequest)
+                if wanted <= {one.subscriber_id for one in found.streams if one.state == "SYNCED"}:
+                    return
+                await asyncio.sleep(0.05)
 
     def document(self, *robots: str, **changes: Any) -> dict[str, Any]:
         """What a robots file holds."""
