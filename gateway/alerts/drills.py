@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.alerts.answering import once
 from gateway.alerts.drill_player import Player, end_drill, started
 from gateway.domain.drill_scores import Drill
@@ -132,6 +133,7 @@ class Drills:
         # The top of a task: nobody waits for it, and a rehearsal that fails is not to go on being shown.
         except Exception:
             log.critical("a drill has failed, and is lost", exc_info=True)
+            metrics.loop_failures.add(1, {"loop": "drill"})
             await self._give_up([drill.drill_id])
 
     async def _leave(self) -> None:

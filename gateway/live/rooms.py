@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import Session
 from gateway.domain.errors import GatewayError, SkuUnknown
@@ -129,6 +130,7 @@ class Room:
             # The top of a loop: who follows hears nothing, and that is how he knows that numbers are old.
             except Exception:
                 log.exception("a room has failed")
+                metrics.loop_failures.add(1, {"loop": "rooms"})
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def view(self) -> tuple[Session, RoomView]:
