@@ -80,12 +80,13 @@ async def test_a_crowd_begins_with_one_snapshot(client: Client, monkeypatch: pyt
     """Fifty streams that begin at the same time with where everything stands cost a few readings."""
     stop_engines(monkeypatch)
     readings = 0
+    all_have_begun = asyncio.Event()
     snapshot = Tiers.snapshot
 
     async def count(tiers: Tiers, *arguments: Any) -> Any:
         nonlocal readings
         readings += 1
-        await asyncio.sleep(0.2)
+        await all_have_begun.wait()
         return await snapshot(tiers, *arguments)
 
     monkeypatch.setattr(Tiers, "snapshot", count)
@@ -93,6 +94,7 @@ async def test_a_crowd_begins_with_one_snapshot(client: Client, monkeypatch: pyt
     streams = [AlertStream(client) for _ in range(CROWD)]
     for stream in streams:
         await stream.created()
+    all_have_begun.set()
     for stream in streams:
         while (await stream.read()).WhichOneof("message") != "snapshot_end":
             pass

@@ -1,7 +1,6 @@
 """WatchTierChanges as its contract promises it: how it begins, resumes and ends, and what is refused."""
 
 import asyncio
-import gc
 import json
 import os
 import statistics
@@ -31,7 +30,7 @@ from gateway.v1 import alert_pb2
 from gateway.v1 import alert_service_pb2 as pb
 from tests.alerts.reading import Log, log_of, tier_news, trend, urgent
 from tests.client import Client
-from tests.merchants import schema_of_token
+from tests.hubs import hub_of
 from tests.refusals import refused
 from tests.rpc.alert_streams import AlertStream, alerts, stop_engines
 
@@ -112,7 +111,7 @@ async def test_a_filter_that_matches_nothing_survives_a_compaction(
         epoch = (await stream.created()).epoch
         await log.append(*[trend() for _ in range(20)])
         clock.offset += KEEP + timedelta(hours=1)
-        tending = Tending(log.database, _hub_of(token))
+        tending = Tending(log.database, hub_of(hubs.AlertHub, token))
         assert await tending.compact() == 20
         told = await stream.progress()
         assert told >= 20
@@ -128,7 +127,7 @@ async def test_a_compaction_is_a_row_of_the_log(client: Client, log: Log, clock:
     """It says up to where; what is younger than seven days stays, whatever is younger than a day even if asked (G7)."""
     await log.append(*[trend() for _ in range(4)])
     clock.offset += KEEP - timedelta(hours=1)
-    tending = Tending(log.database, _hub_of(token))
+    tending = Tending(log.database, hub_of(hubs.AlertHub, token))
     assert await tending.compact() == 0
     await log.append(trend())
     clock.offset += timedelta(hours=2)
@@ -375,14 +374,6 @@ async def _stockgate(settings: Settings, *words: str) -> Any:
 
 def _listed(events: object) -> list[int]:
     return [event.revision for event in events]  # type: ignore[attr-defined]  # a repeated field
-
-
-def _hub_of(token: str) -> hubs.AlertHub:
-    """The hub of the running gateway."""
-    schema = schema_of_token(token)
-    found = [one for one in gc.get_objects() if isinstance(one, hubs.AlertHub) and one._database.schema == schema]
-    assert len(found) == 1
-    return found[0]
 
 
 @asynccontextmanager

@@ -1,7 +1,6 @@
 """Streams when things go wrong: readers that stop, readers that vanish, wide gaps, races."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,6 +16,7 @@ from gateway.store import journal
 from gateway.store.levels import SkuLevels, read_levels
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client
+from tests.hubs import hub_of
 from tests.merchants import schema_of_token
 from tests.refusals import refused
 from tests.rpc.test_watch import receive
@@ -165,7 +165,7 @@ async def test_readers_that_vanish_leave_nothing_behind(
             with suppress(grpc.aio.AioRpcError):
                 for call in calls:
                     await call.read()
-            assert way == "deadline" or _subscribers(token) == 10
+            assert way == "deadline" or len(hub_of(watch.LevelHub, token)._subscribers) == 10
         if way.startswith("cancel"):
             for call in calls:
                 call.cancel()
@@ -260,25 +260,12 @@ async def _channel(address: str) -> AsyncIterator[grpc.aio.Channel]:
         yield channel
 
 
-def _hubs(token: str) -> list[watch.LevelHub]:
-    merchant = token.partition(".")[0]
-    found = [one for one in gc.get_objects() if isinstance(one, watch.LevelHub)]
-    return [hub for hub in found if hub._database.merchant == merchant]
-
-
-def _subscribers(token: str) -> int:
-    hubs = _hubs(token)
-    assert hubs, "found no hub: this test would prove nothing"
-    return sum(len(hub._subscribers) for hub in hubs)
-
-
 async def _left(token: str, count: int) -> None:
     """Wait until the gateway knows so many subscribers and no more."""
-    for _ in range(500):
-        if _subscribers(token) == count:
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{_subscribers(token)} subscribers are left")
+    hub = hub_of(watch.LevelHub, token)
+    async with asyncio.timeout(20):
+        while len(hub._subscribers) != count:  # noqa: ASYNC110 - it looks at another task
+            await asyncio.sleep(0.02)
 
 
 async def _next(stream: Stream) -> tuple[str, int, int]:
