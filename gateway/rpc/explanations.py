@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from gateway.domain.errors import InvalidArgument
-from gateway.domain.explanation.said import Decider, Explanation, trace_id_of
+from gateway.domain.explanation.said import Decider, Explanation
 from gateway.explaining import Question
 from gateway.rpc import parsing, rendering
 from gateway.rpc.server import Call, Streaming, Unary
@@ -57,7 +57,7 @@ def _fill_decider(m: operations_pb2.Decider, decider: Decider) -> None:
             getattr(m, name).CopyFrom(rendering.timestamp(when))
     for one in decider.evidence:
         m.evidence.add(kind=one.kind, id=one.id)
-    m.trace_id = trace_id_of(decider.traceparent)
+    m.trace_id = rendering.trace_id(decider.traceparent)
 
 
 METHODS: dict[str, Unary | Streaming] = {"ExplainListing": explain_listing}

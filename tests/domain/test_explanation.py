@@ -1,13 +1,11 @@
-"""What is said of times, of traces, and of what a connector needs; whatever a platform has written into it."""
+"""What is said of times, and of what a connector needs; whatever a platform has written into it."""
 
 from datetime import timedelta
 
 import pytest
 
 from gateway.domain.explanation.cases import ConnectorSaid
-from gateway.domain.explanation.said import Said, lasting, listed, trace_id_of
-
-TRACE = "0af7651916cd43dd8448eb211c80319c"
+from gateway.domain.explanation.said import Said, lasting, listed
 
 
 @pytest.mark.parametrize(
@@ -26,15 +24,6 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 def test_times_are_said_as_people_say_them(seconds: float, zh: str, en: str) -> None:
     """Two units at most, none below zero, rounded before they are divided."""
     assert lasting(timedelta(seconds=seconds)) == Said(zh, en)
-
-
-@pytest.mark.parametrize(
-    ("traceparent", "trace_id"),
-    [(f"00-{TRACE}-b7ad6b7169203331-01", TRACE), ("", ""), ("00-1-2", ""), ("a-b-c-d-e", "")],
-)
-def test_a_trace_is_read_from_a_traceparent(traceparent: str, trace_id: str) -> None:
-    """Of what is none nothing is read."""
-    assert trace_id_of(traceparent) == trace_id
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from gateway.domain.listings import Listing
 
-_TRACEPARENT_PARTS = 4
 _MINUTE, _HOUR, _NAMES_MAX = 60, 3_600, 5
 
 
@@ -122,12 +121,6 @@ class Explanation(Struct, frozen=True):
 def row(kind: str, number: int | str) -> EvidenceRow:
     """A row by its kind and its number or id."""
     return EvidenceRow(kind, str(number))
-
-
-def trace_id_of(traceparent: str) -> str:
-    """The trace of a W3C traceparent, 32 hex digits; "" if it is none."""
-    parts = traceparent.split("-")
-    return parts[1] if len(parts) == _TRACEPARENT_PARTS else ""
 
 
 # ---- words for times and numbers
