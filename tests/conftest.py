@@ -14,10 +14,10 @@ from cryptography.fernet import Fernet
 
 from gateway import allocator, app
 from gateway.settings import Settings
-from gateway.store.database import CONNECT_TIMEOUT_SECONDS, Clock
+from gateway.store.database import Clock
 from gateway.store.embedded import EmbeddedPostgres
 from tests.client import Client
-from tests.merchants import Blueprint, drop_merchant, new_merchant_name
+from tests.merchants import CONNECT_SECONDS_MAX, Blueprint, drop_merchant, new_merchant_name
 
 # These wait more than they compute: begun first, they are done when the others are.
 LONG_FILES = (
@@ -69,10 +69,11 @@ def settings(data_dir: Path) -> Iterator[Settings]:
 
 
 async def _start(postgres: EmbeddedPostgres) -> None:
-    """Start the server, and have it wait for no disk: whoever pulls plugs has a server of his own."""
+    """Start the server, and have it spare the disk: whoever pulls plugs has a server of his own."""
     await postgres.start()
-    connection = await asyncpg.connect(postgres.url, timeout=CONNECT_TIMEOUT_SECONDS)
-    await connection.execute("ALTER SYSTEM SET fsync = off")
+    connection = await asyncpg.connect(postgres.url, timeout=CONNECT_SECONDS_MAX)
+    for setting in ("fsync = off", "full_page_writes = off", "max_wal_size = '4GB'"):
+        await connection.execute(f"ALTER SYSTEM SET {setting}")
     await connection.execute("SELECT pg_reload_conf()")
     await connection.close()
 
@@ -108,7 +109,7 @@ async def token(settings: Settings, blueprint: Blueprint) -> AsyncIterator[str]:
 @pytest.fixture
 async def owner(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     """A connection of the database's owner, who may do what the gateway may not."""
-    connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_TIMEOUT_SECONDS)
+    connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS_MAX)
     yield connection
     await connection.close()
 
