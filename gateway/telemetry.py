@@ -1,10 +1,10 @@
 """OpenTelemetry, set up once per process: its SDK is imported here and in `exposition.py`, and nowhere else.
 
 A trace is sampled, or not, when its first span begins, and the decision travels in the flags of its `traceparent`. A
-caller's decision is followed. Else: what was drawn (10 %, and no more than twenty traces a second; OTEL_TRACES_SAMPLER
-and its ARG say otherwise, without that bound); what links to something sampled; what somebody has asked to see
-(`keep`). Sampling by what a trace will turn out to be is not possible, for traces that are linked are not one. So what
-turns out to be a fault, or slow, gets its span afterwards (`record`), with the reason in `stockgate.kept`.
+caller's decision is followed. Else: what was drawn (10 %, and no more than twenty traces a second of each name;
+OTEL_TRACES_SAMPLER and its ARG say otherwise, without that bound); what links to something sampled; what somebody has
+asked to see (`keep`). Sampling by what a trace will turn out to be is not possible, for traces that are linked are not
+one. So what turns out to be a fault, or slow, gets its span afterwards (`record`), with the reason in `stockgate.kept`.
 
 Kept spans go to whoever has asked for them (`add_sink`), and over OTLP where OTEL_EXPORTER_OTLP_ENDPOINT says; logs and
 metrics go there as well. A collector that is away costs spans, and nobody's time.
@@ -51,8 +51,11 @@ log = logging.getLogger(__name__)
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 RATIO = 0.1
 # A crowd is not slowed down by being looked at: of a thousand equal calls a second, twenty tell as much as a hundred.
-# One costs the gateway some 0.3 ms, most of it for being written down.
+# One costs the gateway some 0.3 ms, most of it for being written down. Of each name, so that no crowd takes the turn of
+# what is seldom.
 TRACES_PER_SECOND_MAX = 20
+# More names than that we do not have.
+NAMES_MAX = 500
 # Nor is an outage made worse by telling of each of its faults.
 FAULTS_PER_SECOND_MAX = 20
 LINKS_MAX = 32
@@ -96,17 +99,21 @@ class Sampling:
     """Whether a trace that begins here is kept; `is_on` is false where nothing is traced at all."""
 
     def __init__(self, ratio: float, *, follows_caller: bool, per_second_max: int | None, is_on: bool = True) -> None:
-        """Keep this share of traces, 0 to 1, but no more than so many a second."""
+        """Keep this share of traces, 0 to 1, but no more than so many a second that begin with a span of one name."""
         self.ratio = ratio
         self.follows_caller = follows_caller
         self.is_on = is_on
-        self._allowance = None if per_second_max is None else Allowance(per_second_max)
+        self.per_second_max = per_second_max
+        self._allowances: dict[str, Allowance] = {}
 
-    def draw(self) -> bool:
-        """True for the chosen share of calls."""
+    def draw(self, name: str) -> bool:
+        """True for the chosen share of traces that begin with a span of this name."""
         if random.random() >= self.ratio:  # noqa: S311 - a lot is drawn, no secret is made
             return False
-        return self._allowance is None or self._allowance.take()
+        if self.per_second_max is None:
+            return True
+        known = name if name in self._allowances or len(self._allowances) < NAMES_MAX else ""
+        return self._allowances.setdefault(known, Allowance(self.per_second_max)).take()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Sampling":
@@ -151,7 +158,7 @@ class _Sampler(Sampler):
         elif parent.is_valid and (sampling.follows_caller or not parent.is_remote):
             is_kept = parent.trace_flags.sampled
         else:
-            is_kept = any(link.context.trace_flags.sampled for link in links or ()) or sampling.draw()
+            is_kept = any(link.context.trace_flags.sampled for link in links or ()) or sampling.draw(name)
         return SamplingResult(Decision.RECORD_AND_SAMPLE if is_kept else Decision.DROP, attributes, parent.trace_state)
 
     def get_description(self) -> str:

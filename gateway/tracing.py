@@ -44,7 +44,7 @@ MERCHANT = "stockgate.merchant"
 
 
 class Tracing:
-    """What is traced of one merchant, while `run` runs. `traced_skus`: every call that names one of these."""
+    """What is traced of one merchant, while `run` runs. `traced_skus`: calls that name one of these."""
 
     def __init__(self, database: MerchantDatabase) -> None:
         """Trace what is drawn, until `run` has looked."""
@@ -106,7 +106,7 @@ class Tracing:
             )
 
     async def trace_sku(self, sku: str, duration: timedelta) -> datetime:
-        """Trace every call about a SKU for so long; returns until when. Every gateway hears of it within a second."""
+        """Trace calls about a SKU for so long; returns until when. Every gateway hears of it within a second."""
         async with self._database.transaction() as connection:
             until = await trace_sku(connection, self._database, sku, duration)
             self.traced_skus = await read_traced_skus(connection, self._database)

@@ -49,7 +49,7 @@ def trace(
         typer.Option(
             "--minutes",
             metavar="N",
-            help="Trace all about --sku for so long; 0: enough.",
+            help="Trace all about --sku for so long, of a crowd 50 calls a second; 0: enough.",
             min=0,
             max=MINUTES_MAX,
         ),

@@ -49,10 +49,13 @@ _TEXT_LENGTH_MAX = 200
 _COUNTED_BY_THEIR_HUB = "gateway.v1.AlertService/WatchTierChanges"
 # Deliveries of one process that are told, in one second: a change may go to a thousand readers.
 DELIVERIES_PER_SECOND_MAX = 20
+# Calls about SKUs that somebody wants traced: all of them, but of a crowd at the hottest no more than it hardly feels.
+ASKED_FOR_PER_SECOND_MAX = 50
 
 Path = tuple[str, ...]
 Metadata = Iterable[tuple[str, str | bytes]]
 _deliveries = telemetry.Allowance(DELIVERIES_PER_SECOND_MAX)
+_asked_for = telemetry.Allowance(ASKED_FOR_PER_SECOND_MAX)
 
 
 class MethodSpans:
@@ -127,11 +130,11 @@ class _Arrived:
         sampling = telemetry.sampling
         if not sampling.is_on:
             return False
-        if traced_skus and self._method.names_one_of(request, traced_skus):
+        if traced_skus and self._method.names_one_of(request, traced_skus) and _asked_for.take():
             return True
         if self._caller is not None and sampling.follows_caller:
             return self._caller.trace_flags.sampled
-        return sampling.draw()
+        return sampling.draw(self._method.name)
 
     def _origin(self) -> Origin:
         return NO_ORIGIN if self._caller is None else Origin(self._caller, [], {})
@@ -167,7 +170,7 @@ class CallSpan(_Arrived):
     def begin(self, merchant: str, traced_skus: frozenset[str], request: Message) -> None:
         """The work begins; what it does is part of this span from now on, if it is traced.
 
-        Calls that name one of `traced_skus` are, whatever was drawn.
+        Calls that name one of `traced_skus` are, whatever was drawn, but for those of a crowd.
         """
         self._request = request
         if self._is_traced(merchant, traced_skus, request):

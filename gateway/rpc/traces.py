@@ -65,7 +65,7 @@ async def list_traces(call: Call, request: pb.ListTracesRequest) -> pb.ListTrace
 
 
 async def trace_sku(call: Call, request: pb.TraceSkuRequest) -> pb.TraceSkuResponse:
-    """Have every call about a SKU traced for some minutes."""
+    """Have calls about a SKU traced for some minutes."""
     sku, duration = parsing.code(request.sku, "sku"), request.duration
     if not (0 <= duration.nanos < 10**9 and 0 <= duration.seconds <= MINUTES_MAX * 60) or (
         duration.seconds == MINUTES_MAX * 60 and duration.nanos

@@ -160,7 +160,7 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def TraceSku(self, request, context):
-        """Has every call about a SKU traced for some minutes.
+        """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

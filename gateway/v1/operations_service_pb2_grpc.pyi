@@ -54,7 +54,7 @@ class OperationsServiceStub:
     ListTraces: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]
     """Recent traces, newest first."""
     TraceSku: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]
-    """Has every call about a SKU traced for some minutes."""
+    """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second."""
     ListStreams: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]
     """Who reads the alert log, how far behind, and why streams have ended."""
     ListChannelHealth: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListChannelHealthRequest, _operations_service_pb2.ListChannelHealthResponse]
@@ -88,7 +88,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     ListTraces: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]  # type: ignore[assignment]
     """Recent traces, newest first."""
     TraceSku: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]  # type: ignore[assignment]
-    """Has every call about a SKU traced for some minutes."""
+    """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second."""
     ListStreams: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]  # type: ignore[assignment]
     """Who reads the alert log, how far behind, and why streams have ended."""
     ListChannelHealth: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListChannelHealthRequest, _operations_service_pb2.ListChannelHealthResponse]  # type: ignore[assignment]
@@ -173,7 +173,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.TraceSkuRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.TraceSkuResponse, _abc.Awaitable[_operations_service_pb2.TraceSkuResponse]]:
-        """Has every call about a SKU traced for some minutes."""
+        """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second."""
 
     @_abc_1.abstractmethod
     def ListStreams(

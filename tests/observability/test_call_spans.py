@@ -198,6 +198,17 @@ async def test_a_sku_that_is_traced_is_traced_in_every_call_that_names_it(client
     assert told(server[2])["stockgate.skus"] == ("MUG", "CUP")
 
 
+async def test_a_crowd_at_a_sku_that_is_traced_is_not_traced_whole(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond so many a second its calls are drawn like any others: being looked at must not be felt."""
+    monkeypatch.setattr(call_spans, "_asked_for", telemetry.Allowance(0))
+    await client.add_sku("CUP", 9)
+    await client.ask(client.operations.TraceSku, operations.TraceSkuRequest, sku="CUP", duration={"seconds": 60})
+    await client.reserve("CUP")
+    assert kept.named("ReserveStock") == []
+
+
 # ---- groups
 
 

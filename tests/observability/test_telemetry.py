@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from gateway import telemetry
-from gateway.telemetry import LINKS_MAX, RATIO, Allowance, Sampling
+from gateway.telemetry import LINKS_MAX, NAMES_MAX, RATIO, Allowance, Sampling
 from tests.observability.kept import SAMPLED, SPAN_ID, TRACE_ID, UNSAMPLED, Kept, links_of, parent_id_of, told
 
 EXIT_SECONDS_MAX = 20.0
@@ -91,11 +91,21 @@ def test_the_environment_chooses_the_share(environment: dict[str, str], ratio: f
 
 
 def test_a_crowd_is_not_traced_beyond_a_bound() -> None:
-    """However large the share is, no more than so many traces begin in a second."""
+    """However large the share is, no more than so many traces of one name begin in a second."""
     sampling = Sampling(1.0, follows_caller=True, per_second_max=50)
     began = time.monotonic()
-    drawn = sum(sampling.draw() for _ in range(10_000))
+    drawn = sum(sampling.draw("ReserveStock") for _ in range(10_000))
     assert 50 <= drawn <= 50 * (2 + int(time.monotonic() - began))
+
+
+def test_a_crowd_does_not_take_the_turn_of_what_is_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the very second in which a crowd has had its share, another name is drawn; names are not endless."""
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)
+    sampling = Sampling(1.0, follows_caller=True, per_second_max=2)
+    assert [sampling.draw("ReserveStock") for _ in range(3)] == [True, True, False]
+    assert sampling.draw("allocate")
+    drawn = [sampling.draw(str(number)) for number in range(2 * NAMES_MAX)]
+    assert sum(drawn) <= NAMES_MAX
 
 
 def test_an_allowance_is_renewed_every_second(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def _everything_is_kept(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is begun is drawn."""
     assert kept.spans == []
     monkeypatch.setattr(telemetry.sampling, "ratio", 1.0)
-    monkeypatch.setattr(telemetry.sampling, "_allowance", None)
+    monkeypatch.setattr(telemetry.sampling, "per_second_max", None)
 
 
 async def test_an_order_is_followed_from_the_platform_to_everywhere(
