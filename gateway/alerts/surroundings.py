@@ -104,8 +104,10 @@ class Surroundings:
         session = self._session(key)
         if session is None or movement.channel not in session.channels:
             return False
-        given = next((sold.open_revision for sold in session.skus if sold.sku == key.sku), 0)
-        return movement.revision > (given or session.open_revision)
+        given = next(sold for sold in session.skus if sold.sku == key.sku)
+        # What comes back of older orders was never one of the session's own.
+        is_older = movement.reservation_id is not None and movement.reservation_id <= given.open_reservation
+        return not is_older and movement.revision > (given.open_revision or session.open_revision)
 
     def begin_time(self, key: Key) -> datetime | None:
         """When a session got units of its own, at the earliest; None for a SKU's whole stock."""

@@ -188,13 +188,14 @@ class StepDone(Struct, frozen=True, tag="step_done"):
 class SessionSku(Struct, frozen=True):
     """What a session sells; `exclusive_units` are its own, 0: it sells from what all sell from.
 
-    `open_revision` is the journal's when it got them.
+    `open_revision` is the journal's when it got them, `open_reservation` the last reservation there was then.
     """
 
     sku: str
     exclusive_units: int = 0
     exclusive_left: int = 0
     open_revision: int = 0
+    open_reservation: int = 0
 
 
 class Session(Struct, frozen=True, tag="session"):

@@ -53,8 +53,6 @@ AWAKE_SECONDS = 7_200.0
 # A session that goes on beyond its planned end is expected to last so much longer.
 OVERTIME_SECONDS = 900.0
 
-_PROMISES = {MovementKind.RESERVE, MovementKind.RELEASE, MovementKind.EXPIRE, MovementKind.RESIZE}
-
 
 class Tempo(Struct, frozen=True):
     """How many seconds pass here while one passes on the ledger's clock: 1, but where a case is played faster."""
@@ -162,10 +160,8 @@ def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Wa
     if circumstances.exclusive_units is None:
         if balances.get(movement.location) != movement.balance:
             balances = {**balances, movement.location: movement.balance}
-    elif movement.kind in _PROMISES:
-        taken += movement.reserved_change
-    elif movement.kind is MovementKind.RETURN:
-        taken -= movement.on_hand_change
+    elif movement.reservation_id is not None:
+        taken += movement.reserved_change - movement.on_hand_change
     if pace is watched.pace and balances is watched.balances and taken == watched.taken:
         return watched
     was_stocked = watched.was_stocked or (movement.balance > 0 and circumstances.serves(movement.location))

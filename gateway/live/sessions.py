@@ -166,7 +166,7 @@ async def change(
         await live.touch_skus(connection, database.schema, concerned)
     await _require_skus(connection, asked)
     await _require_alone(connection, session, asked)
-    session = _merged(session, asked, removed, await live.journal_revision(connection))
+    session = _merged(session, asked, removed, *await live.last_numbers(connection))
     session = await live.with_left(connection, session)
     await _require_units(connection, session, before, asked)
     await live.write_session(connection, session)
@@ -192,7 +192,9 @@ async def _require(connection: ReadConnection, session_id: int) -> Session:
     return session
 
 
-def _merged(session: Session, asked: Sequence[SkuAsked], removed: Collection[str], revision: int) -> Session:
+def _merged(
+    session: Session, asked: Sequence[SkuAsked], removed: Collection[str], revision: int, reservation: int
+) -> Session:
     """The session with these SKUs added or set anew, and those taken out."""
     found = {one.sku: one for one in session.skus}
     for place, sku in enumerate(removed):
@@ -200,8 +202,11 @@ def _merged(session: Session, asked: Sequence[SkuAsked], removed: Collection[str
             raise InvalidArgument(f"the session does not sell {sku!r}", field=f"remove_skus[{place}]")
     for one in asked:
         before = found.get(one.sku)
-        since = before.open_revision if before is not None and before.exclusive_units else revision
-        found[one.sku] = SessionSku(one.sku, one.exclusive_units, 0, since if one.exclusive_units else 0)
+        if one.exclusive_units and before is not None and before.exclusive_units:
+            found[one.sku] = replace(before, exclusive_units=one.exclusive_units)
+        else:
+            since = (revision, reservation) if one.exclusive_units else (0, 0)
+            found[one.sku] = SessionSku(one.sku, one.exclusive_units, 0, *since)
     if not 1 <= len(found) <= SKUS_MAX:
         field = "skus" if found else "remove_skus"
         raise InvalidArgument(f"a session sells 1 to {SKUS_MAX:,} SKUs, not {len(found):,}", field=field)

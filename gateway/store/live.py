@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import any_, func, literal, or_, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, any_, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,6 +23,7 @@ _decode = msgspec.json.Decoder(Session).decode
 _s = sessions.c
 # More lines than these are not said within a minute.
 LINES_MAX = 10
+_SESSION_TOLD = (int(EventKind.SESSION_OPENED), int(EventKind.SESSION_CHANGED))
 _OWN_UNITS = text("body @? '$.skus[*].exclusive_units ? (@ > 0)'")
 
 
@@ -99,6 +100,12 @@ async def journal_revision(connection: ReadConnection) -> int:
     return int(await connection.scalar(select(head.c.revision)) or 0)
 
 
+async def last_numbers(connection: ReadConnection) -> tuple[int, int]:
+    """The journal's last revision, and the last reservation's number."""
+    row = (await connection.execute(select(head.c.revision, head.c.reservation_number))).one()
+    return row.revision, row.reservation_number
+
+
 async def units_at(connection: ReadConnection, codes: Collection[str]) -> dict[tuple[str, str], int]:
     """Units available of these SKUs, by SKU and location."""
     balance = levels.c.on_hand - levels.c.reserved - levels.c.safety_stock
@@ -136,8 +143,8 @@ async def is_drill(connection: ReadConnection, drill_id: int) -> bool:
 # ---- own units
 
 
-async def read_sold(connection: ReadConnection, session: Session, sold: Sold) -> Sold:
-    """What the session's channels have taken of its own units up to now, going on from what is known.
+async def read_sold(connection: ReadConnection, session: Session, sold: Sold, until: datetime | None = None) -> Sold:
+    """What the session's channels have taken of its own units up to a time (None: now), going on from what is known.
 
     An order taken in takes units, one that is given up or sent back returns them, whichever way it ends.
     """
@@ -145,10 +152,11 @@ async def read_sold(connection: ReadConnection, session: Session, sold: Sold) ->
     after = {one.sku: sold.begin(one.sku, one.open_revision or session.open_revision) for one in own(session)}
     if after and revision > min(after.values()):
         of_channel = func.coalesce(func.bool_or(m.channel == any_(_codes(session.channels))), False)
+        is_past = [] if until is None else [m.record_time <= until]
         rows = await connection.execute(
             select(m.sku, m.reservation_id, func.sum(m.reserved_change - m.on_hand_change), of_channel)
             .where(m.revision > min(after.values()), m.revision <= revision, m.reservation_id.is_not(None))
-            .where(or_(*((m.sku == sku) & (m.revision > seen) for sku, seen in after.items())))
+            .where(or_(*((m.sku == sku) & (m.revision > seen) for sku, seen in after.items())), *is_past)
             .group_by(m.sku, m.reservation_id)
         )
         for sku, reservation_id, units, is_channels in rows:
@@ -168,6 +176,28 @@ async def read_locks(connection: ReadConnection, known: dict[int, Sold]) -> dict
             locks[one.sku] = Lock(frozenset(session.channels), one.exclusive_left)
     for over in known.keys() - {session.session_id for session in on}:
         del known[over]
+    return locks
+
+
+async def read_locks_then(connection: ReadConnection, at: datetime) -> dict[str, Lock]:
+    """The same as of a past time, by what the alert log tells of sessions: as far back as that is kept."""
+    e = alert_events.c
+    ids = (
+        await connection.scalars(select(_s.session_id).where(or_(_s.close_time.is_(None), _s.close_time > at)))
+    ).all()
+    told = (
+        select(e.body)
+        .ext(distinct_on(e.session_ids[1]))
+        .where(e.kind.in_(_SESSION_TOLD), e.session_ids[1] == any_(literal(ids, ARRAY(BigInteger))))
+        .where(e.revision >= min(ids, default=0), e.record_time <= at)
+        .order_by(e.session_ids[1], e.revision.desc())
+    )
+    locks: dict[str, Lock] = {}
+    for body in await connection.scalars(told):
+        session = _decode(body)
+        sold = await read_sold(connection, session, Sold(), at)
+        for one in own(left_of(session, sold)):
+            locks[one.sku] = Lock(frozenset(session.channels), one.exclusive_left)
     return locks
 
 

@@ -101,6 +101,25 @@ async def test_a_sessions_own_units_are_watched_beside_the_whole_stock() -> None
     assert lookout.entries[ROOM].watched.pace.evidence_orders == 20
 
 
+async def test_what_comes_back_of_older_orders_is_none_of_a_sessions_own() -> None:
+    """An order of yesterday's that closes unpaid, or is sent back, gives a room nothing that it was not given."""
+    sold = SessionSku("tea", 20, 20, open_revision=0, open_reservation=900)
+    session = Session("room", ("dy",), (sold,), Tempo().time(START), Tempo().time(START + 7200), 7)
+    surroundings = around(session)
+    lookout = Lookout(0, START)
+    lookout.begin(ROOM, {}, surroundings, START)
+    lookout.begin(POOL, {"main": 500}, surroundings, START)
+    batch = [
+        order(START + 1, 497, 3, channel="dy", reservation_id=901),
+        Moved(next(_numbers), START + 2, MovementKind.RELEASE, "tea", "main", 5, 0, -5, 502, 900, "dy"),
+        Moved(next(_numbers), START + 3, MovementKind.RETURN, "tea", "main", 2, 2, 0, 504, 800, "dy"),
+        # Of three that were held two are paid, and one returns at once.
+        Moved(next(_numbers), START + 4, MovementKind.COMMIT, "tea", "main", 2, -2, -3, 505, 901, "dy"),
+    ]
+    await lookout.take(batch, surroundings, START + 5)
+    assert lookout.entries[ROOM].watched.available(surroundings.circumstances(ROOM)) == 18
+
+
 def test_sales_of_a_sku_nobody_knows_are_no_acceleration() -> None:
     """At first there is only a guess to compare with: faster than a guess is no news."""
     watched: Watched = begin_watch({"main": 10_000}, HALF_HOUR, START)

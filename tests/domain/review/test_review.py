@@ -175,14 +175,16 @@ def test_an_empty_session() -> None:
 
 
 def test_own_units_are_the_rooms_alone() -> None:
-    """Of a room with units of its own, only what its channels sold counts."""
+    """Of a room with units of its own, only what its channels sold counts; not what comes back of older orders."""
     tape = Tape(units=100)
     tape.order(10, 2, "tb")
     tape.order(20, 5, "ks")
     expired = tape.order(30, 3, "dy")
     tape.release(40, expired, None)
+    tape.taken[900] = 4
+    tape.release(50, 900, "tb")
     sku = only(review_of(record(tape.record(circumstances={"exclusive_units": 10}))))
-    assert (sku.begin_available, sku.sold, sku.unsold) == (10, 2, 8)
+    assert (sku.begin_available, sku.sold, sku.unsold, sku.adjusted) == (10, 2, 8, 0)
 
 
 def test_how_channels_kept_up() -> None:
