@@ -104,12 +104,20 @@ class TradeAnswer(msgspec.Struct, frozen=True):
 
 
 class Refund(msgspec.Struct, frozen=True):
-    """What became of a buyer's wish for the money back; `num` units of one line are concerned."""
+    """What became of a buyer's wish for the money back, of one line.
+
+    Published (the API's metadata): `num` is the quantity that was bought, not what is given back; `refund_fee` is what
+    the buyer gets, `total_fee` what the trade cost, both in yuan; `special_refund_type` marks price protection and the
+    like. How many units it is about is nowhere said.
+    """
 
     refund_id: Id
     status: str
     num: int = 0
     modified: str = ""
+    refund_fee: str = ""
+    total_fee: str = ""
+    special_refund_type: str = ""
 
 
 class RefundAnswer(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ on, until the rest fits on one page, which is one instant.
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
 
 from connectors.base import ListingKey, OrderLine, OrderSnapshot, OrderState
 from connectors.errors import Misunderstood, Rejected, Transient
@@ -37,10 +38,12 @@ SETTLED_AFTER = timedelta(minutes=5)
 OPEN_FOR = timedelta(seconds=5)
 WALKS_MAX = 20
 _SECOND = timedelta(seconds=1)
+# In yuan; more is no money.
+MONEY_MAX = 10**12
 _TOO_FAST = "orders move faster than their pages can be read"
 
 _FIELDS = "tid,status,created,modified,pay_time,consign_time,end_time,orders"
-_REFUND_FIELDS = "refund_id,status,num,modified"
+_REFUND_FIELDS = "refund_id,status,num,modified,refund_fee,total_fee,special_refund_type"
 _REFUNDED = "SUCCESS"
 
 _STATES = {
@@ -197,8 +200,8 @@ def _line(trade: Trade, order: Order, refund: Refund | None) -> OrderLine:
         refunded = order.num if status == _CLOSED_PAID else 0
         given_back = _time(order.end_time) or _time(trade.end_time) or read(trade.modified)
     elif refund and refund.status == _REFUNDED:
-        refunded = min(refund.num, order.num)
-        given_back = _time(refund.modified) or read(trade.modified)
+        refunded = units_refunded(refund, order.num)
+        given_back = (_time(refund.modified) or read(trade.modified)) if refunded else None
     return OrderLine(
         line_id=identity(order.oid),
         key=ListingKey(identity(order.num_iid), identity(order.sku_id)),
@@ -207,6 +210,28 @@ def _line(trade: Trade, order: Order, refund: Refund | None) -> OrderLine:
         shipped=_is_shipped(trade, order, status, given_back),
         given_back_time=given_back,
     )
+
+
+def units_refunded(refund: Refund, quantity: int) -> int:
+    """The units that the money pays for, of a line that goes on.
+
+    A careful reading, for nobody says how many units come back: whole units by their share of the money, and none where
+    it says nothing or is for something else (a late parcel, price protection). What is not counted stays owed to its
+    buyer; the other way round it would be sold again.
+    """
+    back, total = _fen(refund.refund_fee), _fen(refund.total_fee)
+    if refund.special_refund_type or back <= 0 or total <= 0:
+        return 0
+    return min(quantity, quantity * back // total)
+
+
+def _fen(yuan: str) -> int:
+    """Money as TOP writes it, in whole fen; 0 for what is none."""
+    try:
+        amount = Decimal(yuan)
+    except InvalidOperation:
+        return 0
+    return int(amount * 100) if amount.is_finite() and abs(amount) < MONEY_MAX else 0
 
 
 def _is_shipped(trade: Trade, order: Order, status: str, given_back: datetime | None) -> bool:

@@ -123,15 +123,21 @@ def trade(order: ShopOrder) -> Answer:
 
 
 def refund(order: ShopOrder, line: ShopLine) -> Answer:
-    """What was given back for a line. There is one refund per line, and it grows (a choice)."""
+    """What was given back for a line. There is one refund per line, and it grows (a choice).
+
+    `num` is what was bought, as published; how many units are concerned is told by nothing but the money.
+    """
     return {
         "refund_id": refund_id_of(line),
         "tid": numeric(order.order_id),
         "oid": numeric(line.line_id),
         "num_iid": numeric(line.key.item_id),
         "status": "SUCCESS",
-        "num": line.refunded,
+        "num": line.quantity,
+        "price": _yuan(1),
+        "total_fee": _yuan(line.quantity),
         "refund_fee": _yuan(line.refunded),
+        "payment": _yuan(line.quantity - line.refunded),
         "has_good_return": line.shipped,
         "order_status": _line_status(order, line),
         "created": written(line.given_back_time or order.update_time),

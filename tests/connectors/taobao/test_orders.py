@@ -12,8 +12,8 @@ import pytest_asyncio
 from connectors.base import OrderLine, OrderSnapshot, OrderState
 from connectors.errors import Misunderstood, Transient
 from connectors.sandbox.shop import Shop, ShopFacts, ShopOrder
-from connectors.taobao.answers import Order, Orders, Trade
-from connectors.taobao.orders import PAGE_SIZE, snapshot
+from connectors.taobao.answers import Order, Orders, Refund, Trade
+from connectors.taobao.orders import PAGE_SIZE, snapshot, units_refunded
 from tests.connectors.taobao.caller import call, time_of
 from tests.connectors.taobao.stand import CUP, MUG_BLUE, MUG_RED, STILL, HandClock, Stand, a_stand
 
@@ -119,6 +119,28 @@ async def test_refunds_are_in_the_lines(busy: Stand, clock: HandClock) -> None:
     (found,) = await pulled(busy, placed.placed_time, clock.time)
     assert [line.refunded for line in found.lines] == [3, 1]
     assert busy.shop.orders[placed.order_id].live_units == 0
+
+
+@pytest.mark.parametrize(
+    ("fee", "total", "special", "units"),
+    [
+        ("5.00", "30.00", "", 0),  # for a late parcel
+        ("10.00", "30.00", "", 1),
+        ("19.99", "30.00", "", 1),
+        ("30.00", "30.00", "", 3),
+        ("36.00", "30.00", "", 3),  # with the postage
+        ("10.00", "30.00", "价保服务", 0),
+        ("", "", "", 0),
+        ("10.00", "0.00", "", 0),
+        ("NaN", "30.00", "", 0),
+        ("1e99", "30.00", "", 0),
+        ("ten", "30.00", "", 0),
+    ],
+)
+def test_only_units_that_the_money_pays_for_come_back(fee: str, total: str, special: str, units: int) -> None:
+    """`num` is what was bought: some of the money back leaves goods owed that nobody may sell again."""
+    refund = Refund("1", "SUCCESS", num=3, refund_fee=fee, total_fee=total, special_refund_type=special)
+    assert units_refunded(refund, 3) == units
 
 
 async def test_a_refund_before_and_after_shipping(busy: Stand, clock: HandClock) -> None:

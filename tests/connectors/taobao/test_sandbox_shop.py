@@ -250,19 +250,19 @@ async def test_the_newest_comes_first_and_three_months_are_kept() -> None:
 
 
 async def test_refunds_one_by_one_and_in_pages(stand: Stand) -> None:
-    """A refund names its trade, its line, and how many units came back."""
+    """A refund names its trade, its line, how many units were bought, and the money of those that came back."""
     order = stand.shop.place({MUG_RED: 3, CUP: 1})
     stand.shop.pay(order.order_id)
     line = order.lines[0]
     stand.shop.refund(order.order_id, line.line_id, 2)
-    fields = "refund_id,tid,oid,num,status,refund_fee"
+    fields = "refund_id,tid,oid,num,status,refund_fee,total_fee"
     body = (await call(stand, "taobao.refunds.receive.get", fields=fields, status="SUCCESS"))[
         "refunds_receive_get_response"
     ]
     (found,) = body["refunds"]["refund"]
     assert body["total_results"] == 1
-    assert (found["tid"], found["oid"], found["num"]) == (int(order.order_id), int(line.line_id), 2)
-    assert found["refund_fee"] == "20.00"
+    assert (found["tid"], found["oid"], found["num"]) == (int(order.order_id), int(line.line_id), 3)
+    assert (found["refund_fee"], found["total_fee"]) == ("20.00", "30.00")
     one = await call(stand, "taobao.refund.get", fields=fields, refund_id=found["refund_id"])
     assert one["refund_get_response"]["refund"] == found
     assert (await refusal(stand, "taobao.refund.get", fields=fields, refund_id="404"))[0] == 15
