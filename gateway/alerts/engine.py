@@ -130,10 +130,9 @@ class Engine:
         async with self._database.transaction() as connection:
             await take_snapshot(connection)
             now = await read_time(connection, self._database.now)
-            batch = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
+            batch, is_whole = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
             surroundings = await self._meet(connection, lookout, batch, now)
         self._note_spans(batch)
-        is_whole = len(batch) < MOVEMENTS_MAX
         seconds = self._tempo.seconds(now)
         told = await lookout.take(batch, surroundings, seconds)
         if is_whole:
@@ -225,7 +224,7 @@ class Engine:
     async def _tell(
         self, lookout: Lookout, surroundings: Surroundings, told: Sequence[Told], now: datetime, *, is_whole: bool
     ) -> None:
-        due = self._duties(lookout, surroundings, now) if is_whole else []
+        due = self._duties(lookout, surroundings, now, is_whole=is_whole)
         if is_whole and (self._watchdog is None or now - self._watchdog >= WATCHDOG):
             self._watchdog = now
             due.append(Duty(News(kind=EventKind.WATCHDOG, observe_time=now)))
@@ -243,8 +242,7 @@ class Engine:
         news = [_news(lookout, surroundings, one) for one in told]
         with self._span(lookout, told, due):
             await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
-        if is_whole:
-            lookout.arrived.clear()
+        lookout.arrived.clear()
 
     async def _save(
         self,
@@ -338,10 +336,11 @@ class Engine:
         with trace.use_span(span, end_on_exit=True, record_exception=False):
             yield
 
-    def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime) -> list[Duty]:
+    def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime, *, is_whole: bool) -> list[Duty]:
+        # What has arrived is told with the rows that have seen it: nobody will look at it again.
         arrived = arrivals(lookout.arrived, surroundings, now)
         found = list(arrived.values())
-        if self._looked_for_duties == lookout.ticked:
+        if not is_whole or self._looked_for_duties == lookout.ticked:
             return found
         self._looked_for_duties = lookout.ticked
         watched = {key: entry.watched for key, entry in lookout.entries.items()}

@@ -114,8 +114,8 @@ async def leave_engine_lease(connection: AsyncConnection, engine: str) -> None:
 # ---- the journal
 
 
-async def read_moved(connection: ReadConnection, after: int, count_max: int, tempo: Tempo) -> list[Moved]:
-    """Movements after a revision, in order; what was recorded in one moment is whole.
+async def read_moved(connection: ReadConnection, after: int, count_max: int, tempo: Tempo) -> tuple[list[Moved], bool]:
+    """Movements after a revision, in order, and whether those are all; what was recorded in one moment is whole.
 
     Up to `count_max` of them, and more if one moment has more.
     """
@@ -123,11 +123,11 @@ async def read_moved(connection: ReadConnection, after: int, count_max: int, tem
         query = select(*_MOVED).where(_m.revision > after).order_by(_m.revision).limit(count_max + 1)
         rows = [_moved(row, tempo) for row in await connection.execute(query)]
         if len(rows) <= count_max:
-            return rows
+            return rows, True
         last = rows[-1].time
         whole = [row for row in rows if row.time != last]
         if whole:
-            return whole
+            return whole, False
         count_max *= 4
 
 

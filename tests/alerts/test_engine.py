@@ -9,18 +9,21 @@ from typing import Any
 import asyncpg
 import pytest
 
+from gateway.alerts import engine as engine_module
 from gateway.alerts.engine import Engine, LeaseLostError
 from gateway.alerts.lookout import Lookout
+from gateway.alerts.requests import AnnounceIncoming, SetPolicy
+from gateway.alerts.rules import Rules
 from gateway.alerts.surroundings import read_surroundings
 from gateway.catalog import Catalog
-from gateway.domain.alerts import AckAction, Event, EventKind, TierTold
+from gateway.domain.alerts import AckAction, AlertPolicy, Event, EventKind, TierTold
 from gateway.domain.changes import Limits
 from gateway.domain.commands import ReceiveStock, ReserveLine, ReserveStock
 from gateway.domain.errors import GatewayError
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Tempo
 from gateway.settings import Settings
-from gateway.store import alert_log
+from gateway.store import alert_log, standings
 from gateway.store.catalog import Sku
 from gateway.store.database import Clock, Database, MerchantDatabase, read_time
 from gateway.store.groups import GroupStore
@@ -267,7 +270,7 @@ async def test_the_log_is_what_the_journal_says(shelf: Writer, merchant: Merchan
         await engine.look()
     async with merchant.transaction() as connection:
         now = await read_time(connection, merchant.now)
-        journal = await read_moved(connection, 0, 10_000, Tempo())
+        journal, _ = await read_moved(connection, 0, 10_000, Tempo())
         surroundings = await read_surroundings(connection, [SKU], now)
     again = Lookout(0, journal[0].time)
     again.begin(Key(SKU), {}, surroundings, journal[0].time)
@@ -297,6 +300,47 @@ async def test_an_engine_that_fails_midway_loses_nothing(
         row = await read_stand(connection, Key(SKU))
     assert row is not None
     assert row.watched.pace.evidence_orders == 100
+
+
+async def test_a_look_takes_in_all_there_is(
+    shelf: Writer, merchant: MerchantDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that would end within a moment ends before it: there is more, and ticks wait until it is taken in."""
+    monkeypatch.setattr(engine_module, "MOVEMENTS_MAX", 5)
+    engine = Engine(merchant, "engine")
+    await engine.look()
+    for _ in range(25):
+        await shelf.apply([ReserveStock(new_id(), (ReserveLine(SKU, 1),)) for _ in range(4)])
+    await engine.look()
+    assert (await changes(merchant))[-1].after is Tier.SOLD_OUT
+
+
+async def test_what_has_arrived_is_told_though_the_engine_dies_while_it_catches_up(
+    shelf: Writer, token: str, merchant: MerchantDatabase, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that has seen a receipt is written with what follows from it, or nobody would look at it again."""
+    dying, rules = Engine(merchant, "dying"), Rules(merchant)
+    await dying.look()
+    arrive = await alerts_time(merchant) + timedelta(hours=1)
+    announced = (await rules.announce_incoming(AnnounceIncoming(new_id(), SKU, 50, arrive, "li"))).incoming
+    await rules.set_policy(SetPolicy(new_id(), AlertPolicy(SKU, fixed_line=1_000), "li"))
+    await shelf.apply([ReceiveStock(new_id(), SKU, "", 20)])
+    await take(shelf, 20)
+    reading, begun = standings.read_moved, itertools.count()
+
+    async def read_once(*asked: Any) -> Any:
+        return await reading(*asked) if next(begun) == 0 else await _fails()
+
+    monkeypatch.setattr(engine_module, "MOVEMENTS_MAX", 5)
+    with monkeypatch.context() as fault:
+        fault.setattr(standings, "read_moved", read_once)
+        with pytest.raises(ZeroDivisionError):
+            await dying.look()
+    assert (await changes(merchant))[-1].after is Tier.THRESHOLD
+    await free_lease(owner, token)
+    await Engine(merchant, "next").look()
+    (left,) = await rules.list_incoming(sku=SKU, after=None, count_max=10)
+    assert (left.incoming_id, left.quantity) == (announced.incoming_id, 30)
 
 
 async def _fails(*_: object, **__: object) -> None:
