@@ -97,7 +97,8 @@ def new_epoch(
 
     What was numbered after the backup is lost, and its numbers will be given to other things. So a reader who resumes
     a stream after such a number would miss something and never know. With a new lineage he is refused
-    (EPOCH_MISMATCH), and begins with a snapshot.
+    (EPOCH_MISMATCH), and begins with a snapshot. Every channel is paused, for platforms show what the backup knows
+    nothing of: `stockgate channel resume CODE` once its orders are in and its numbers were read.
     """
     from gateway import app as gateway_app
 
@@ -106,6 +107,8 @@ def new_epoch(
         print_document({"epochs": epochs})
         return
     print_table((Column("merchant"), Column("epoch")), list(epochs.items()), "No merchants.")
+    say("Their channels are paused: start the gateway and the connectors, wait until orders are in (`stockgate")
+    say("channel health`) and listings were read (`listing list`, `drift`), then `stockgate channel resume CODE`.")
 
 
 @app.command()

@@ -20,7 +20,7 @@ RECORDS = {"listing_states", "channel_states", "sku_states", "spans"}
 MAY_CHANGE = {*EVERY_TABLE} - FOREVER - RECORDS - {"audit"}
 AUDIT_ENDS = {"outcome", "sku", "channel"}
 MAY_DELETE = {"listings", "alert_events", "standings", "alert_policies", "templates", "cursors", "notices"}
-MAY_DELETE |= RECORDS | {"attempts", "page_sessions", "traced_skus"}
+MAY_DELETE |= RECORDS | {"attempts", "page_sessions", "traced_skus", "access_tokens"}
 MAY_ADD = {*metadata.tables} - {"head", "alert_head"}
 
 CHANGES = (
