@@ -23,7 +23,7 @@ from gateway.store.database import Clock, Database
 from gateway.store.embedded import EmbeddedPostgres
 from gateway.store.lineage import renew_epoch
 from gateway.store.schema import Migrated
-from gateway.store.tokens import keep_token
+from gateway.store.tokens import forget_tokens, keep_token
 from gateway.vault import Vault
 from gateway.web.serving import TlsFiles, serving
 from gateway.web.site import Site
@@ -132,15 +132,18 @@ async def add_merchant(settings: Settings, name: str) -> str:
         return await _give_token(url, name)
 
 
-async def new_token(settings: Settings, name: str) -> str:
-    """Return one more access token of a merchant, shown once; raises `InvalidArgument` if there is no such merchant."""
+async def new_token(settings: Settings, name: str, *, revoking: bool = False) -> str:
+    """Return one more access token of a merchant, shown once; with `revoking` those he had are good no more.
+
+    Raises `InvalidArgument` if there is no such merchant.
+    """
     require_name(name)
     async with _database_url(settings) as url, _open(url) as database:
         if name not in await _merchant_names(database):
             raise InvalidArgument(
                 f"there is no merchant {name!r}; 'stockgate merchant add {name}' makes it", field="name"
             )
-        return await _give_token(url, name)
+        return await _give_token(url, name, revoking=revoking)
 
 
 async def list_merchants(settings: Settings) -> list[str]:
@@ -241,8 +244,10 @@ async def _merchant_names(database: Database) -> list[str]:
         return await schema.merchants(connection)
 
 
-async def _give_token(url: str, name: str) -> str:
+async def _give_token(url: str, name: str, *, revoking: bool = False) -> str:
     token = f"{name}.{secrets.token_urlsafe(32)}"
     async with _open(url) as database, database.of(name).transaction() as connection:
+        if revoking:
+            await forget_tokens(connection)
         await keep_token(connection, token)
     return token

@@ -137,10 +137,23 @@ def add_merchant(name: MerchantName, data_dir: DataDirectory = None, as_json: Js
 
 @merchant_app.command("token")
 def new_token(name: MerchantName, data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
-    """Make a new access token for a merchant."""
+    """Make one more access token for a merchant. Those there are stay good."""
     from gateway import app as gateway_app
 
     _show_token(name, _run(gateway_app.new_token(settings_for(None, data_dir), name)), as_json=as_json)
+
+
+@merchant_app.command("revoke")
+def revoke_tokens(name: MerchantName, data_dir: DataDirectory = None, as_json: JsonOption = False) -> None:
+    """Take all access tokens of a merchant back, and make a new one.
+
+    Gateways refuse the old ones within a minute, and whoever is signed in to the page has to sign in again. A stream
+    that is open already ends within half an hour; a restart ends it at once.
+    """
+    from gateway import app as gateway_app
+
+    made = gateway_app.new_token(settings_for(None, data_dir), name, revoking=True)
+    _show_token(name, _run(made), as_json=as_json)
 
 
 @merchant_app.command("list")
@@ -213,6 +226,8 @@ def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
         message = str(error).partition(";")[0]  # the rest speaks to callers of the API
         raise Failure(Problem(code=code.name, reason=reason, message=message, advice=advice)) from error
     except OSError as error:
+        if error.filename is None:  # ours, and a whole sentence
+            raise failure("SYSTEM", str(error)) from error
         raise failure(
             "FILES", f"{error.filename}: {error.strerror}", "Is the data folder one this user may write?"
         ) from error

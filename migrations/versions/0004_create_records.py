@@ -59,8 +59,9 @@ def upgrade() -> None:
         op.execute(f"GRANT {privileges} ON {schema}.{table} TO stockgate_gateway")
     # Platforms know a push by its number: no database may give one out that another has used for the same shop
     # (`gateway/store/lineage.py`). Who decides meanwhile finds another version, and reads anew.
-    now_ms = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-    op.execute(f"UPDATE head SET push_number = greatest(push_number, {now_ms}), version = version + 1")
+    op.execute("""
+        UPDATE head SET version = version + 1,
+            push_number = greatest(push_number, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)""")
 
 
 def _create_attempts() -> None:

@@ -1,7 +1,6 @@
 """After a backup was restored: platforms know old numbers, and shelves are ahead of what the database believes."""
 
 import time
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -17,17 +16,17 @@ from tests.rpc.shop_calls import get
 
 
 @pytest.fixture
-async def shop(client: Client) -> AsyncIterator[Shop]:
+async def shop(client: Client) -> Shop:
     """A shop that has CUP, 10 on hand, on sale as listing 1."""
     await client.add_sku("CUP", 10)
     played = Shop(client)
     await played.open()
     await played.link(("CUP", 1))
-    yield played
+    return played
 
 
 async def test_a_new_database_uses_no_number_again(shop: Shop) -> None:
-    """A platform may know the numbers 1, 2, 3 ... from another database of the same merchant's: a push has its time's."""
+    """A platform may know 1, 2, 3 ... from another database that served the shop before: numbers begin at the time."""
     async with shop.watching() as watch:
         push = await watch.push()
     day_ms = 24 * 3600 * 1000
