@@ -12,7 +12,7 @@ from gateway.domain.division import Situation
 from gateway.domain.errors import ChannelUnknown, InvalidArgument, ListingUnknown, SkuUnknown
 from gateway.domain.explanation.cases import SILENCE, ChannelThen, ConnectorSaid, Facts
 from gateway.domain.explanation.explaining import explain
-from gateway.domain.explanation.said import Explanation, ExplanationVerdict, Said
+from gateway.domain.explanation.said import Explanation, ExplanationVerdict
 from gateway.domain.listings import Listing, ListingState
 from gateway.domain.stock import Level
 from gateway.store import catalog, selling, shops, states
@@ -20,7 +20,7 @@ from gateway.store import explaining as store
 from gateway.store.attempts import list_attempts
 from gateway.store.database import MerchantDatabase, ReadConnection, read_time, take_snapshot
 from gateway.store.levels import read_levels_as_of
-from gateway.store.live import read_locks
+from gateway.store.live import read_locks, read_locks_then
 from gateway.store.shops import Channel
 from gateway.store.states import ChannelState
 
@@ -39,7 +39,6 @@ _GRAVITY = (
     ExplanationVerdict.RULE_INTENDED,
     ExplanationVerdict.IN_STEP,
 )
-_NOT_KEPT = Said("那时直播专场独占多少没有留下", "what sessions had for themselves then is not kept")
 
 
 class Question(Struct, frozen=True):
@@ -144,7 +143,6 @@ class _Looking:
             tuple(await store.pushes_then(connection, listing.listing_id, at)),
             tuple(calls),
             await store.newest_drift(connection, listing.channel, listing.listing_id, at),
-            (_NOT_KEPT,) if self._is_past else (),
         )
 
     # ---- channels
@@ -193,7 +191,7 @@ class _Looking:
     async def _situation(self, listing: Listing) -> tuple[Situation, datetime]:
         """What bears on the listing, and when any of its rivals was last changed."""
         connection, skus = self._connection, [one.sku for one in listing.components]
-        locks = {} if self._is_past else await read_locks(connection, {})
+        locks = await (read_locks_then(connection, self._at) if self._is_past else read_locks(connection, {}))
         now = await selling.situation(connection, skus, self._at, self._delay, locks)
         ids = [one.listing_id for one in now.listings]
         created = await store.create_times(connection, ids)

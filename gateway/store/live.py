@@ -185,13 +185,11 @@ async def read_locks_then(connection: ReadConnection, at: datetime) -> dict[str,
     ids = (
         await connection.scalars(select(_s.session_id).where(or_(_s.close_time.is_(None), _s.close_time > at)))
     ).all()
-    told = (
-        select(e.body)
-        .ext(distinct_on(e.session_ids[1]))
-        .where(e.kind.in_(_SESSION_TOLD), e.session_ids[1] == any_(literal(ids, ARRAY(BigInteger))))
-        .where(e.revision >= min(ids, default=0), e.record_time <= at)
-        .order_by(e.session_ids[1], e.revision.desc())
-    )
+    is_told = (e.kind.in_(_SESSION_TOLD), e.revision >= min(ids, default=0), e.record_time <= at)
+    each = select(e.revision, e.body, e.session_ids[1].label("session_id")).where(*is_told).subquery().c
+    was_one = each.session_id == any_(literal(ids, ARRAY(BigInteger)))
+    newest = select(each.body).ext(distinct_on(each.session_id)).where(was_one)
+    told = newest.order_by(each.session_id, each.revision.desc())
     locks: dict[str, Lock] = {}
     for body in await connection.scalars(told):
         session = _decode(body)

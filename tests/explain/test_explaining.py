@@ -12,6 +12,7 @@ from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1.channel_pb2 import Platform
 from tests.client import Client, made
 from tests.faults.calls import until
+from tests.live.rooms import close_session, number_of, open_session, sell, serving
 from tests.refusals import refused
 from tests.rpc.played_shop import Shop
 from tests.rpc.shop_calls import create
@@ -98,6 +99,26 @@ async def test_what_was_before_its_link_and_before_what_is_kept_is_refused(shop:
     request.at.FromDatetime(now + timedelta(hours=1))
     [found] = (await shop.client.operations.ExplainListing(request, **shop.client.options)).explanations
     assert found.as_of.ToDatetime(UTC) < now + timedelta(minutes=1)
+
+
+async def test_a_past_moment_of_a_session_knows_its_own_units(client: Client) -> None:
+    """After it was closed, what is explained of a moment while it was on is what was explained then."""
+    await client.add_sku("CUP", 20)
+    async with serving(client, "tb", "dy") as shops:
+        session = await open_session(client, ["dy"], {"CUP": 12})
+        await shops["dy"].wait(
+            lambda one: one.exposure == 12 and not one.HasField("push"), await number_of(shops["dy"])
+        )
+        await sell(shops["dy"], 2)
+        await shops["tb"].wait(lambda one: one.exposure == 8 and not one.HasField("push"), await number_of(shops["tb"]))
+        [then] = await explained(client, sku="CUP", channel="dy")
+        await close_session(client, session.session_id)
+        [now] = await explained(client, sku="CUP", channel="dy")
+        [past] = await explained(client, sku="CUP", channel="dy", at=then.as_of)
+    policy = pb.DECIDER_KIND_POLICY - 1
+    assert (then.wanted, past.wanted) == (10, 10)
+    assert "10" in then.deciders[policy].text
+    assert past.deciders[policy].text == then.deciders[policy].text != now.deciders[policy].text
 
 
 async def test_several_listings_of_a_sku_are_explained_each(shop: Shop) -> None:

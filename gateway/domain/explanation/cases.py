@@ -100,7 +100,7 @@ class Facts(Struct, frozen=True):
 
     `situation` has all listings that share a SKU with it, the listing among them. `movement` is the SKU's newest.
     `holds`, `pushes` and `attempts` are the newest, newest first; `drift` is the listing's newest. `changed_time`: when
-    something last changed that the allocator goes by. `channel` is None, and `missing` says so, where nothing was kept.
+    something last changed that the allocator goes by. `channel` is None where nothing was kept.
     """
 
     now: datetime
@@ -114,7 +114,6 @@ class Facts(Struct, frozen=True):
     pushes: tuple[PushRecord, ...] = ()
     attempts: tuple[Attempt, ...] = ()
     drift: Drift | None = None
-    missing: tuple[Said, ...] = ()
 
 
 class Case:
