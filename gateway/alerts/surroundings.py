@@ -14,11 +14,16 @@ from gateway.domain.curves import DAY_SECONDS, FLAT, HourCurve
 from gateway.domain.profiles import Profile
 from gateway.domain.tiers import Incoming, Tier, TierRule
 from gateway.domain.vigil import UNKNOWN, Circumstances, Key, Moved, Tempo
+from gateway.domain.watermarks import RESTS, Watermarks
 from gateway.store.database import ReadConnection
 from gateway.store.desk import DeskState, read_desk
 from gateway.store.live import open_sessions
 from gateway.store.selling import HEARTBEAT_SECONDS_MAX
 from gateway.store.standings import ChannelLife, SkuFacts, read_channel_lives, read_facts
+
+# Orders that do not come in for so long make old news of what we know. People are told of it, so it is twice as long as
+# until a room's host is told no number (`domain/watermarks.py`): one slow walk is no news.
+ORDERS_REST = 2 * RESTS
 
 
 class Known(Struct, frozen=True):
@@ -48,11 +53,14 @@ class Surroundings:
         self.desk = desk
         self.now = now
         self.tempo = tempo
-        self._silent = frozenset(
+        lives = list(lives)
+        self.watermarks = Watermarks() if before is None else before.watermarks
+        marks = {life.channel: life.watermark for life in lives}
+        self._silent = self.watermarks.resting(marks, now, ORDERS_REST) | {
             life.channel
             for life in lives
             if life.heartbeat_time is not None and (now - life.heartbeat_time).total_seconds() > HEARTBEAT_SECONDS_MAX
-        )
+        }
         self.profile: Profile | None = None
         self.curve: HourCurve = FLAT
         if desk.profile:

@@ -211,7 +211,7 @@ class Hint(Struct, frozen=True):
 class RoomView(Struct, frozen=True):
     """All that a room's hints are made from, as of one moment; `skus` knows substitutes too, and `tiers` may know less.
 
-    `silent`: channels that have not been heard. `slow`: SKUs that are to last.
+    `silent`: channels that have not been heard, or whose orders do not come in. `slow`: SKUs that are to last.
     """
 
     shelf: Shelf

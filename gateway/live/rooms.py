@@ -21,6 +21,7 @@ from gateway.domain.alerts import Session
 from gateway.domain.errors import GatewayError, SkuUnknown
 from gateway.domain.hints import SPOKEN_WITHIN, Hint, RoomView, TierNow, hint
 from gateway.domain.tiers import Tier
+from gateway.domain.watermarks import Watermarks
 from gateway.live.sessions import require_open
 from gateway.store.database import MerchantDatabase, read_time, take_snapshot
 from gateway.store.live import Sold, read_session
@@ -101,6 +102,7 @@ class Room:
         self._tiers_due = 0.0
         self._looking = asyncio.Lock()
         self._woken = asyncio.Event()
+        self._watermarks = Watermarks()
         self._told: dict[str, tuple[float, Hint]] = {}
         self._version = 0
         self._recent: tuple[float, Session, list[Hint]] | None = None
@@ -146,7 +148,9 @@ class Room:
                 self._tiers = _tiers_of(state.session, await self._read_tiers(list(state.skus)))
                 spent = time.monotonic() - begun
                 self._tiers_due = begun + max(TIERS_SECONDS, TIERS_REST * spent)
-            return state.session, _view(state, self._tiers)
+            marks = {code: rule.watermark for code, rule in state.shelf.channels.items()}
+            silent = state.silent | self._watermarks.resting(marks, now)
+            return state.session, _view(state, self._tiers, silent)
 
     async def hints(self, skus: Collection[str] = ()) -> list[Hint]:
         """The hints of these SKUs, or all, in the session's order; raises what `view` does, and `SkuUnknown`."""
@@ -303,14 +307,14 @@ def _tiers_of(session: Session, states: list[KeyState]) -> dict[str, TierNow]:
     }
 
 
-def _view(state: RoomState, tiers: dict[str, TierNow]) -> RoomView:
+def _view(state: RoomState, tiers: dict[str, TierNow], silent: frozenset[str]) -> RoomView:
     # What a person has said of an episode holds while it lasts.
     slow = frozenset(
         sku
         for sku, episode in state.slow.items()
         if (stands := tiers.get(sku)) is not None and stands.tier > Tier.NORMAL and stands.episode == episode
     )
-    return RoomView(state.shelf, state.skus, tiers, state.templates, state.silent, slow, state.revision)
+    return RoomView(state.shelf, state.skus, tiers, state.templates, silent, slow, state.revision)
 
 
 def _said(one: Hint) -> Hint:

@@ -57,10 +57,11 @@ class Place(Struct, frozen=True):
 
 
 class ChannelLife(Struct, frozen=True):
-    """When a channel's connector was heard last; None: never, or the channel is paused."""
+    """When a channel's connector was heard last, and its watermark; None: never, or the channel is paused."""
 
     channel: str
     heartbeat_time: datetime | None
+    watermark: datetime | None = None
 
 
 class SkuFacts(Struct, frozen=True):
@@ -217,6 +218,23 @@ async def list_stands(
     return [_stand(row) for row in await connection.execute(query)]
 
 
+async def stands_after(
+    connection: ReadConnection,
+    after: Key | None,
+    *,
+    min_tier: Tier,
+    codes: Collection[str] | None,
+    count_max: int,
+) -> list[Stand]:
+    """Up to `count_max` rows by code and session, after a key; of these SKUs, or of all."""
+    query = _stands().where(_s.tier >= int(min_tier)).order_by(_s.sku, _s.session_id).limit(count_max)
+    if codes is not None:
+        query = query.where(_s.sku == _any(codes))
+    if after is not None:
+        query = query.where(tuple_(_s.sku, _s.session_id) > tuple_(after.sku, after.session_id))
+    return [_stand(row) for row in await connection.execute(query)]
+
+
 async def write_stands(connection: AsyncConnection, stands: Sequence[Stand], awake: Collection[Key]) -> bool:
     """Write these rows, each of a version one above what is stored; False if some were changed by somebody else."""
     if not stands:
@@ -252,10 +270,11 @@ async def remove_stands(connection: AsyncConnection, keys: Collection[Key]) -> N
 
 
 async def read_channel_lives(connection: ReadConnection) -> list[ChannelLife]:
-    """When each channel that is not paused was heard last."""
-    query = select(channels.c.channel, channels.c.heartbeat_time, channels.c.paused)
+    """When each channel that is not paused was heard last, and up to when its orders are in."""
+    query = select(channels.c.channel, channels.c.heartbeat_time, channels.c.watermark, channels.c.paused)
     return [
-        ChannelLife(row.channel, None if row.paused else row.heartbeat_time) for row in await connection.execute(query)
+        ChannelLife(row.channel, *((None, None) if row.paused else (row.heartbeat_time, row.watermark)))
+        for row in await connection.execute(query)
     ]
 
 

@@ -61,6 +61,7 @@ async def serving(client: Client, *channels: str, **facts: Any) -> AsyncIterator
     """Shops by channel, each with one listing of CUP (item 1), served in the background."""
     shops = {code: Shop(client, code) for code in channels}
     for shop in shops.values():
+        shop.walks = True
         await shop.open(**facts)
         await shop.link(("CUP", 1))
     async with _all([shop.serving for shop in shops.values()]):

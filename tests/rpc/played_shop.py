@@ -40,6 +40,8 @@ class Shop:
         self.time = datetime.now(UTC) - timedelta(hours=6)
         # False: its connector says no more by itself that it lives.
         self.is_heard = True
+        # True: it walks through the orders as it beats, and all up to then are in.
+        self.walks = False
 
     def tick(self) -> datetime:
         """A second passes; the time then."""
@@ -128,6 +130,8 @@ class Shop:
             if self.is_heard:
                 with suppress(grpc.aio.AioRpcError):
                     await self.beat()
+                    if self.walks:
+                        await self.report_orders(watermark=True)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

@@ -31,9 +31,10 @@ async def update_sku(client: Client, sku: str, **content: object) -> None:
 
 
 async def beating(*shops: Shop) -> None:
-    """The shops' connectors live."""
+    """The shops' connectors live, and walk through the orders."""
     for shop in shops:
         await shop.beat()
+        await shop.report_orders(watermark=True)
 
 
 async def test_a_room_hears_what_it_can_sell(client: Client) -> None:
@@ -142,6 +143,24 @@ async def test_old_knowledge_has_no_numbers(client: Client, clock: Clock) -> Non
             assert text
             assert not any(char.isdigit() for char in text)
         await beating(shops["tb"])
+        assert not (await hint_of(client, session.session_id)).is_stale
+
+
+async def test_orders_that_do_not_come_in_leave_no_numbers(client: Client, clock: Clock) -> None:
+    """A connector that beats, and whose walk through the orders has stood still for 15 seconds, sells unseen."""
+    await client.add_sku("CUP", 23)
+    async with serving(client, "tb") as shops:
+        await shops["tb"].wait_shown(**{f"L{await number_of(shops['tb'])}": 23})
+        session = await open_session(client, ["tb"], {"CUP": 0})
+        shops["tb"].walks = False
+        await shops["tb"].report_orders(watermark=True)
+        assert not (await hint_of(client, session.session_id)).is_stale
+        clock.offset += timedelta(seconds=16)
+        await shops["tb"].beat()
+        told = await hint_of(client, session.session_id)
+        assert told.is_stale
+        assert not any(char.isdigit() for char in told.host_line)
+        await shops["tb"].report_orders(watermark=True)
         assert not (await hint_of(client, session.session_id)).is_stale
 
 
