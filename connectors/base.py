@@ -61,7 +61,10 @@ class OrderSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What a listing shows: `shown` units it would still sell, `withheld` units it keeps for unpaid orders."""
+    """What a listing may still sell: `shown` units, of which `withheld` are out of a lowering's reach.
+
+    Withheld is what unpaid orders will take once they are paid, or what is locked for a promotion.
+    """
 
     key: ListingKey
     shown: int

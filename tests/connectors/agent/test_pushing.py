@@ -5,9 +5,24 @@ from dataclasses import replace
 
 import pytest
 
+from connectors.sandbox.shop import ShopFacts, TakesOn
 from connectors.sandbox.taobao import Refusal
 from gateway.v1.channel_pb2 import PushKind
-from tests.connectors.agent.desk import BOX, BOX_ID, CUP, CUP_ID, LIMITS, MUG, MUG_ID, PATIENT, Desk, quick, until
+from tests.connectors.agent.desk import (
+    BOX,
+    BOX_ID,
+    CUP,
+    CUP_ID,
+    LIMITS,
+    MUG,
+    MUG_ID,
+    PATIENT,
+    Desk,
+    a_shop,
+    kuaishou_desk,
+    quick,
+    until,
+)
 from tests.connectors.agent.gateway import APPLIED, LOWER, NOT_SENT, RAISE, REFUSED, TO_ZERO, UNKNOWN
 
 UPDATE = "taobao.item.quantity.update"
@@ -29,6 +44,19 @@ async def test_a_lowering_takes_what_there_is(taobao: Desk) -> None:
     assert (report.result, report.applied) == (APPLIED, 10)
     assert taobao.shown() == 0
     await until(lambda: [r for r in taobao.book.readings if r.after_push_id == push_id and r.listing_id == MUG_ID])
+
+
+async def test_what_unpaid_orders_withhold_is_read_and_not_taken() -> None:
+    """Where units go on payment, a lowering takes those nobody waits to pay for, and the others count as shown."""
+    shop = a_shop(ShopFacts(takes_on=TakesOn.PAYMENT))
+    async with kuaishou_desk(shop) as desk:
+        shop.place({MUG: 6})
+        await desk.serve()
+        push_id = desk.book.push(MUG_ID, LOWER, 10)
+        report = await desk.report_on(push_id)
+        assert (report.result, report.applied) == (APPLIED, 4)
+        await until(lambda: any(one.after_push_id == push_id for one in desk.book.readings))
+        assert next(one.shown for one in desk.book.readings if one.after_push_id == push_id) == 6
 
 
 async def test_to_zero_clears_the_shelf(taobao: Desk) -> None:

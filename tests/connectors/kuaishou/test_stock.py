@@ -126,15 +126,15 @@ async def test_one_unread_item_hides_no_other(bench: Bench) -> None:
     assert sum(isinstance(shelf, Shelf) for shelf in read.values()) == 1
 
 
-async def test_withheld_units_stand_apart(open_bench: OpenBench) -> None:
-    """Units of unpaid orders are `withheld` and not `shown`, and no lowering reaches them."""
+async def test_withheld_units_may_yet_be_sold(open_bench: OpenBench) -> None:
+    """Units of unpaid orders may yet be sold, so they are `shown`; being `withheld`, no lowering reaches them."""
     bench = await open_bench(facts=ShopFacts(takes_on=TakesOn.PAYMENT))
     bench.shop.place({CUP: 4})
-    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 6, 4)
+    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 10, 4)
     with pytest.raises(BelowZero):
         await bench.kuaishou.change(Change(CUP, -7, "a"))
     assert await bench.kuaishou.change(Change(CUP, -6, "b")) == Applied(-6)
-    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 0, 4)
+    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ async def test_nothing_is_taken_for_an_adjustment_that_is_none(open_bench: OpenB
     bench = await open_bench(INVENTORY, facts=ShopFacts(takes_on=TakesOn.PAYMENT))
     bench.shop.place({CUP: 4})
     assert await bench.kuaishou.change(Change(CUP, -10, "a")) == Applied(-6)
-    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 0, 4)
+    assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 4, 4)
 
 
 # ---- throttling
