@@ -38,14 +38,18 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 # What changes slowly and costs a walk through a table.
 SLOW_LOOK_SECONDS = 60.0
-# A push that took longer, counted from the movement, is told of, traced or not.
-SLOW_SYNC_SECONDS = 5.0
+# What was read is not what is, if nothing could be read for so many looks.
+LOOKS_MISSED_MAX = 2
+# A push that took longer, counted from the movement, is told of, traced or not. An alarm goes off from the same on.
+SLOW_SYNC_SECONDS = 3.0
 RECENT = timedelta(minutes=10)
 DRIFTS_SINCE = timedelta(hours=24)
 CALIBRATED_SINCE = timedelta(hours=24)
 # Who has reported so lately, and has no stream here, has one at another gateway.
 ELSEWHERE = timedelta(seconds=60)
 BREACHES = ("ON_HAND", "RESERVED", "CHAIN", "REVISION", "EXPOSED")
+# These grow while nobody hears anything.
+_AGES = frozenset({metrics.NOTES_AGE, metrics.CONNECTOR_AGE, metrics.WATERMARK_AGE})
 SYNCED, LAGGING, COALESCING, SILENT, GONE = "SYNCED", "LAGGING", "COALESCING", "SILENT", "GONE"
 
 
@@ -113,6 +117,7 @@ class Health:
         self._quick: list[Reading] = []
         self._slow: list[Reading] = []
         self._slow_due = 0.0
+        self._looked = time.monotonic()
         self._begun: set[str] = set()
 
     # ---- for people
@@ -188,8 +193,18 @@ class Health:
             end()
 
     def readings(self) -> Sequence[Reading]:
-        """The gauges as they were read last. Whoever asks may do so from another thread."""
-        return [*self._quick, *self._slow]
+        """The gauges as they were read last; ages go on growing where nothing can be read, as if nothing was heard.
+
+        Whoever asks may do so from another thread.
+        """
+        found = [*self._quick, *self._slow]
+        overdue = time.monotonic() - self._looked - LOOKS_MISSED_MAX * LOOK_SECONDS
+        if overdue <= 0:
+            return found
+        # What waits for nothing is 0 seconds old, for all we know.
+        return [
+            one._replace(value=one.value + overdue) if one.gauge in _AGES and one.value > 0 else one for one in found
+        ]
 
     async def look(self) -> None:
         """Read what waits, and count the lags of what was confirmed."""
@@ -205,20 +220,28 @@ class Health:
         self._begin(channels)
         of_channels = [reading for channel in channels for reading in self._of_channel(channel, now)]
         self._quick = [*self._of_loops(backlog, revision, now), *of_channels, *self._of_streams()]
+        self._looked = time.monotonic()
 
     async def _measure_lags(self, connection: ReadConnection) -> None:
         confirmed = self._tallies.take_confirmed()
-        for lag in await store.read_lags(connection, confirmed) if confirmed else ():
+        try:
+            lags = await store.read_lags(connection, confirmed) if confirmed else []
+        except BaseException:
+            self._tallies.put_back(confirmed)
+            raise
+        for lag in lags:
             labels = {"merchant": self._merchant, "channel": lag.channel}
-            metrics.sync_lag.record(lag.seconds, labels, metrics.within(lag.traceparent))
-            self._tell(lag)
+            metrics.sync_lag.record(lag.seconds, labels, metrics.within(self._tell(lag)))
 
-    def _tell(self, lag: Lag) -> None:
-        """A span from the ledger to the platform's word, of a push that is traced or took too long."""
+    def _tell(self, lag: Lag) -> str | None:
+        """A span from the ledger to the platform's word, of a push that is traced or took too long.
+
+        Returns the name (W3C) of the span that shows best what was slow: this one, else that of the push.
+        """
         is_slow = lag.seconds > SLOW_SYNC_SECONDS
         traced = [one for one in (lag.origin_traceparent, lag.traceparent) if one]
         if not telemetry.sampling.is_on or not (is_slow or any(map(telemetry.is_sampled, traced))):
-            return
+            return lag.traceparent
         told: dict[str, AttributeValue] = {
             "stockgate.merchant": self._merchant,
             "stockgate.channel": lag.channel,
@@ -235,6 +258,7 @@ class Health:
         else:
             span = telemetry.begin("sync", origin=origin, attributes=told, start_ns=begin_ns)
         span.end(end_ns)
+        return telemetry.traceparent_of(span)
 
     async def _look_slowly(
         self, connection: ReadConnection, channels: Sequence[ChannelBacklog], now: datetime

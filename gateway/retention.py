@@ -8,6 +8,7 @@ import asyncio
 import logging
 from datetime import timedelta
 
+from gateway import metrics
 from gateway.domain.errors import GatewayError
 from gateway.store import retention as store
 from gateway.store.database import MerchantDatabase, read_time, take_lease
@@ -40,7 +41,10 @@ class Retention:
             try:
                 removed = await self.remove()
             except GatewayError as error:
-                log.warning("old records are not removed", extra={"error": str(error)})
+                log.warning(
+                    "old records are not removed", extra={"merchant": self._database.merchant, "error": str(error)}
+                )
+                metrics.loop_pauses.add(1, {"loop": "retention"})
                 removed = 0
             seconds = MORE_SECONDS if removed >= REMOVED_AT_ONCE else LOOK_SECONDS
 

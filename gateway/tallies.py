@@ -36,6 +36,10 @@ class Tallies:
         self._confirmed.clear()
         return confirmed
 
+    def put_back(self, confirmed: Sequence[int]) -> None:
+        """These could not be looked up: they are to be taken again."""
+        self._confirmed.extendleft(reversed(confirmed))
+
     def _count_shortfalls(self, changes: Changes) -> None:
         # As `domain/orders.py` calls the orders of platforms.
         channels = {f"{channel}/{order_id}": channel for channel, order_id in changes.orders}

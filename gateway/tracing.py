@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from opentelemetry.trace import StatusCode
 from opentelemetry.util.types import AttributeValue
 
-from gateway import telemetry
+from gateway import metrics, telemetry
 from gateway.domain.errors import GatewayError
 from gateway.domain.spans import (
     ATTRIBUTES_MAX,
@@ -62,7 +62,8 @@ class Tracing:
                 try:
                     await self.look()
                 except GatewayError as error:
-                    log.warning("spans wait: %s", error)
+                    log.warning("spans wait", extra={"merchant": self._database.merchant, "error": str(error)})
+                    metrics.loop_pauses.add(1, {"loop": "tracing"})
                 await asyncio.sleep(ROUND_SECONDS)
         finally:
             remove()
@@ -75,7 +76,10 @@ class Tracing:
         async with self._database.statements() as connection:
             self.traced_skus = await read_traced_skus(connection, self._database)
         if self._dropped:
-            log.warning("spans were dropped, for too many waited", extra={"dropped": self._dropped})
+            log.warning(
+                "spans were dropped, for too many waited",
+                extra={"merchant": self._database.merchant, "dropped": self._dropped},
+            )
             self._dropped = 0
 
     # ---- what callers ask
@@ -125,6 +129,9 @@ class Tracing:
                 except GatewayError:
                     self._waiting.extendleft(reversed(batch[: SPANS_WAITING_MAX - len(self._waiting)]))
                     raise
+                # Whatever is wrong with one of these, the next ones are not.
+                except Exception:
+                    log.exception("spans cannot be stored", extra={"merchant": self._database.merchant})
 
     def _take(self, spans: Sequence[KeptSpan]) -> None:
         """Called as they end, in whatever thread."""

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from gateway import health
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.settings import Settings
+from gateway.store import health as store
 from gateway.store.database import Clock
 from gateway.v1 import alert_service_pb2 as alerts_pb
 from gateway.v1 import channel_service_pb2 as selling
@@ -21,6 +23,7 @@ from tests.rpc.alert_streams import AlertStream, stop_engines
 from tests.rpc.played_shop import PAID, REFUSED, Shop, order
 
 WAIT_SECONDS = 5.0
+WAIT_SECONDS_MAX = 30.0
 
 
 @pytest.fixture(autouse=True)
@@ -145,6 +148,51 @@ async def test_drift_and_shortfall_are_counted(shop: Shop, client: Client, token
     assert value_of("stockgate_drift_units_sum", **labels) == 20
     await shop.report_orders(order(shop, "1", PAID, {"quantity": 12}), watermark=True)
     await gauge("stockgate_shortfall_units_total", 2, **labels)
+
+
+async def test_ages_grow_while_nothing_can_be_read(client: Client, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the database away the engine's age goes on as if nothing had been heard."""
+    await client.add_sku("CUP", 1)
+    engine = {"merchant": token.partition(".")[0], "consumer": "engine"}
+    age = "stockgate_notes_oldest_age_seconds"
+
+    async def is_read() -> bool:
+        return value_of(age, **engine) > 0
+
+    await until(is_read, WAIT_SECONDS_MAX)
+
+    async def away(*_arguments: object) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(store, "read_backlog", away)
+    frozen = value_of(age, **engine)
+
+    async def has_grown() -> bool:
+        return value_of(age, **engine) > frozen + 2
+
+    await until(has_grown, WAIT_SECONDS_MAX)
+
+
+async def test_a_lag_that_could_not_be_looked_up_is_looked_up_later(
+    shop: Shop, client: Client, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is away for a moment after a confirmation: the lag counts all the same, once."""
+    labels = {"merchant": token.partition(".")[0], "channel": "tb"}
+    read = store.read_lags
+    refusals: list[object] = []
+
+    async def away(*_arguments: object) -> None:
+        refusals.append(_arguments)
+        monkeypatch.setattr(store, "read_lags", read)
+        raise DatabaseUnavailable("away")
+
+    async with shop.serving():
+        await shop.wait_shown(L1=10)
+        monkeypatch.setattr(store, "read_lags", away)
+        await client.receive("CUP", 5)
+        await shop.wait_shown(L1=15)
+        await gauge("stockgate_sync_lag_seconds_count", 1, **labels)
+    assert len(refusals) == 1
 
 
 # ---- readers

@@ -9,13 +9,14 @@ import asyncpg
 import grpc.aio
 import pytest
 
-from gateway import app, health, telemetry
+from gateway import app, exposition, health, telemetry
 from gateway.allocator import Allocator
 from gateway.domain.tiers import Tier
 from gateway.settings import Settings
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.alert_pb2 import AlertEvent
 from tests.client import Client
+from tests.observability.conftest import OPEN_METRICS
 from tests.observability.kept import (
     SPAN_ID,
     TRACE_ID,
@@ -172,6 +173,9 @@ async def test_the_way_to_the_platforms_word_is_a_span(
     assert told(sync).get("stockgate.kept") == ("slow" if is_slow else None)
     assert (told(sync)["stockgate.push_id"], told(sync)["stockgate.sku"]) == (allocation.push.push_id, "CUP")
     assert allocation.push.traceparent.split("-")[2] in links_of(sync)
+    # Who looks at the histogram is led to this very span.
+    (_, text) = exposition.render(OPEN_METRICS)
+    assert f'span_id="{span_id_of(sync)}"' in text.decode()
     if not is_slow:
         assert links_of(sync) == {span_id_of(kept.one("ReceiveStock")), span_id_of(kept.one("allocate"))}
 

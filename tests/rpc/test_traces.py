@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from gateway import telemetry
 from gateway.rpc.traces import SPANS_AT_ONCE_MAX
 from gateway.settings import Settings
+from gateway.store import spans as store
 from gateway.store.database import Database
 from gateway.store.spans import remove_spans
 from gateway.v1 import operations_pb2
@@ -112,6 +113,28 @@ async def test_a_span_that_is_handed_in_is_found_as_it_was(traces: Traces) -> No
         "is_fresh": "true",
         "skus": "A, B",
     }
+
+
+async def test_a_span_about_an_endless_sku_costs_no_other(traces: Traces) -> None:
+    """A code as long as no index takes is cut; what is handed in with it is found."""
+    endless = "".join(chr(0x4E00 + number * 7919 % 20_000) for number in range(1_000))
+    await traces.export(span(1, 1), span(1, 2, attributes=[told("stockgate.sku", string_value=endless)]))
+    assert len(await traces.get(1)) == 2
+
+
+async def test_a_span_that_cannot_be_stored_stops_nothing(traces: Traces, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the database has against some spans, it is asked about the next ones."""
+    save = store.save_spans
+
+    async def refuse(*_arguments: Any) -> None:
+        monkeypatch.setattr(store, "save_spans", save)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(store, "save_spans", refuse)
+    await traces.export(span(1, 1))
+    assert await traces.get(1) == []
+    await traces.export(span(2, 1))
+    assert len(await traces.get(2)) == 1
 
 
 async def test_a_span_is_kept_once(traces: Traces) -> None:
