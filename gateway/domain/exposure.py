@@ -48,6 +48,7 @@ take part in a protocol and are watched instead.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from msgspec.structs import replace
 
@@ -80,6 +81,9 @@ from gateway.domain.selling import (
 )
 from gateway.domain.stock import ShortfallCause
 
+# A reading that waits for late orders gives way after so long: what has happened since need not be gone through.
+READING_WAITS_MAX = timedelta(minutes=10)
+
 
 def plan_push(book: Book, command: PlanPush) -> ListingChanged:
     """Decide a push, as much of it as can still be; nothing if the listing is busy, parked or was never read."""
@@ -100,7 +104,8 @@ def plan_push(book: Book, command: PlanPush) -> ListingChanged:
     span = command.traceparent or book.traceparent or ""
     push = Push(book.next_push_id(), command.kind, shares, book.now, command.urgency, traceparent=span)
     if push.kind is PushKind.RAISE:
-        state = _shifted(state, shares, 1)
+        for share in shares:
+            state = state.moved(share.location, share.sales)
         if state.reading is not None:
             state = replace(state, reading=replace(state.reading, raised=state.reading.raised + push.sales))
     decided = PushRecord(push.push_id, listing.listing_id, push.kind, push.sales, book.now)
@@ -157,8 +162,9 @@ def take_reading(book: Book, command: TakeReading) -> ListingChanged:
     if push is not None:
         usable = push.unknown_since is not None and is_asked
     else:
-        # One that waits already is not replaced: where readings come often, none would ever be judged.
-        usable = is_asked or (state.reading is None and command.after_push_id == state.last_push_id)
+        # One that waits already is not replaced before long: where readings come often, none would ever be judged.
+        waits = state.reading and command.begin_time - state.reading.begin_time <= READING_WAITS_MAX
+        usable = is_asked or (not waits and command.after_push_id == state.last_push_id)
     if not usable:
         return ListingChanged(listing, changed=False)
     if command.error:
@@ -382,12 +388,6 @@ def _record_drift(
 ) -> None:
     found = (reading.shown, known, least, most, reading.end_time)
     book.record_drift(Drift(0, listing.listing_id, listing.channel, *found, book.now, action))
-
-
-def _shifted(state: ListingState, shares: tuple[Share, ...], sign: int) -> ListingState:
-    for share in shares:
-        state = state.moved(share.location, sign * share.sales)
-    return state
 
 
 def _keep(book: Book, listing: Listing, state: ListingState) -> ListingChanged:

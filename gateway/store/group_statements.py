@@ -27,7 +27,7 @@ class ReadStatements(NamedTuple):
     channels: str
     listings: str  # $1 numbers, $2 channels, $3 items, $4 platform SKUs
     orders: str  # $1 channels, $2 order ids
-    recent_orders: str  # $1 channel, $2 since
+    recent_orders: str  # $1 channel, $2 since, $3 numbers of listings
 
 
 def read_statements(schema: str) -> ReadStatements:
@@ -72,7 +72,8 @@ def read_statements(schema: str) -> ReadStatements:
             FROM {s}.orders JOIN unnest($1::text[], $2::text[]) AS k(channel, order_id) USING (channel, order_id)""",
         recent_orders=f"""
             SELECT channel, order_id, state, update_time, placed_time, paid_time, lines
-            FROM {s}.orders WHERE channel = $1 AND update_time > $2""",
+            FROM {s}.orders WHERE channel = $1 AND update_time > $2 AND EXISTS (
+                SELECT FROM jsonb_array_elements(lines) line WHERE CAST(line->>1 AS bigint) = ANY($3::bigint[]))""",
         next_expiry=f"""
             SELECT coalesce(min(expire_time), now() + interval '100 years') FROM {s}.reservations WHERE state = 1""",
     )

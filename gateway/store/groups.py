@@ -203,15 +203,30 @@ class GroupStore:
             if not line.listing_id
         )
         listings = await self._read_listings(connection, ids, keys)
-        recent = {}
-        for listing_id in needs.readings:
-            listing = listings.get(listing_id)
-            if listing is not None and listing.state.reading is not None:
-                rule = known.channels[listing.channel]
-                since = listing.state.reading.begin_time - rule.facts.margin
-                found = await connection.fetch(self._sql.recent_orders, listing.channel, since)
-                recent[listing_id] = [_order_of(row) for row in found]
+        recent = await self._read_recent(connection, [listings[one] for one in needs.readings if one in listings])
         return _Selling(known.channels, listings, orders, recent)
+
+    async def _read_recent(
+        self, connection: asyncpg.Connection, judged: Iterable[Listing]
+    ) -> dict[int, list[KnownOrder]]:
+        """Of listings whose reading is judged, their orders that may have changed since.
+
+        One question per channel, for when a watermark moves, all that waits for it is judged at once.
+        """
+        assert self._known.channels is not None, "read before"
+        found: dict[int, list[KnownOrder]] = {}
+        since: dict[str, datetime] = {}
+        for listing in judged:
+            if listing.state.reading is not None:
+                begin = listing.state.reading.begin_time - self._known.channels[listing.channel].facts.margin
+                since[listing.channel] = min(begin, since.get(listing.channel, begin))
+                found[listing.listing_id] = []
+        for channel, begin in since.items():
+            for row in await connection.fetch(self._sql.recent_orders, channel, begin, list(found)):
+                order = _order_of(row)
+                for listing_id in found.keys() & {line.listing_id for line in order.lines}:
+                    found[listing_id].append(order)
+        return found
 
     async def _read_orders(self, connection: asyncpg.Connection, keys: Iterable[OrderKey]) -> list[KnownOrder]:
         asked = list(keys)

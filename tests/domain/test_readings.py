@@ -3,8 +3,17 @@
 import pytest
 
 from gateway.domain.listings import ChannelFacts, PushKind, PushResult, Share
-from gateway.domain.selling import JudgeReading, MoveWatermark, PlanPush, ReportPush, TakeReading
-from tests.domain.counter_desk import CUP, at, require_exposed, selling_ledger
+from gateway.domain.selling import (
+    JudgeReading,
+    MoveWatermark,
+    OrderLine,
+    OrderState,
+    PlanPush,
+    ReportPush,
+    TakeOrder,
+    TakeReading,
+)
+from tests.domain.counter_desk import CUP, ITEMS, at, require_exposed, selling_ledger
 
 
 @pytest.mark.parametrize("kind", [PushKind.RAISE, PushKind.LOWER])
@@ -46,4 +55,24 @@ def test_a_push_under_way_may_still_get_lost() -> None:
     assert state.push is not None
     assert state.push.unknown_since is not None
     assert state.sales_left == 7
+    require_exposed(ledger)
+
+
+def test_a_reading_waits_for_its_orders_and_not_for_ever() -> None:
+    """Where orders are late the first reading stays, so that one is judged at last; after ten minutes it gives way.
+
+    The newer one then proves what it saw: five at the second -398, of which one was sold later.
+    """
+    ledger = selling_ledger(ChannelFacts(clock_margin_ms=0))
+    last = ledger.listings[CUP].state.last_push_id
+    for second, shown, kept in ((-999, 4, -999), (-700, 3, -999), (-399, 3, -999), (-398, 5, -398), (-397, 2, -398)):
+        ledger.apply(TakeReading(CUP, shown, at(second), at(second), after_push_id=last))
+        reading = ledger.listings[CUP].state.reading
+        assert reading is not None
+        assert reading.begin_time == at(kept), second
+    line = OrderLine("1", ITEMS[CUP], "", 1)
+    ledger.apply(TakeOrder("tb", "a", OrderState.PAID, (line,), at(-390), at(-390), at(-390)))
+    ledger.apply(MoveWatermark("tb", at(0)), JudgeReading(CUP))
+    state = ledger.listings[CUP].state
+    assert (state.reading, state.sales_left) == (None, 4)
     require_exposed(ledger)
