@@ -1,5 +1,6 @@
 """Where keys stand, and why: read from their rows, with the numbers as they are now."""
 
+import asyncio
 from collections.abc import Collection
 from datetime import datetime
 
@@ -20,7 +21,10 @@ from gateway.store.levels import read_head
 from gateway.store.live import open_sessions
 from gateway.store.standings import Stand
 
-SKUS_MAX = 100_000
+# So many rows are read at once; the forecasts of so many keys are made before others have their turn in this process.
+ROWS_AT_ONCE, KEYS_AT_ONCE = 500, 20
+# A snapshot of a hundred thousand SKUs takes its time, and keeps nobody waiting meanwhile.
+SNAPSHOT_SECONDS_MAX = 120.0
 # Where a list goes on: the tier, the code and the session of the last key.
 Place = tuple[int, str, int]
 
@@ -115,26 +119,38 @@ class Tiers:
             stands = await store.list_stands(
                 connection, min_tier=min_tier, codes=skus, after=after, count_max=count_max
             )
-            surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
-            current = [stand for stand in stands if surroundings.is_current(stand.key)]
-            states = await _states(connection, current, surroundings, now)
+            states = await self._states(connection, stands, now)
         if len(stands) < count_max:
             return states, None
         last = stands[-1]
         return states, (int(last.watched.standing.tier), *last.key)
 
-    async def snapshot(self, skus: Collection[str] | None) -> tuple[list[KeyState], int]:
-        """Where all keys that were ever watched stand, of these SKUs or of all, and the log's revision then."""
-        async with self._database.transaction() as connection:
+    async def snapshot(self, skus: Collection[str] | None, min_tier: Tier = Tier.NORMAL) -> tuple[list[KeyState], int]:
+        """Where all keys that were ever watched stand, most pressing first, and the log's revision then.
+
+        Of these SKUs or of all, from `min_tier` on.
+        """
+        found: list[KeyState] = []
+        last: Key | None = None
+        async with self._database.transaction(SNAPSHOT_SECONDS_MAX) as connection:
             await take_snapshot(connection)
             now = await read_time(connection, self._database.now)
             head = await read_alert_head(connection)
-            stands = await store.list_stands(
-                connection, min_tier=Tier.NORMAL, codes=skus, after=None, count_max=SKUS_MAX
-            )
-            surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
-            current = [stand for stand in stands if surroundings.is_current(stand.key)]
-            return await _states(connection, current, surroundings, now), head.revision
+            is_over = False
+            while not is_over:
+                stands = await store.stands_after(
+                    connection, last, min_tier=min_tier, codes=skus, count_max=ROWS_AT_ONCE
+                )
+                found += await self._states(connection, stands, now)
+                is_over = len(stands) < ROWS_AT_ONCE
+                last = stands[-1].key if stands else None
+        found.sort(key=lambda state: (-state.tier, state.key))
+        return found, head.revision
+
+    async def _states(self, connection: ReadConnection, stands: list[Stand], now: datetime) -> list[KeyState]:
+        surroundings = await self._surroundings(connection, {stand.key.sku for stand in stands}, now)
+        current = [stand for stand in stands if surroundings.is_current(stand.key)]
+        return await _states(connection, current, surroundings, now)
 
     async def _surroundings(self, connection: ReadConnection, skus: Collection[str], now: datetime) -> Surroundings:
         self._before = await read_surroundings(connection, skus, now, self._before, self._tempo)
@@ -166,7 +182,9 @@ async def _states(
     found = []
     tempo = surroundings.tempo
     seconds = tempo.seconds(now)
-    for stand in stands:
+    for place, stand in enumerate(stands, start=1):
+        if place % KEYS_AT_ONCE == 0:
+            await asyncio.sleep(0)
         key, watched = stand.key, stand.watched
         if not key.session_id:
             watched = replace(watched, balances=balances.get(key.sku, {}))

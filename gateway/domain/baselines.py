@@ -15,8 +15,17 @@ from typing import Protocol
 
 from gateway.domain.chances import Demand, LeadTime, chance_of_reaching
 from gateway.domain.curves import HourCurve
-from gateway.domain.demand import Pace, Prior, begin, forecast, is_accelerating, observed, stock_out_times
-from gateway.domain.tiers import EXACT_UNITS_MAX, URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
+from gateway.domain.demand import (
+    EXACT_UNITS_MAX,
+    Pace,
+    Prior,
+    begin,
+    forecast,
+    is_accelerating,
+    observed,
+    stock_out_times,
+)
+from gateway.domain.tiers import URGENT_CHANCE, Shelf, Standing, Supply, Tier, decide
 
 WINDOW_SECONDS = 300.0
 RATIO, RATIO_ORDERS_MIN = 2.0, 2

@@ -57,6 +57,8 @@ EXCESS_SECONDS = 4 * 3_600.0  # a live session's length: so long it may go on fa
 
 QUANTITY_GAIN_MIN = 0.02  # of an order, among the fifty that tell how many units are asked for at a time
 HORIZON_SECONDS_MAX = 7 * 86_400.0
+EXACT_UNITS_MAX = 20  # above, the approximation is as good as the model
+_MINUTE = 60.0
 
 _DECAY = log(2.0) / HALF_LIFE_SECONDS
 _FORGOTTEN_SECONDS = 43_200.0  # after that there is nothing left to forget, and the fastest memory would underflow
@@ -237,8 +239,16 @@ def stock_out_times(
     pace: Pace, now: float, units: int, curve: HourCurve = FLAT, horizon_seconds_max: float = HORIZON_SECONDS_MAX
 ) -> StockOutTimes:
     """When the demand will have reached `units`, as an interval."""
-    out = outlook(pace, now, curve)
-    return StockOutTimes(*(_quantile(out, units, share, horizon_seconds_max) for share in (0.1, 0.5, 0.9)))
+    if units <= 0:
+        return StockOutTimes(0.0, 0.0, 0.0)
+    out, high = outlook(pace, now, curve), _MINUTE
+    found: list[float | None] = []
+    for share in (0.1, 0.5, 0.9):
+        # Where one in ten is not reached, one in two is not either.
+        while high <= horizon_seconds_max and _gone(out, units, high) < share:
+            high *= 2
+        found.append(_quantile(out, units, share, high) if high <= horizon_seconds_max else None)
+    return StockOutTimes(*found)
 
 
 def _since(pace: Pace, now: float, shop_time: float) -> tuple[float, float]:
@@ -295,20 +305,17 @@ def _days_ahead(out: Outlook, daily: DailySales, shop_seconds: float) -> Demand:
     return demand_of_days(known, shop_seconds / day_seconds, max(0.0, excess) * EXCESS_SECONDS)
 
 
-def _quantile(out: Outlook, units: int, share: float, longest: float) -> float | None:
-    """The smallest horizon at which demand reaches `units` with that chance, to half a percent."""
-    if units <= 0:
-        return 0.0
-    high = 60.0
-    while chance_of_reaching(ahead(out, high, 0.0), units) < share:
-        high *= 2
-        if high > longest:
-            return None
-    low = 0.0 if high == 60.0 else high / 2  # noqa: PLR2004 - a minute, as above
+def _quantile(out: Outlook, units: int, share: float, high: float) -> float:
+    """The smallest horizon at which demand reaches `units` with that chance, to half a percent; at `high` it does."""
+    low = 0.0 if high == _MINUTE else high / 2
     while high - low > 0.005 * high + 0.1:
         middle = (low + high) / 2
-        if chance_of_reaching(ahead(out, middle, 0.0), units) >= share:
+        if _gone(out, units, middle) >= share:
             high = middle
         else:
             low = middle
     return high
+
+
+def _gone(out: Outlook, units: int, horizon_seconds: float) -> float:
+    return chance_of_reaching(ahead(out, horizon_seconds, 0.0), units, EXACT_UNITS_MAX)

@@ -50,7 +50,16 @@ from msgspec import Struct
 
 from gateway.domain.chances import LeadTime, chance_of_reaching
 from gateway.domain.curves import FLAT, HourCurve
-from gateway.domain.demand import Outlook, Pace, StockOutTimes, ahead, is_accelerating, outlook, stock_out_times
+from gateway.domain.demand import (
+    EXACT_UNITS_MAX,
+    Outlook,
+    Pace,
+    StockOutTimes,
+    ahead,
+    is_accelerating,
+    outlook,
+    stock_out_times,
+)
 
 MODEL = "averaged-gamma-poisson/2"
 
@@ -62,7 +71,6 @@ COLD_CLEAR_RATIO, COLD_ORDERS = 8.0, 30
 REOPEN_SECONDS = 600.0
 FLAPPING_CHANGES, FLAPPING_SECONDS = 4, 600.0
 FLAPPING_HOLD_FACTOR, FLAPPING_HOLD_SECONDS_MIN = 5.0, 60.0
-EXACT_UNITS_MAX = 20  # above, the approximation is as good as the model
 
 
 class Tier(IntEnum):

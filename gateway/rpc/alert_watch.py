@@ -20,6 +20,7 @@ from gateway.alerts.subscriber import Entry, GoAway, Lagged, Progress, Sending, 
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import EventKind
 from gateway.domain.errors import GatewayError, InvalidArgument
+from gateway.domain.tiers import Tier
 from gateway.ledger import NO_LIMIT
 from gateway.rpc import alert_rendering, parsing
 from gateway.rpc.alert_filters import event_filter
@@ -183,7 +184,8 @@ def _is_compacted(head: AlertHead, after: pb.AlertResumePoint, *, resnapshots: b
 async def _snapshot(call: Call, hub: AlertHub, subscriber: Subscriber) -> AsyncIterator[Message | bytes]:
     """Where everything stands; then its end, and that it is all there is up to its revision."""
     wanted = subscriber.wanted.events
-    items, revision = await hub.snapshots.next(wanted.skus, lambda: _read_snapshot(call, wanted.skus))
+    asked = wanted.skus, wanted.min_tier
+    items, revision = await hub.snapshots.next(asked, lambda: _read_snapshot(call, *asked))
     for state, item in items:
         if _is_wanted(state, wanted):
             subscriber.begin_writing()
@@ -197,8 +199,8 @@ async def _snapshot(call: Call, hub: AlertHub, subscriber: Subscriber) -> AsyncI
     subscriber.written()
 
 
-async def _read_snapshot(call: Call, skus: frozenset[str]) -> Snapshot:
-    states, revision = await call.merchant.tiers.snapshot(skus or None)
+async def _read_snapshot(call: Call, skus: frozenset[str], min_tier: Tier) -> Snapshot:
+    states, revision = await call.merchant.tiers.snapshot(skus or None, min_tier)
     items = []
     for place, state in enumerate(states):
         item = Message()
@@ -214,9 +216,7 @@ def _is_wanted(state: KeyState, wanted: EventFilter) -> bool:
         return False
     if wanted.channels and wanted.channels.isdisjoint(state.channels):
         return False
-    if wanted.session_ids and wanted.session_ids.isdisjoint(state.session_ids):
-        return False
-    return state.tier >= wanted.min_tier
+    return not wanted.session_ids or not wanted.session_ids.isdisjoint(state.session_ids)
 
 
 def _created(head: AlertHead, subscriber: Subscriber, *, is_lost: bool) -> Message:
