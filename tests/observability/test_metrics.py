@@ -241,6 +241,13 @@ def _declared() -> Iterator[str]:
             yield name
 
 
+def test_what_every_gateway_says_alike_is_not_added_up() -> None:
+    """Of two gateways both say how a merchant's channels are; only what each has for itself is summed over them."""
+    alike = metrics.GAUGES.keys() - {metrics.STREAMS, metrics.LAGGING}
+    names = "|".join(re.escape(name.replace(".", "_")) for name in alike)
+    assert not [one for one in expressions() if re.search(rf"sum(?: by \([a-z_, ]+\))? ?\((?:{names})", one)]
+
+
 def test_every_rule_says_what_to_do() -> None:
     """Each alarm has a severity, one sentence with its numbers, and what to do next; no two have one name."""
     text = RULES.read_text()
