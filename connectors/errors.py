@@ -36,7 +36,12 @@ class AuthExpired(ConnectorError):
 
 
 class Rejected(ConnectorError):
-    """The platform refuses this call, and would again; a person must look."""
+    """The platform refuses this call, and would again; a person must look.
+
+    `ends_change`: it says what became of the change itself, and not only of this try.
+    """
+
+    ends_change = False
 
 
 class BelowZero(Rejected):

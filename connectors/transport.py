@@ -23,7 +23,7 @@ import tenacity
 from opentelemetry.trace import SpanKind
 
 from connectors.attempts import BREAKER_OPEN, Call, Try, listeners, request_id_in
-from connectors.errors import ConnectorError, OutcomeUnknown, Throttled, Transient
+from connectors.errors import AuthExpired, ConnectorError, OutcomeUnknown, Rejected, Throttled, Transient
 from connectors.measuring import measured
 from connectors.tracing import Work, work
 from gateway import metrics
@@ -199,6 +199,15 @@ def _tell_of_response(doing: Work, response: httpx.Response) -> None:
         doing.tell(stockgate__platform__request_id=request_id)
 
 
+def _is_of_its_try(error: ConnectorError, call: Call) -> bool:
+    """True if it says nothing of an earlier try of the same call, where that matters."""
+    if isinstance(error, Rejected) and error.ends_change:
+        return False
+    return isinstance(error, Transient | Throttled) or (
+        bool(call.changes) and isinstance(error, Rejected | AuthExpired)
+    )
+
+
 def _tell_of_next(call: Call, state: tenacity.RetryCallState) -> None:
     """There will be another try, and it is known when."""
     for each in listeners(call):
@@ -238,7 +247,7 @@ class Transport:
 
         `read` raises what the platform's words mean. `repeatable` says that a second time does no harm: the call only
         reads, is absolute, or carries an id. Then an unknown outcome is tried again here, and is `Transient` if it only
-        reads; otherwise it is raised as `OutcomeUnknown` at once.
+        reads; otherwise it is raised as `OutcomeUnknown` at once. A later try that is refused says nothing of it.
         """
         again = (Transient, OutcomeUnknown) if repeatable else (Transient,)
         tries = tenacity.AsyncRetrying(
@@ -259,10 +268,10 @@ class Transport:
                     except OutcomeUnknown:
                         may_be_applied = True
                         raise
-        except (Transient, Throttled) as error:
+        except ConnectorError as error:
             # "Not applied" is true of this try alone.
-            if may_be_applied:
-                raise OutcomeUnknown(error.message, code=error.code) from error
+            if may_be_applied and _is_of_its_try(error, call):
+                raise OutcomeUnknown(f"after a try that may be applied: {error.message}", code=error.code) from error
             raise
         raise AssertionError("tenacity ends with a result or an error")
 

@@ -16,6 +16,8 @@ BUSINESS_REFUSALS = frozenset({40004, 50002})
 class AlreadyKnown(Rejected):
     """An incremental write carries an idempotent_id that the platform has seen before."""
 
+    ends_change = True
+
 
 class Refused(Rejected):
     """The platform's business rules refuse it: not a fault of the protocol, and nothing was applied."""

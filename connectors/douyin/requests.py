@@ -14,9 +14,9 @@ import msgspec
 
 from connectors.attempts import Call
 from connectors.base import BelowZeroRule, ListingKey, Tokens
-from connectors.douyin.codes import OK, PART_FAILED, AlreadyKnown, error_of
+from connectors.douyin.codes import OK, PART_FAILED, error_of
 from connectors.douyin.signing import SignMethod, canonical, method_of, request_sign
-from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Transient
+from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Transient
 from connectors.transport import Transport
 
 PRODUCTION = "https://openapi-fxg.jinritemai.com"
@@ -106,11 +106,8 @@ class Caller:
         fine: frozenset[int] = frozenset({OK}),
     ) -> T:
         param_json = canonical(params)
-        tries = 0
 
         def build() -> httpx.Request:
-            nonlocal tries
-            tries += 1
             return self._request(call.template, param_json)
 
         def read(response: httpx.Response) -> T:
@@ -119,12 +116,7 @@ class Caller:
             except ConnectorError as error:
                 raise self._discreet(error) from None
 
-        try:
-            return await self.transport.call(build, read, call, priority=priority, repeatable=True)
-        except Rejected as error:
-            if not writes or tries == 1 or isinstance(error, AlreadyKnown):
-                raise
-            raise OutcomeUnknown(f"refused after an earlier try: {error.message}", code=error.code) from error
+        return await self.transport.call(build, read, call, priority=priority, repeatable=True)
 
     def _discreet(self, error: ConnectorError) -> ConnectorError:
         """The same error; should the platform have quoted a secret, without it."""

@@ -262,6 +262,19 @@ async def test_nothing_is_taken_for_an_adjustment_that_is_none(open_bench: OpenB
     assert (await bench.kuaishou.read([CUP]))[CUP] == Shelf(CUP, 4, 4)
 
 
+@pytest.mark.parametrize("code", [804000, 22, 28, 21, 1016])
+async def test_a_refusal_after_a_try_that_may_be_applied_says_nothing_of_it(open_bench: OpenBench, code: int) -> None:
+    """A raise whose first try may be there is no refused raise: its units could be promised to somebody else."""
+    bench = await open_bench(INVENTORY)
+    await bench.kuaishou.change(Change(CUP, 1, "learn"))
+    bench.sandbox.answer_next("open.scm.inventory.adjust", 803000, code)
+    calls = bench.transport.calls
+    with pytest.raises(OutcomeUnknown) as caught:
+        await bench.kuaishou.change(Change(CUP, 3, "a"))
+    assert caught.value.code == str(code)
+    assert bench.transport.calls == calls + 2
+
+
 # ---- throttling
 
 
