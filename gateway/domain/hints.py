@@ -212,6 +212,7 @@ class RoomView(Struct, frozen=True):
     """All that a room's hints are made from, as of one moment; `skus` knows substitutes too, and `tiers` may know less.
 
     `silent`: channels that have not been heard, or whose orders do not come in. `slow`: SKUs that are to last.
+    `is_watched`: False if nobody judges where SKUs stand; then the words for a tier would be those of long ago.
     """
 
     shelf: Shelf
@@ -221,6 +222,13 @@ class RoomView(Struct, frozen=True):
     silent: frozenset[str]
     slow: frozenset[str]
     revision: int
+    is_watched: bool = True
+
+    def is_stale(self, sku: str) -> bool:
+        """True if what is known of a SKU in this room is old, and no number is to be spoken."""
+        stands = self.tiers.get(sku) or TierNow()
+        is_unheard = any(one.channel in self.silent for one in self.shelf.sellers(sku))
+        return not self.is_watched or stands.is_stale or is_unheard
 
 
 def hint(view: RoomView, sku: str) -> Hint:
@@ -228,7 +236,7 @@ def hint(view: RoomView, sku: str) -> Hint:
     facts, now = view.skus.get(sku) or SkuFacts(sku), view.shelf.now
     stands = view.tiers.get(sku) or TierNow()
     sales = sellable(view.shelf, sku)
-    is_stale = stands.is_stale or any(one.channel in view.silent for one in view.shelf.sellers(sku))
+    is_stale = view.is_stale(sku)
     spoken = spoken_tier(stands.tier, sales, is_unsure=is_stale or is_on_its_way(view, sku, stands.tier, sales))
     instead = substitutes(view, facts) if Tier.URGENT in {stands.tier, spoken} or spoken is Tier.SOLD_OUT else ()
     words = {

@@ -223,9 +223,9 @@ class Lines:
 def speak(view: RoomView, sku: str, intent: str, language: str, turn: int, unlike: str = "") -> tuple[str, str]:
     """The words that answer a question now, and the template they are made from."""
     stands = view.tiers.get(sku) or TierNow()
-    is_stale = stands.is_stale or any(one.channel in view.silent for one in view.shelf.sellers(sku))
     sales = sellable(view.shelf, sku)
-    tier = spoken_tier(stands.tier, sales, is_unsure=is_stale or is_on_its_way(view, sku, stands.tier, sales))
+    is_unsure = view.is_stale(sku) or is_on_its_way(view, sku, stands.tier, sales)
+    tier = spoken_tier(stands.tier, sales, is_unsure=is_unsure)
     text, template = lines.line(
         view.templates, intent, tier, _values(view, sku, language, tier), language, turn, unlike
     )

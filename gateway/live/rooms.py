@@ -314,7 +314,7 @@ def _view(state: RoomState, tiers: dict[str, TierNow], silent: frozenset[str]) -
         for sku, episode in state.slow.items()
         if (stands := tiers.get(sku)) is not None and stands.tier > Tier.NORMAL and stands.episode == episode
     )
-    return RoomView(state.shelf, state.skus, tiers, state.templates, silent, slow, state.revision)
+    return RoomView(state.shelf, state.skus, tiers, state.templates, silent, slow, state.revision, state.is_watched)
 
 
 def _said(one: Hint) -> Hint:

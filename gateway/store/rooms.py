@@ -15,8 +15,7 @@ from gateway.domain.lines import Template
 from gateway.domain.listings import Listing
 from gateway.domain.stock import Level
 from gateway.store import live
-from gateway.store.alert_log import read_alert_head
-from gateway.store.alert_tables import incoming, proposals
+from gateway.store.alert_tables import alert_head, incoming, proposals
 from gateway.store.database import ReadConnection
 from gateway.store.live import Sold
 from gateway.store.selling import read_channels
@@ -26,11 +25,16 @@ from gateway.store.templates import read_templates
 
 # A connector that has not been heard for three of its heartbeats is away; they come every five seconds at most.
 SILENT_AFTER = timedelta(seconds=15)
+# The engine's ticks are written down every five seconds, a little late where the machine is busy.
+WATCHED_WITHIN = timedelta(seconds=30)
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
 
 
 class RoomState(Struct, frozen=True):
-    """A session with what it has left, and what bears on what it can say. `slow`: SKUs to last, by the episode."""
+    """A session with what it has left, and what bears on what it can say. `slow`: SKUs to last, by the episode.
+
+    `is_watched`: an engine goes on judging where SKUs stand.
+    """
 
     session: Session
     shelf: Shelf
@@ -39,6 +43,7 @@ class RoomState(Struct, frozen=True):
     silent: frozenset[str]
     slow: dict[str, int]
     revision: int
+    is_watched: bool
 
 
 async def read_room(connection: ReadConnection, session: Session, sold: Sold, now: datetime) -> RoomState:
@@ -57,6 +62,7 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
         frozen,
         {one.sku: Lock(codes, one.exclusive_left) for one in live.own(session)},
     )
+    log = (await connection.execute(select(alert_head.c.revision, alert_head.c.tick_time))).one()
     return RoomState(
         session,
         shelf,
@@ -64,7 +70,8 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
         await read_templates(connection),
         await _read_silent(connection, codes, now),
         await _read_slow(connection, session.session_id),
-        (await read_alert_head(connection)).revision,
+        log.revision,
+        log.tick_time is not None and now - log.tick_time <= WATCHED_WITHIN,
     )
 
 

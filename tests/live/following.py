@@ -10,7 +10,7 @@ import grpc.aio
 from gateway.v1 import live_service_pb2 as pb
 from tests.client import Client
 
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 40.0
 
 
 class Following:

@@ -9,6 +9,8 @@ import grpc.aio
 import pytest
 
 from gateway import app
+from gateway.alerts.engine import Engine
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.domain.hints import Hint, RoomView, hint
 from gateway.live import rooms
 from gateway.settings import Settings
@@ -162,6 +164,29 @@ async def test_orders_that_do_not_come_in_leave_no_numbers(client: Client, clock
         assert not any(char.isdigit() for char in told.host_line)
         await shops["tb"].report_orders(watermark=True)
         assert not (await hint_of(client, session.session_id)).is_stale
+
+
+async def test_nobody_says_plenty_while_the_engine_stands_still(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The words are those of a tier: where nobody has judged it for half a minute they have no number, nor a tier."""
+
+    async def falters(_engine: Engine, _lookout: object) -> bool:
+        raise DatabaseUnavailable("so it seems")
+
+    await client.add_sku("CUP", 23)
+    async with serving(client, "tb") as shops:
+        await shops["tb"].wait_shown(**{f"L{await number_of(shops['tb'])}": 23})
+        session = await open_session(client, ["tb"], {"CUP": 0})
+        async with following(client, session.session_id) as stream:
+            await stream.until(lambda one: not one.is_stale)
+            monkeypatch.setattr(Engine, "_look", falters)
+            clock.offset += timedelta(seconds=40)
+            await beating(shops["tb"])
+            told = await stream.until(lambda one: one.is_stale)
+            assert "先不要报数字" in told.host_line
+            monkeypatch.undo()
+            await stream.until(lambda one: not one.is_stale)
 
 
 @pytest.mark.parametrize("title", ["{sellable}<b>x</b>", "a\u202eb", "x" * 200, "{" * 60])
