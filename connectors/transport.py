@@ -36,6 +36,8 @@ T = TypeVar("T")
 # Nothing of the request has left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 THROTTLE_SECONDS = 1.0
+# Of the deadline: for a connection, which a network that swallows packets never gives.
+CONNECT_SHARE = 0.6
 FIRST_YEAR, LAST_YEAR = 2000, 2100
 RATE_MIN = 0.5
 # After a ban the rate doubles in some seven calls: back from a fortieth within half a minute.
@@ -325,6 +327,9 @@ class Transport:
                     each.tried(one if failure is None else one.meaning(failure))
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
+        # Else the deadline would end what never got through as well, and nobody could say that it was never sent.
+        getting_through = self.limits.deadline_seconds * CONNECT_SHARE
+        request.extensions["timeout"] = httpx.Timeout(None, connect=getting_through, pool=getting_through).as_dict()
         try:
             async with asyncio.timeout(self.limits.deadline_seconds):
                 response = await self._client.send(request)
