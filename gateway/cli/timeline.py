@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from gateway.cli import arguments
+from gateway.cli.away import Away
 from gateway.cli.client import INT64_MAX, Caller, gateway_command
+from gateway.cli.errors import Failure
 from gateway.cli.explain import Lang, place_of
 from gateway.cli.output import Column, document, local, local_time, print_document, print_table, say, word
 from gateway.cli.pages import Limit, gathered
@@ -21,9 +24,10 @@ from gateway.v1 import operations_service_pb2 as pb
 app = typer.Typer()
 
 FOLLOW_SECONDS = 1.0
-FOLLOWED_MAX = 500
 # What was recorded at one moment may become visible later: so far back is looked again.
-LATE_SECONDS_MAX = 10.0
+LATE = timedelta(seconds=10)
+# More than a SKU has in that time, at a thousand orders a second.
+FOLLOWED_MAX = 50_000
 _STYLES = {
     operations_pb2.TIMELINE_KIND_EVENT: "yellow",
     operations_pb2.TIMELINE_KIND_PERSON: "cyan",
@@ -78,11 +82,9 @@ def timeline(
             say("Nothing has happened in that time.", style="dim")
         say_more(response.next_page_token, limit)
         return
-    try:
-        for entry in _followed(caller, request, {_key(entry) for entry in response.entries}):
+    with suppress(KeyboardInterrupt):
+        for entry in Following(caller, request, response).entries():
             _say(entry, as_json=caller.as_json, place=place)
-    except KeyboardInterrupt:
-        return
 
 
 def timeline_kind(text: str) -> operations_pb2.TimelineKind.ValueType:
@@ -93,25 +95,49 @@ def timeline_kind(text: str) -> operations_pb2.TimelineKind.ValueType:
     return known[text.strip().lower()]
 
 
-_Key = tuple[str, str, int]
+class Following:
+    """What happens after a first answer, as it becomes visible, each once; by the gateway's clock alone."""
+
+    def __init__(self, caller: Caller, request: pb.ListTimelineRequest, first: pb.ListTimelineResponse) -> None:
+        """`first` answers the request; `request` is changed from now on."""
+        self._caller, self._request = caller, request
+        self._told = {_key(entry): entry.record_time.ToDatetime(UTC) for entry in first.entries}
+        # What a limit has left out before is not news.
+        self._floor = min(self._told.values(), default=None) if first.next_page_token else None
+        self._away = Away()
+
+    def entries(self) -> Iterator[operations_pb2.TimelineEntry]:
+        """Oldest first, without end. Raises Failure if the gateway stays away."""
+        while True:
+            try:
+                fresh = self._fresh()
+                self._away.heard()
+                yield from fresh
+            except Failure as failed:
+                self._away.lost(failed)
+            time.sleep(FOLLOW_SECONDS)
+
+    def _fresh(self) -> list[operations_pb2.TimelineEntry]:
+        if since := self._since():
+            self._request.since.FromDatetime(since)
+            self._told = {key: when for key, when in self._told.items() if when >= since}
+        self._request.page_token = ""
+        method = self._caller.operations.ListTimeline
+        found = gathered(self._caller, method, self._request, "entries", FOLLOWED_MAX)
+        if found.next_page_token:
+            typer.echo(f"more has happened than can be followed: the last {FOLLOWED_MAX:,} are told", err=True)
+        fresh = [entry for entry in found.entries if _key(entry) not in self._told]
+        self._told |= {_key(entry): entry.record_time.ToDatetime(UTC) for entry in fresh}
+        return fresh[::-1]
+
+    def _since(self) -> datetime | None:
+        """From when on is looked; None, as it was asked at first, while nothing is known."""
+        if not self._told:
+            return None
+        return max(filter(None, (max(self._told.values()) - LATE, self._floor)))
 
 
-def _followed(
-    caller: Caller, request: pb.ListTimelineRequest, known: set[_Key]
-) -> Iterator[operations_pb2.TimelineEntry]:
-    """What comes in from now on, oldest first."""
-    begin = datetime.now(UTC) - timedelta(seconds=LATE_SECONDS_MAX)
-    while True:
-        request.since.FromDatetime(max(begin, datetime.now(UTC) - timedelta(seconds=2 * LATE_SECONDS_MAX)))
-        request.page_token = ""
-        response = gathered(caller, caller.operations.ListTimeline, request, "entries", FOLLOWED_MAX)
-        fresh = [entry for entry in response.entries if _key(entry) not in known]
-        known.update(map(_key, fresh))
-        yield from reversed(fresh)
-        time.sleep(FOLLOW_SECONDS)
-
-
-def _key(entry: operations_pb2.TimelineEntry) -> _Key:
+def _key(entry: operations_pb2.TimelineEntry) -> tuple[str, str, int]:
     return entry.row.kind, entry.row.id, entry.record_time.ToMicroseconds()
 
 

@@ -11,14 +11,13 @@ from typing import Annotated
 
 import typer
 
+from gateway.cli.away import Away
 from gateway.cli.client import Caller, gateway_command
 from gateway.cli.errors import EXIT_USAGE, Failure, failure
 from gateway.cli.output import document, local, number, print_document, say
 from gateway.v1 import stock_pb2, stock_service_pb2
 
-WORTH_RESUMING = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED"})  # the gateway went away, or this reader fell behind
 RESUME_PAUSE_SECONDS = 1.0
-RESUME_SECONDS_MAX = 120.0  # longer than any deploy; after that somebody should look
 
 app = typer.Typer()
 
@@ -91,19 +90,18 @@ def watch(
 
 def _messages(caller: Caller, watching: Watching) -> Iterator[stock_service_pb2.WatchStockLevelsResponse]:
     """One endless stream over many: a lost one is resumed, for a bounded time."""
-    lost_at: float | None = None
+    away = Away()
     while True:
         try:
             with caller.fence():
                 for message in _stream(caller, watching):
                     watching.saw(message)
-                    lost_at = None
+                    away.heard()
                     yield message
         except Failure as lost:
-            lost_at = lost_at or time.monotonic()
-            is_in_time = watching.epoch and time.monotonic() - lost_at < RESUME_SECONDS_MAX
-            if lost.problem.code not in WORTH_RESUMING or not is_in_time:
+            if not watching.epoch:
                 raise
+            away.lost(lost)
         time.sleep(RESUME_PAUSE_SECONDS)
 
 
