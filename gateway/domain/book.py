@@ -359,23 +359,15 @@ class Book:
 
     def changed(self) -> Changes:
         """What is to be saved: each level, reservation and rule once, as it is at the end."""
-        levels: dict[LevelKey, Level] = {}
-        reservations: dict[int, Reservation] = {}
-        skus: dict[str, SkuRule] = {}
-        channels: dict[str, ChannelRule] = {}
-        listings: dict[int, Listing] = {}
-        orders: dict[OrderKey, KnownOrder] = {}
-        places: dict[int, dict[Any, Any]] = {
-            id(self._levels): levels,
-            id(self._reservations): reservations,
-            id(self._skus): skus,
-            id(self._channels): channels,
-            id(self._listings): listings,
-            id(self._orders): orders,
-        }
-        for table, key, _ in self._undo:
+        tables = (self._levels, self._reservations, self._skus, self._channels, self._listings, self._orders)
+        places: dict[int, dict[Any, Any]] = {id(table): {} for table in tables}
+        read = set()
+        for table, key, before in self._undo:
             if (place := places.get(id(table))) is not None:
                 place[key] = table[key]
+            if table is self._listings and before.state.read_time != table[key].state.read_time:
+                read.add(key)
+        levels, reservations, skus, channels, listings, orders = places.values()
         first = self._first_reservation_number
         return Changes(
             counters=self.counters,
@@ -389,6 +381,7 @@ class Book:
             skus=skus,
             channels=channels,
             listings=listings,
+            listings_read=frozenset(read),
             orders=orders,
             pushes=self.pushes,
             drifts=self.drifts,

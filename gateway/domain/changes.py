@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
 
 class Changes(Struct, frozen=True):
-    """What one group changed, ready to be saved; empty if `is_empty`."""
+    """What one group changed, ready to be saved; empty if `is_empty`. `listings_read`: those that were read anew."""
 
     counters: Counters
     now: datetime
@@ -58,6 +58,7 @@ class Changes(Struct, frozen=True):
     skus: dict[str, SkuRule]
     channels: dict[str, ChannelRule]
     listings: dict[int, Listing]
+    listings_read: frozenset[int]
     orders: dict[OrderKey, KnownOrder]
     pushes: list[PushRecord]
     drifts: list[Drift]

@@ -181,7 +181,7 @@ _LISTINGS = _Part(
 )
 _LISTING_STATES = _Part(
     "listing_states",
-    (("listing_id", "bigint"), ("state", "jsonb"), ("version", "bigint")),
+    (("listing_id", "bigint"), ("state", "jsonb"), ("version", "bigint"), ("is_read", "boolean")),
     now_column="record_time",
 )
 _ORDERS = _Part(
@@ -318,7 +318,7 @@ def _selling_rows(
     return [
         (_CHANNELS, [(rule.channel, rule.watermark) for rule in changes.channels.values()]),
         (_LISTINGS, listings),
-        (_LISTING_STATES, listings),
+        (_LISTING_STATES, [(*row, row[0] in changes.listings_read) for row in listings]),
         (_ORDERS, [_order(order, to_json) for order in changes.orders.values()]),
         (_PUSHES, [astuple(push) for push in pushes.values()]),
         (_DRIFTS, [astuple(drift) for drift in changes.drifts]),

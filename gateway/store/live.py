@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.alerts import Event, EventKind, Session, SessionSku
 from gateway.domain.division import Lock
 from gateway.store.alert_log import newest_events
-from gateway.store.alert_tables import alert_events, drills, sessions
+from gateway.store.alert_tables import IS_OF_MANY, alert_events, drills, sessions
 from gateway.store.database import ReadConnection
 from gateway.store.shops import begin_change
 from gateway.store.tables import CODE, channels, head, levels, listings, locations, movements
@@ -185,7 +185,7 @@ async def read_locks_then(connection: ReadConnection, at: datetime) -> dict[str,
     ids = (
         await connection.scalars(select(_s.session_id).where(or_(_s.close_time.is_(None), _s.close_time > at)))
     ).all()
-    is_told = (e.kind.in_(_SESSION_TOLD), e.revision >= min(ids, default=0), e.record_time <= at)
+    is_told = (IS_OF_MANY, e.kind.in_(_SESSION_TOLD), e.revision >= min(ids, default=0), e.record_time <= at)
     each = select(e.revision, e.body, e.session_ids[1].label("session_id")).where(*is_told).subquery().c
     was_one = each.session_id == any_(literal(ids, ARRAY(BigInteger)))
     newest = select(each.body).ext(distinct_on(each.session_id)).where(was_one)

@@ -3,7 +3,19 @@
 All of it is a record: nothing decides by it, and what is old is removed (`gateway/retention.py`), but for the audit.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, Index, Integer, LargeBinary, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from gateway.store.alert_tables import metadata as metadata  # noqa: PLC0414 - all tables are known to who imports it here
@@ -33,7 +45,7 @@ attempts = Table(
     Index("attempts_by_time", "record_time"),
 )
 
-# What a listing's state was, from `record_time` on; `version` is that of the head.
+# What a listing's state was, from `record_time` on; `version` is that of the head; `is_read`: a reading made it so.
 listing_states = Table(
     "listing_states",
     metadata,
@@ -41,7 +53,10 @@ listing_states = Table(
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("record_time", TIME, nullable=False),
     Column("state", JSONB, nullable=False),
+    Column("is_read", Boolean, nullable=False),
     Index("listing_states_by_time", "record_time"),
+    # The few readings among all that moves.
+    Index("listing_states_read", "listing_id", "version", postgresql_where=text("is_read")),
 )
 
 # What a channel was like, from `record_time` on: paused, who served it, breaker, limits, watermark.

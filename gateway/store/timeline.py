@@ -37,7 +37,7 @@ from gateway.domain.selling import Drift, PushRecord
 from gateway.domain.stock import Movement, Shortfall
 from gateway.domain.timeline import Kind, Place, Shown, Source, Wanted
 from gateway.store.alert_log import newest_events
-from gateway.store.alert_tables import alert_events
+from gateway.store.alert_tables import IS_OF_MANY, alert_events
 from gateway.store.attempts import attempt_of
 from gateway.store.audit import newest_entries
 from gateway.store.database import ReadConnection
@@ -46,10 +46,10 @@ from gateway.store.operations_tables import attempts, audit, listing_states
 from gateway.store.shops import LISTING, listing_of
 from gateway.store.tables import CODE, TIME, drifts, levels, listings, movements, pushes, reservations, shortfalls
 
-_SESSIONS = (EventKind.SESSION_OPENED, EventKind.SESSION_CHANGED, EventKind.SESSION_CLOSED)
-_SILENCES = (EventKind.SILENCED, EventKind.SILENCE_ENDED)
+_SESSIONS = [int(kind) for kind in (EventKind.SESSION_OPENED, EventKind.SESSION_CHANGED, EventKind.SESSION_CLOSED)]
+_SILENCES = [int(kind) for kind in (EventKind.SILENCED, EventKind.SILENCE_ENDED)]
 # Where `ListingState` has what was read, as it lies in JSON.
-_SHOWN, _READ_TIME = 5, 6
+_SHOWN = 5
 
 
 class Scope(Struct, frozen=True):
@@ -135,26 +135,13 @@ async def read_attempts(connection: ReadConnection, scope: Scope) -> list[Attemp
 
 async def read_shown(connection: ReadConnection, scope: Scope) -> list[Shown]:
     """What listings showed, of the states in which a new reading came in."""
-    s, earlier = listing_states.c, listing_states.alias("earlier")
-    such = scope.within(Source.READING, s.record_time, s.version, s.listing_id)
+    s = listing_states.c
+    such = [s.is_read, *scope.within(Source.READING, s.record_time, s.version, s.listing_id)]
     if scope.edge is not None or scope.wanted.until is not None:
         such.append(s.version <= _version_at(scope))
-    before = (
-        select(earlier.c.state[_READ_TIME].astext)
-        .where(earlier.c.listing_id == s.listing_id, earlier.c.version < s.version)
-        .order_by(earlier.c.version.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    is_new = s.state[_READ_TIME].astext.is_distinct_from(before)
     shown = cast(s.state[_SHOWN].astext, BigInteger)
-    query = _per_listing(
-        scope,
-        select(s.listing_id, s.version, s.record_time, shown.label("shown")),
-        s.listing_id,
-        [*such, func.jsonb_array_length(s.state) > _READ_TIME, s.state[_READ_TIME].astext.is_not(None), is_new],
-        (s.version.desc(),),
-    )
+    rows = select(s.listing_id, s.version, s.record_time, shown.label("shown"))
+    query = _per_listing(scope, rows, s.listing_id, such, (s.version.desc(),))
     return [Shown(*row) for row in await connection.execute(query)]
 
 
@@ -176,13 +163,15 @@ async def read_events(connection: ReadConnection, scope: Scope) -> list[Event]:
     e, sku = alert_events.c, scope.wanted.sku
     sells = e.body["skus"].contains(cast([{"sku": sku}], JSONB))
     names = e.body["matcher"]["skus"].contains(cast([sku], JSONB))
-    of_many = and_(
-        e.sku == "", or_(and_(e.kind.in_(_plain(_SESSIONS)), sells), and_(e.kind.in_(_plain(_SILENCES)), names))
-    )
-    such = [or_(e.sku == sku, of_many), *scope.within(Source.EVENT, e.record_time, e.revision)]
+    of_many = or_(and_(e.kind.in_(_SESSIONS), sells), and_(e.kind.in_(_SILENCES), names))
+    such = scope.within(Source.EVENT, e.record_time, e.revision)
     if not scope.wanted.include_drills:
         such.append(e.drill_id == 0)
-    return await newest_events(connection, *such, count_max=scope.count_max)
+    # Each by an index of its own.
+    return [
+        *await newest_events(connection, e.sku == sku, *such, count_max=scope.count_max),
+        *await newest_events(connection, e.sku == "", IS_OF_MANY, of_many, *such, count_max=scope.count_max),
+    ]
 
 
 async def read_audit(connection: ReadConnection, scope: Scope) -> list[AuditEntry]:
@@ -259,10 +248,6 @@ def _push_of(row: Any) -> PushRecord:
     return PushRecord(
         **{**row, "kind": PushKind(row["kind"]), "result": None if result is None else PushResult(result)}
     )
-
-
-def _plain(kinds: Iterable[EventKind]) -> list[int]:
-    return [int(kind) for kind in kinds]
 
 
 def _codes(codes: Iterable[str]) -> Any:

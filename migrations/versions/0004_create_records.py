@@ -38,6 +38,10 @@ def upgrade() -> None:
     op.add_column("pushes", sa.Column("origin_time", TIME))
     op.create_index("pushes_open", "pushes", ["listing_id"], postgresql_where=sa.text("settle_time IS NULL"))
     op.add_column("alert_events", sa.Column("traceparent", sa.Text))
+    # Sessions and silences: few among all that the log tells.
+    op.create_index(
+        "alert_events_of_many", "alert_events", ["revision"], postgresql_where=sa.text("kind IN (4, 5, 11, 12, 13)")
+    )
     _create_attempts()
     _create_states()
     _create_audit()
@@ -93,8 +97,12 @@ def _create_states() -> None:
         sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("record_time", TIME, nullable=False),
         sa.Column("state", JSONB, nullable=False),
+        sa.Column("is_read", sa.Boolean, nullable=False),
     )
     op.create_index("listing_states_by_time", "listing_states", ["record_time"])
+    op.create_index(
+        "listing_states_read", "listing_states", ["listing_id", "version"], postgresql_where=sa.text("is_read")
+    )
     op.create_table(
         "channel_states",
         sa.Column("channel", CODE, primary_key=True),
@@ -107,6 +115,15 @@ def _create_states() -> None:
         sa.Column("record_time", TIME, primary_key=True),
         sa.Column("body", JSONB, nullable=False),
     )
+    # What there is now has a past from here on.
+    op.execute("""
+        INSERT INTO listing_states (listing_id, version, record_time, state, is_read)
+        SELECT l.listing_id, h.version, clock_timestamp(), l.state, false
+        FROM listings l, head h WHERE jsonb_array_length(l.state) > 0""")
+    op.execute("""
+        INSERT INTO sku_states (sku, record_time, body)
+        SELECT s.sku, clock_timestamp(), jsonb_build_object('policy', p.policy, 'frozen', s.frozen)
+        FROM skus s LEFT JOIN policies p USING (sku) WHERE s.frozen OR p.sku IS NOT NULL""")
 
 
 def _create_audit() -> None:

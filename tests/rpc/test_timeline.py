@@ -256,7 +256,7 @@ async def _fill_a_moment(owner: asyncpg.Connection, schema: str) -> None:
             "pushes": f"{number}, 1, 1, 5, :t, :t, 1, 5, 1, 10, NULL, NULL, NULL, NULL",
             "shortfalls": f"{number}, 3, 'CUP', 'main', 1, :t, NULL, NULL, 'li', 'done', :t",
             "drifts": f"{number}, 1, 'tb', 7, 5, 7, 7, :t, :t, 'lowered'",
-            "listing_states": f"1, {number}, :t, '{state.format(number)}'",
+            "listing_states": f"1, {number}, :t, '{state.format(number)}', true",
         }
         for table, values in rows.items():
             await owner.execute(_insert(schema, table, values))

@@ -24,7 +24,7 @@ async def records(token: str, owner: asyncpg.Connection) -> str:
     for number, age in enumerate(AGES, start=1):
         at = f"now() - interval '{age.total_seconds()} s'"
         for listing in (1, 2):
-            await owner.execute(f"INSERT INTO listing_states VALUES ({listing}, {number}, {at}, '[]')")
+            await owner.execute(f"INSERT INTO listing_states VALUES ({listing}, {number}, {at}, '[]', false)")
         await owner.execute(f"INSERT INTO channel_states VALUES ('tb', {at}, '{{}}')")
         await owner.execute(f"INSERT INTO sku_states VALUES ('CUP', {at}, '{{}}')")
         await owner.execute(
