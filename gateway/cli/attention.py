@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.cli import alert_words as words
 from gateway.cli import arguments
-from gateway.cli.client import Caller, RequestId, gateway_command
+from gateway.cli.client import INT32_MAX, Caller, RequestId, gateway_command, who_acts
 from gateway.cli.errors import EXIT_USAGE, failure
 from gateway.cli.output import Column, document, local_time, number, print_document, print_table, say
 from gateway.cli.pages import Limit, gathered
@@ -36,8 +35,8 @@ Actor = Annotated[
     typer.Option(
         "--actor",
         metavar="NAME",
-        default_factory=getpass.getuser,
-        show_default="who is logged in here",
+        default_factory=who_acts,
+        show_default="STOCKGATE_ACTOR, or who is logged in here",
         help="Who does it.",
     ),
 ]
@@ -108,7 +107,10 @@ def step(
     caller: Caller,
     sku: SkuCode,
     number_of_step: Annotated[
-        int, typer.Argument(metavar="STEP", min=1, help="Which step of the runbook, from 1.", show_default=False)
+        int,
+        typer.Argument(
+            metavar="STEP", min=1, max=INT32_MAX, help="Which step of the runbook, from 1.", show_default=False
+        ),
     ],
     actor: Actor,
     request_id: RequestId,

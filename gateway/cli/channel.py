@@ -179,8 +179,14 @@ def credentials(
 ) -> None:
     """Store a channel's secrets, encrypted; nobody but its connector gets them.
 
-    FILE has the platform's own fields (app key, secrets, shop id, addresses), and beside them `access_token`,
-    `refresh_token` and `expire_time` (ISO 8601), as far as there are any.
+    FILE is a JSON object. All have `app_key` and `app_secret`, of your application in the platform's open-platform
+    console, and of the shop's authorisation `access_token`, `refresh_token` and `expire_time` (ISO 8601).
+
+    Taobao: if you have them, `messages_url` (the message channel, wss://...) and its `group_name`; else messages are
+    fetched over HTTP. Douyin: `out_warehouse_id` if the shop has stock by region; `below_zero` if you have found that a
+    lowering by too much is cut ("clamps") and not refused ("refuses"). Kuaishou: `sign_secret` and `message_secret`
+    from the console too; `warehouse_code` if goods lie in several. `base_url` only where it is not the usual one, as
+    for a sandbox: `stockgate sandbox` prints such a file.
     """
     fields = _read_secrets(file)
     tokens = {name: fields.pop(name, None) for name in TOKEN_FIELDS}

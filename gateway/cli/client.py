@@ -60,14 +60,14 @@ class ClientSettings:
     def from_environment(cls, address: str | None = None) -> ClientSettings:
         """Reads STOCKGATE_ADDRESS, STOCKGATE_TOKEN and STOCKGATE_TLS_CA_FILE; `address`, if given, goes first.
 
-        Who acts is who is logged in to this machine.
+        Who acts is whom STOCKGATE_ACTOR names, else who is logged in to this machine.
         """
         ca_file = os.environ.get("STOCKGATE_TLS_CA_FILE", "")
         return cls(
             address=_checked_address(address or os.environ.get("STOCKGATE_ADDRESS", "") or DEFAULT_ADDRESS),
             token=os.environ.get("STOCKGATE_TOKEN", ""),
             tls_ca_file=Path(ca_file) if ca_file else None,
-            actor=_who(),
+            actor=who_acts(),
         )
 
     @property
@@ -205,17 +205,18 @@ def _parameter(name: str, annotation: object, default: object = inspect.Paramete
 _COMMON_OPTIONS = (_parameter("address", AddressOption, None), _parameter("as_json", JsonOption, False))
 
 
-def _refuse_large_numbers(values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        if isinstance(value, int) and abs(value) > INT64_MAX:
-            raise typer.BadParameter(f"{name.replace('_', '-')}: {value} is more than 64 bits hold")
-
-
-def _who() -> str:
-    """The user of this machine; empty where the system knows none."""
+def who_acts() -> str:
+    """STOCKGATE_ACTOR, else the user of this machine; empty where the system knows none."""
     with suppress(KeyError, OSError, ImportError):
-        return getpass.getuser()
+        return os.environ.get("STOCKGATE_ACTOR", "").strip() or getpass.getuser()
     return ""
+
+
+def _refuse_large_numbers(values: dict[str, Any]) -> None:
+    for name, given in values.items():
+        for value in given if isinstance(given, list) else [given]:
+            if isinstance(value, int) and abs(value) > INT64_MAX:
+                raise typer.BadParameter(f"{name.replace('_', '-')}: {value} is more than 64 bits hold")
 
 
 def _checked_address(address: str) -> str:

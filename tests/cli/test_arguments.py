@@ -7,6 +7,7 @@ import pytest
 import typer
 
 from gateway.cli import arguments
+from gateway.cli.client import who_acts
 from gateway.v1 import alert_pb2, stock_pb2
 
 
@@ -128,3 +129,16 @@ def test_words_of_warnings() -> None:
     for read in (arguments.tier, arguments.alert_kind, arguments.ack_action, arguments.proposal_state):
         with pytest.raises(typer.BadParameter, match="is none of"):
             read("unspecified")
+
+
+def test_who_acts_need_not_be_known_to_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the user may have a number and no name; then nobody is named, and the gateway asks who."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.delenv("STOCKGATE_ACTOR", raising=False)
+    assert who_acts() == ""
+    monkeypatch.setenv("STOCKGATE_ACTOR", " Mei ")
+    assert who_acts() == "Mei"

@@ -138,6 +138,8 @@ def test_version_needs_no_gateway(capsys: pytest.CaptureFixture[str]) -> None:
         ("stock", "movements", "--kind", "bogus"),
         ("stock", "watch", "--after", "5"),
         ("sku", "set", "TEA"),
+        ("alert", "step", "TEA", str(2**31)),
+        ("alert", "list", "--session", str(2**63)),
         ("replay", "--speed", "fast"),
         ("replay", "no-such-file.csv"),
         ("serve", "--listen", "nowhere"),

@@ -44,13 +44,20 @@ async def test_the_timeline_for_programs(quick_stockgate: Stockgate, client: Cli
     assert (wrong.exit_code, "'gossip' is none of movement, push" in wrong.err) == (2, True)
 
 
-async def test_the_audit_knows_who_typed(quick_stockgate: Stockgate, client: Client) -> None:
-    """The command line says who is logged in; of a program that does not say, nobody is known."""
+async def test_the_audit_knows_who_typed(
+    quick_stockgate: Stockgate, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line says who is logged in, or STOCKGATE_ACTOR; of a program that does not say, nobody is known."""
+    monkeypatch.delenv("STOCKGATE_ACTOR", raising=False)
     await client.add_sku("TEA", 10)
     await adjust(client, "TEA", -1)
     await quick_stockgate("sku", "freeze", "TEA", "--reason", "recall")
     mine = (await quick_stockgate("audit", "--actor", getpass.getuser(), "--json")).document["entries"]
     assert [(entry["method"], entry["reason"]) for entry in mine] == [("CatalogService/FreezeSku", "recall")]
+    monkeypatch.setenv("STOCKGATE_ACTOR", "李敏")
+    await quick_stockgate("sku", "unfreeze", "TEA")
+    hers = (await quick_stockgate("audit", "--actor", "李敏", "--json")).document["entries"]
+    assert [entry["method"] for entry in hers] == ["CatalogService/UnfreezeSku"]
     table = (await quick_stockgate("audit", "--sku", "TEA")).out
     assert "CatalogService/FreezeSku" in table
     assert "StockService/AdjustStock" in table
