@@ -32,6 +32,8 @@ from gateway.web.refusals import PageRefusal
 
 COOKIE = "stockgate_session"
 CSRF_HEADER = "x-csrf-token"
+# Whose stock the page shows that asks.
+MERCHANT_HEADER = "x-merchant"
 LIFETIME = timedelta(hours=12)
 TRIES_MAX, TRIES_SECONDS = 10, 60.0
 TRIES_OF_ALL_MAX = 60
@@ -77,11 +79,11 @@ class Visitors:
     async def visitor(self, request: Request) -> Visitor:
         """Who it is; raises `PageRefusal` if nothing is shown to him."""
         found = await self.signed_in(request)
-        if found is not None:
-            return found
-        if self.is_local(request):
-            return Visitor(self._merchants.get(DEFAULT_MERCHANT))
-        raise _sign_in_first()
+        if found is None and self.is_local(request):
+            found = Visitor(self._merchants.get(DEFAULT_MERCHANT))
+        if found is None:
+            raise _sign_in_first()
+        return _same_merchant(request, found)
 
     async def bearer(self, request: Request) -> Merchant:
         """Whose access token a program shows; raises `Unauthenticated`."""
@@ -96,7 +98,7 @@ class Visitors:
         if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(), found.csrf.encode()):
             message = "the page's token is missing or old; load the page again"
             raise PageRefusal(HTTPStatus.FORBIDDEN, "CSRF", message)
-        return found
+        return _same_merchant(request, found)
 
     async def signed_in(self, request: Request) -> Visitor | None:
         """Who has a cookie that holds."""
@@ -184,6 +186,15 @@ def require_same_origin(request: Request) -> None:
     if origin is not None and urlsplit(origin).netloc == request.headers.get("host"):
         return
     raise PageRefusal(HTTPStatus.FORBIDDEN, "ORIGIN", "this request comes from another site")
+
+
+def _same_merchant(request: Request, found: Visitor) -> Visitor:
+    """The visitor; raises `PageRefusal` if his page shows another merchant, whose session is over or was changed."""
+    shown = request.headers.get(MERCHANT_HEADER) or request.query_params.get("merchant") or found.merchant.name
+    if shown != found.merchant.name:
+        message = "the page shows another merchant than who is signed in; load it again"
+        raise PageRefusal(HTTPStatus.CONFLICT, "MERCHANT", message)
+    return found
 
 
 def _sign_in_first() -> PageRefusal:

@@ -1,7 +1,9 @@
 // Calls of the gateway's API: `await call("OperationsService/GetBoard", {rows_max: 50})`.
-import { session, signIn } from "./session.js";
+import { look, session, signIn } from "./session.js";
 
 const HTTP_UNAUTHORIZED = 401;
+// The gateway answers within thirty seconds, or says that it could not.
+const ANSWER_MS_MAX = 35_000;
 
 /** What the gateway refuses: `reason` from a closed list, `message` for people, `field` of the request at fault. */
 export class ApiError extends Error {
@@ -20,22 +22,42 @@ export function setToken(csrf) {
   token = csrf;
 }
 
-/** Call a method; throws `ApiError`. Who is not signed in and has to be is asked for his name, and then it goes on. */
+/** Ask for something; throws `ApiError`. It asks nobody who he is: that would come up again and again. */
 export async function call(method, body = {}) {
   const answer = await post(method, body);
-  if (answer.status === HTTP_UNAUTHORIZED && (await signIn())) return checked(await post(method, body));
-  return checked(answer);
+  if (answer.status === HTTP_UNAUTHORIZED && (await look())) return checked(await post(method, body));
+  try {
+    return await checked(answer);
+  } catch (error) {
+    // Another merchant's from now on: what is shown is read anew.
+    if (error.reason === "MERCHANT") look();
+    throw error;
+  }
 }
 
-/** Call a method that changes something: in somebody's name, and with a `request_id`, so that it is done at most once. */
-export async function act(method, body = {}) {
+/** Call a method that changes something, in somebody's name: who has not signed in is asked for it. */
+export async function change(method, body = {}) {
+  const { merchant } = session;
   if (!session.actor && !(await signIn())) throw new ApiError({ reason: "SIGN_IN" });
+  let answer = await post(method, body, merchant);
+  if (answer.status === HTTP_UNAUTHORIZED && (await signIn())) answer = await post(method, body, merchant);
+  try {
+    return await checked(answer);
+  } catch (error) {
+    // Somebody has signed in anew in another tab: that is his token too.
+    if (error.reason !== "CSRF" || !(await look())) throw error;
+    return checked(await post(method, body, merchant));
+  }
+}
+
+/** The same with a `request_id`, so that it is done at most once. */
+export async function act(method, body = {}) {
   const once = { request_id: newId(), ...body };
   try {
-    return await call(method, once);
+    return await change(method, once);
   } catch (error) {
     // Nobody knows whether it came through: the same id may be sent again.
-    if (error instanceof ApiError && error.reason === "NETWORK") return call(method, once);
+    if (error instanceof ApiError && error.reason === "NETWORK") return change(method, once);
     throw error;
   }
 }
@@ -51,15 +73,17 @@ export function newId() {
   return `page-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-function post(method, body) {
-  return send(`/api/${method}`, "POST", body);
+/** `merchant`: whose stock was shown when it was decided; somebody else's is not touched. */
+function post(method, body, merchant = session.merchant) {
+  return send(`/api/${method}`, "POST", body, merchant);
 }
 
-async function send(path, method, body) {
+async function send(path, method, body, merchant = "") {
   const headers = { "X-CSRF-Token": token };
+  if (merchant) headers["X-Merchant"] = merchant;
   if (method !== "GET") headers["Content-Type"] = "application/json";
   try {
-    return await fetch(path, { method, headers, body: method === "GET" ? undefined : JSON.stringify(body ?? {}) });
+    return await fetch(path, { method, headers, body: method === "GET" ? undefined : JSON.stringify(body ?? {}), signal: AbortSignal.timeout(ANSWER_MS_MAX) });
   } catch {
     throw new ApiError({ reason: "NETWORK", message: "the gateway does not answer" });
   }

@@ -1,6 +1,6 @@
 // The card of a SKU that needs a look, and the line of one that does not.
 import { AT_ONCE, WITH_UNITS, acknowledge, decide, endSilence, proposed, silence } from "./deciding.js";
-import { fill, h, mark, say } from "./dom.js";
+import { fill, h, keepingFocus, mark, say } from "./dom.js";
 import { fanChart } from "./fan.js";
 import { age, clock, duration, number, rate, tierChip, tierName, time, when } from "./format.js";
 import { pick, t } from "./words.js";
@@ -114,7 +114,7 @@ function once(built, node, of, build) {
   const key = JSON.stringify(of);
   if (built.get(node) === key) return;
   built.set(node, key);
-  fill(node, build());
+  keepingFocus(node, () => fill(node, build()));
 }
 
 function chips(row) {

@@ -3,6 +3,7 @@ import { call } from "./api.js";
 import { lineChart } from "./chart.js";
 import { fill, h, mark } from "./dom.js";
 import { duration, number, rate, time } from "./format.js";
+import { ledgerNow } from "./ledger_time.js";
 import { t } from "./words.js";
 
 const RANGES = [15 * 60, 3_600, 6 * 3_600, 24 * 3_600, 7 * 86_400];
@@ -44,7 +45,7 @@ export function course(node, sku) {
     turn += 1;
     const mine = turn;
     drawnAt = Infinity;
-    const since = new Date(Date.now() - seconds * 1_000).toISOString();
+    const since = new Date(ledgerNow() - seconds * 1_000).toISOString();
     const found = await call("OperationsService/GetSeries", { sku, since, points_max: POINTS_MAX });
     if (mine !== turn) return;
     drawnAt = Date.now();

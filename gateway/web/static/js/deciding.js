@@ -2,6 +2,7 @@
 import { act, ApiError } from "./api.js";
 import { ask, notify } from "./dialog.js";
 import { clock } from "./format.js";
+import { ledgerNow } from "./ledger_time.js";
 import { errorText } from "./session.js";
 import { has, t } from "./words.js";
 
@@ -119,5 +120,5 @@ function refusal(error) {
 }
 
 function inMinutes(minutes) {
-  return new Date(Date.now() + Number(minutes) * 60_000).toISOString();
+  return new Date(ledgerNow() + Number(minutes) * 60_000).toISOString();
 }

@@ -36,6 +36,26 @@ export function mark(node, name, value) {
   return node;
 }
 
+/** Change what is in a node; who had the focus there keeps it: on the same thing, or on what is around it. */
+export function keepingFocus(node, change) {
+  const had = node.contains(document.activeElement) ? document.activeElement : null;
+  const name = had && nameOf(had);
+  change();
+  if (had && document.activeElement !== had) refocus(node, had.isConnected ? had : name);
+}
+
+/** The focus to an element, or to the first in `node` that is called so. */
+export function refocus(node, wanted) {
+  const found = wanted instanceof Node ? wanted : [...node.querySelectorAll("a, button, input, select, summary, [tabindex]")].find((one) => nameOf(one) === wanted);
+  (found || node.closest("[tabindex]"))?.focus({ preventScroll: true });
+}
+
+/** What an element is known by when it is made anew. */
+export function nameOf(node) {
+  const { focus } = node.dataset;
+  return focus || [node.tagName, node.closest("[data-key]")?.dataset.key, node.getAttribute("aria-label") || node.textContent].join(" ");
+}
+
 function build(node, props, children) {
   for (const [name, value] of Object.entries(props || {})) set(node, name, value);
   node.append(...nodes(children));

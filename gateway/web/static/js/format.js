@@ -1,5 +1,6 @@
 // Numbers, times and tiers as people read them.
 import { h, s } from "./dom.js";
+import { ledgerNow } from "./ledger_time.js";
 import { lang, t } from "./words.js";
 
 const DAY = 86_400_000;
@@ -92,7 +93,7 @@ export function duration(ms) {
 /** How long ago: `3 分前`. */
 export function age(value) {
   const at = time(value);
-  return at === null ? "–" : t("unit.ago", { n: duration(Math.max(0, Date.now() - at)) });
+  return at === null ? "–" : t("unit.ago", { n: duration(Math.max(0, ledgerNow() - at)) });
 }
 
 /** The tier's name without its prefix: `URGENT`. */

@@ -1,9 +1,14 @@
-// One stream per tab: the board's rows that change, the alert log, and every second how old all of it is.
+// One stream per tab that is looked at: the board's rows that change, the alert log, and every second how old all of it is.
+
+import { hearTime } from "./ledger_time.js";
+import { session } from "./session.js";
 
 const STALE_MS = 3_000;
 const LOOK_MS = 250;
 const SILENT_MS = 8_000;
 const AGAIN_MS = 2_000;
+// A browser has six connections for a gateway: a tab that nobody sees is not to keep one.
+const HIDDEN_MS = 3_000;
 
 const listeners = new Map();
 const rows = new Map();
@@ -13,6 +18,7 @@ let tick = null;
 let heard = 0;
 let begun = Infinity;
 let state = "connecting";
+let hiding = 0;
 
 /** `live.on("board" | "event" | "tick" | "state", f)` returns what ends it. */
 export const live = {
@@ -52,11 +58,11 @@ export function keyOf(row) {
 
 function open() {
   close();
+  if (document.hidden) return;
   begun = Math.min(begun, performance.now());
   if (!tick) become("connecting");
   else if (state === "paused") become("stale");
-  const from = lastEventId ? `?after=${encodeURIComponent(lastEventId)}` : "";
-  source = new EventSource(`/events${from}`);
+  source = new EventSource(`/events?${new URLSearchParams({ after: lastEventId, merchant: session.merchant })}`);
   source.addEventListener("board", (message) => takeBoard(JSON.parse(message.data)));
   source.addEventListener("event", (message) => {
     lastEventId = message.lastEventId;
@@ -66,6 +72,7 @@ function open() {
   source.addEventListener("tick", (message) => {
     if (message.lastEventId) lastEventId = message.lastEventId;
     const told = JSON.parse(message.data);
+    if (told.as_of) hearTime(told.as_of, told.age_ms ?? 0);
     // A gateway that has only begun does not know yet; what is shown is as old as it was.
     if (told.age_ms === null && tick) return;
     tick = told;
@@ -82,6 +89,12 @@ function open() {
     look();
   });
   heard = Math.max(heard, performance.now() - STALE_MS);
+}
+
+function seen() {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(close, HIDDEN_MS);
+  else if (!source && state !== "paused") open();
 }
 
 function close() {
@@ -121,7 +134,8 @@ function tell(kind, content) {
 
 setInterval(look, LOOK_MS);
 
-/** Begin to listen. */
+/** Begin to listen, as long as somebody looks. */
 export function begin() {
+  document.addEventListener("visibilitychange", seen);
   open();
 }

@@ -3,7 +3,7 @@ import { redraw } from "./chart.js";
 import { show } from "./dialog.js";
 import { fill, h } from "./dom.js";
 import { begin, live } from "./live.js";
-import { onSession, readSession, session } from "./session.js";
+import { look, onSession, readSession, session, toLogin } from "./session.js";
 import { content, drawShell, markNav, showDrill, titled } from "./shell.js";
 import { addWords, onLang, t } from "./words.js";
 import { words } from "./vocabulary.js";
@@ -148,9 +148,7 @@ async function start() {
   try {
     await readSession();
   } catch (error) {
-    if (error.reason === "SIGN_IN" && location.pathname !== "/login") {
-      history.replaceState(null, "", "/login");
-    }
+    if (error.reason === "SIGN_IN") toLogin();
   }
   drawShell({ showKeys, redraw });
   let merchant = session.merchant;
@@ -160,11 +158,16 @@ async function start() {
     if (session.merchant !== merchant) {
       merchant = session.merchant;
       live.restart();
+      render();
     }
   });
   // Refused for good: perhaps nobody is signed in any more.
-  live.on("refused", () => readSession().catch((error) => error.reason === "SIGN_IN" && location.assign("/login")));
-  live.on("tick", ({ drill }) => showDrill(drill));
+  live.on("refused", look);
+  live.on("tick", ({ drill }) => {
+    showDrill(drill);
+    // The gateway was away when it was asked who we are.
+    if (!session.merchant) look();
+  });
   if (location.pathname !== "/login") begin();
   await render();
 }

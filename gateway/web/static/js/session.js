@@ -19,8 +19,34 @@ export async function readSession() {
   take(await request("/session"));
 }
 
-/** Ask for a name (and a token, where one is needed); false if the person thinks better of it. */
-export async function signIn() {
+/** Look again who we are; false if nothing is shown to us any more: then the page is left for signing in. */
+export async function look() {
+  try {
+    await readSession();
+    return true;
+  } catch (error) {
+    if (error.reason === "SIGN_IN") toLogin();
+    return false;
+  }
+}
+
+/** Sign in, and come back to where one is. What somebody has begun to type is left to him. */
+export function toLogin() {
+  if (location.pathname === "/login" || document.querySelector("dialog[open]")) return;
+  location.assign(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`);
+}
+
+let asking = null;
+
+/** Ask for a name (and a token, where one is needed), once at a time; false if the person thinks better of it. */
+export function signIn() {
+  asking ??= askWho().finally(() => {
+    asking = null;
+  });
+  return asking;
+}
+
+async function askWho() {
   let problem = "";
   for (;;) {
     const said = await ask({
@@ -54,7 +80,7 @@ export async function beginSession(name, token) {
 /** Sign out. */
 export async function signOut() {
   await request("/session", { method: "DELETE" });
-  await readSession().catch(() => location.assign("/login"));
+  await look();
 }
 
 /** What an error says to a person. */

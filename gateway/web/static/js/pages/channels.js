@@ -1,9 +1,10 @@
 // Channels: how each keeps up with the ledger, what holds it up, and what a person can do about it.
-import { call } from "../api.js";
+import { call, change } from "../api.js";
 import { ask, empty, loading, notify } from "../dialog.js";
 import { fill, h, mark, say } from "../dom.js";
 import { age, dateTime, duration, number, rate, seconds, time } from "../format.js";
-import { live } from "../live.js";
+import { hearTime, ledgerNow } from "../ledger_time.js";
+import { every } from "../polling.js";
 import { errorText } from "../session.js";
 import { table } from "../table.js";
 import { lang, t } from "../words.js";
@@ -33,6 +34,7 @@ async function mount(root, { query }) {
   const draw = async () => {
     const { channels, as_of } = await call("OperationsService/ListChannelHealth");
     if (!place.isConnected) return;
+    hearTime(as_of);
     say(read, t("channel.as_of", { time: age(as_of) }));
     fill(sum, summary(channels));
     if (channels.length === 0) {
@@ -50,8 +52,7 @@ async function mount(root, { query }) {
   await draw();
   const wanted = query.get("channel");
   if (wanted && cards.has(wanted)) cards.get(wanted).node.scrollIntoView();
-  const timer = setInterval(() => document.hidden || live.state() === "paused" || draw().catch(() => {}), LOOK_MS);
-  return () => clearInterval(timer);
+  return every(LOOK_MS, place, draw);
 }
 
 function summary(channels) {
@@ -71,8 +72,8 @@ function stateOf(health) {
   const { channel } = health;
   const { connector } = channel;
   const heard = time(connector?.heartbeat_time);
-  const silent = heard === null ? null : Date.now() - heard;
-  const waits = health.oldest_push_time ? Date.now() - time(health.oldest_push_time) : 0;
+  const silent = heard === null ? null : ledgerNow() - heard;
+  const waits = health.oldest_push_time ? ledgerNow() - time(health.oldest_push_time) : 0;
   if (channel.paused) return { kind: "bad", name: "paused", text: channel.pause_reason };
   if (connector?.needs) return { kind: "bad", name: "needs", text: connector.needs };
   if (heard === null) return { kind: "bad", name: channel.has_credentials ? "unserved" : "no_credentials" };
@@ -227,7 +228,7 @@ class Card {
 function factsOf(health) {
   const { channel } = health;
   const { connector } = channel;
-  const waits = health.oldest_push_time ? Date.now() - time(health.oldest_push_time) : null;
+  const waits = health.oldest_push_time ? ledgerNow() - time(health.oldest_push_time) : null;
   const late = seconds(health.watermark_age);
   const drifted = health.drifts > 0 && health.last_drift;
   return [
@@ -259,7 +260,7 @@ function between({ exposure_least: least, exposure_most: most }) {
 
 async function done(method, request, saidAfter) {
   try {
-    await call(method, request);
+    await change(method, request);
     notify(t(saidAfter), "ok");
   } catch (error) {
     notify(errorText(error), "problem");

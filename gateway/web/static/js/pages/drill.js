@@ -1,8 +1,9 @@
 // One drill: how far it is, where its SKUs stand, what was done about it, and the score in the end.
-import { act, call } from "../api.js";
+import { act, call, change } from "../api.js";
 import { ask, loading, notify } from "../dialog.js";
 import { fill, h, say } from "../dom.js";
 import { clock, duration, number, tierChip, tierName, time, when } from "../format.js";
+import { ledgerNow } from "../ledger_time.js";
 import { live } from "../live.js";
 import { errorText } from "../session.js";
 import { has, pick, t } from "../words.js";
@@ -131,7 +132,7 @@ class Page {
 
   progress() {
     const { script, start_time, end_time, state } = this.drill;
-    const until = state === "RUNNING" ? Date.now() : time(end_time) ?? Date.now();
+    const until = state === "RUNNING" ? ledgerNow() : time(end_time) ?? ledgerNow();
     const at = Math.max(0, Math.min(script.seconds, ((until - time(start_time)) / THOUSAND) * script.speed));
     this.filler.style.setProperty("width", `${((100 * at) / script.seconds).toFixed(1)}%`);
     say(this.at, t("drill.progress", { at: duration(at * THOUSAND), length: duration(script.seconds * THOUSAND), speed: script.speed }));
@@ -196,7 +197,7 @@ class Page {
   async stop() {
     if (!(await ask({ title: t("drill.stop_title"), text: t("drill.stop_text"), confirm: t("drill.stop"), danger: true }))) return;
     try {
-      this.drill = (await call("AlertService/StopDrill", { drill_id: this.id })).drill;
+      this.drill = (await change("AlertService/StopDrill", { drill_id: this.id })).drill;
       this.draw();
     } catch (error) {
       if (!error.reason) throw error;

@@ -1,8 +1,10 @@
 // Now: what needs a look, most pressing first.
 import { call } from "../api.js";
 import { acknowledge, silence } from "../deciding.js";
-import { empty, loading } from "../dialog.js";
-import { fill, h, mark, say } from "../dom.js";
+import { empty, loading, notify } from "../dialog.js";
+import { errorText } from "../session.js";
+import { every } from "../polling.js";
+import { fill, h, keepingFocus, mark, say } from "../dom.js";
 import { number, tierChip, tierName, TIERS } from "../format.js";
 import { addressOf, card, line } from "../card.js";
 import { keyOf, live } from "../live.js";
@@ -15,6 +17,12 @@ const COMMANDS = "stockgate sku add MUG-1 --title 马克杯\nstockgate stock rec
 const LINES_MAX = 500;
 const FOUND_MAX = 100;
 const SEARCH_MS = 250;
+// What was found and is not on the board is read again.
+const FOUND_MS = 2_000;
+// Of more than these the rest are lines, with their tier beside.
+const CARDS_MAX = 60;
+// While a button is under the pointer its card stays there; but no longer than this.
+const HOLD_MS = 5_000;
 // Nodes changed in one frame, so that a burst is spread over frames.
 const NODES_PER_FRAME = 80;
 // Lines that only trade places are put in order so seldom, so that nothing moves under the pointer.
@@ -27,6 +35,7 @@ function mount(root, context) {
   const ends = [
     live.on("board", (message) => board.take(message)),
     live.on("tick", (tick) => board.tick(tick)),
+    every(FOUND_MS, board.found_place, () => board.words && board.look()),
   ];
   board.keys();
   if (live.tick()) board.tick(live.tick());
@@ -49,8 +58,9 @@ class Board {
     this.selected = "";
     // Notices link to a SKU here, where whoever follows them can answer.
     this.words = context.query.get("q") || context.query.get("sku") || "";
-    this.tier = "";
+    this.tier = TIERS.includes(context.query.get("tier")) ? context.query.get("tier") : "";
     this.searching = 0;
+    this.held = 0;
     this.build();
     this.watcher = new IntersectionObserver((entries) => this.seen(entries), { rootMargin: "200px" });
     if (this.words) this.search();
@@ -65,6 +75,7 @@ class Board {
     this.restTitle = h("h2", { class: "rest-title" });
     this.rest = h("section", { class: "rest", hidden: true }, this.restTitle, heads(), this.lines);
     this.place = h("div", {});
+    this.found_place = h("div", {}, this.cards, this.rest);
     this.told = h("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
     loading(this.place);
     this.node = h(
@@ -73,8 +84,7 @@ class Board {
       h("div", { class: "page-head" }, h("h1", {}, t("nav.now")), this.counts, this.input),
       this.pending,
       this.place,
-      this.cards,
-      this.rest,
+      this.found_place,
       this.told,
     );
   }
@@ -141,7 +151,8 @@ class Board {
         break;
       }
       this.dirty.delete(key);
-      this.shown.get(key)?.set(this.rows.get(key));
+      const row = this.rows.get(key);
+      if (row) this.shown.get(key)?.set(row);
       changed += 1;
     }
   }
@@ -152,10 +163,17 @@ class Board {
     this.ordered = performance.now();
     const all = this.found ? this.found.map((row) => this.rows.get(keyOf(row)) || row) : [...this.rows.values()];
     const chosen = all.filter((row) => this.matches(row)).sort(byPressure);
-    const cards = chosen.filter(needsLook);
-    const lines = chosen.filter((row) => !needsLook(row)).slice(0, LINES_MAX);
-    this.arrange(this.cards, cards, card);
-    this.arrange(this.lines, lines, line);
+    const pressing = chosen.filter(needsLook);
+    const cards = pressing.slice(0, CARDS_MAX);
+    const lines = [...pressing.slice(CARDS_MAX), ...chosen.filter((row) => !needsLook(row))].slice(0, LINES_MAX);
+    if (this.isHeld()) {
+      this.add(cards);
+      return;
+    }
+    keepingFocus(this.found_place, () => {
+      this.arrange(this.cards, cards, card);
+      this.arrange(this.lines, lines, line);
+    });
     for (const [key, shown] of this.shown) {
       if (!shown.node.isConnected) this.forget(key, shown);
     }
@@ -168,6 +186,38 @@ class Board {
     this.select(this.selected, { scrolls: false });
   }
 
+  /** True while somebody is about to press a button: cards are not to change places under his hand. */
+  isHeld() {
+    const isPointed = this.cards.querySelector("button:hover, a:hover") !== null;
+    if (!isPointed) this.held = 0;
+    else if (!this.held) this.held = performance.now();
+    const isHeld = isPointed && performance.now() - this.held < HOLD_MS;
+    if (isPointed && !isHeld) this.held = 0;
+    if (isHeld) setTimeout(() => this.orderSoon(), SEARCH_MS);
+    return isHeld;
+  }
+
+  orderSoon() {
+    this.isOrderDue = true;
+    this.schedule();
+  }
+
+  /** New cards alone, behind those there are. */
+  add(rows) {
+    for (const row of rows) {
+      if (!this.shown.has(keyOf(row))) this.cards.append(this.show(row, card).node);
+    }
+  }
+
+  show(row, make) {
+    const key = keyOf(row);
+    const shown = { ...make(row), make };
+    shown.node.dataset.key = key;
+    this.shown.set(key, shown);
+    this.watcher.observe(shown.node);
+    return shown;
+  }
+
   arrange(place, rows, make) {
     let next = place.firstChild;
     for (const row of rows) {
@@ -175,11 +225,8 @@ class Board {
       let shown = this.shown.get(key);
       if (!shown || shown.make !== make) {
         if (shown) this.forget(key, shown);
-        shown = { ...make(row), make };
-        shown.node.dataset.key = key;
-        this.shown.set(key, shown);
-        this.watcher.observe(shown.node);
-      }
+        shown = this.show(row, make);
+      } else if (!this.rows.has(key)) shown.set(row);
       if (shown.node === next) next = next.nextSibling;
       else place.insertBefore(shown.node, next);
     }
@@ -223,6 +270,8 @@ class Board {
   sayCounts(rows) {
     const counts = Object.fromEntries(TIERS.map((tier) => [tier, 0]));
     for (const row of rows) counts[tierName(row.tier)] += 1;
+    // The board holds the most pressing; whoever is not on it is well.
+    if (!this.found) counts.NORMAL = Math.max(counts.NORMAL, this.skus - rows.length + counts.NORMAL || 0);
     const key = JSON.stringify([counts, this.tier]);
     if (key === this.countsKey) return;
     this.countsKey = key;
@@ -241,26 +290,39 @@ class Board {
 
   choose(tier) {
     this.tier = this.tier === tier ? "" : tier;
-    this.isOrderDue = true;
-    this.schedule();
+    this.orderSoon();
+    this.remember();
+  }
+
+  /** The address says what is looked for, for who comes back or sends it on. */
+  remember() {
+    const said = [["q", this.words], ["tier", this.tier]].filter(([, value]) => value);
+    history.replaceState(history.state, "", said.length > 0 ? `/?${new URLSearchParams(said)}` : "/");
   }
 
   // ---- searching
 
   typed() {
     this.words = this.input.value.trim();
+    this.remember();
     clearTimeout(this.searching);
     this.searching = setTimeout(() => this.search(), SEARCH_MS);
   }
 
-  async search() {
+  search() {
+    this.look().catch((error) => {
+      if (!error.reason) throw error;
+      if (!this.ended) notify(errorText(error), "problem");
+    });
+  }
+
+  async look() {
     const words = this.words;
     const found = words ? (await call("OperationsService/GetBoard", { query: words, rows_max: FOUND_MAX })).rows : null;
     if (words !== this.words || this.ended) return;
     this.found = found;
     this.isHeard = true;
-    this.isOrderDue = true;
-    this.schedule();
+    this.orderSoon();
   }
 
   // ---- keys

@@ -1,13 +1,16 @@
 // Shortfalls: what was sold and cannot be served, who looks after it, and how it ended.
-import { call } from "../api.js";
+import { call, change } from "../api.js";
 import { ask, empty, loading, notify } from "../dialog.js";
-import { fill, h } from "../dom.js";
+import { fill, h, keepingFocus } from "../dom.js";
 import { age, dateTime, number } from "../format.js";
+import { every } from "../polling.js";
 import { errorText, session, signIn } from "../session.js";
 import { table } from "../table.js";
 import { t } from "../words.js";
 
+const LOOK_MS = 5_000;
 const PAGE_SIZE = 200;
+const SHOWN_MAX = 1_000;
 const RESOLUTION_MAX = 200;
 
 export const words = {
@@ -34,6 +37,7 @@ export const words = {
     "short.empty_text": "卖出去的每一件都交得了货。出现缺货时会列在这里，并指明原因和订单。",
     "short.open": "未处理",
     "short.sum": "未处理 {count} 张，共 {units} 件",
+    "short.sum_part": "只列出最近的：未处理 {count} 张，共 {units} 件",
     "short.show_resolved": "看处理完的",
     "short.hide_resolved": "不看处理完的",
     "short.resolved": "处理完的",
@@ -67,6 +71,7 @@ export const words = {
     "short.empty_text": "Every unit that was sold can be served. If one cannot, it is listed here with its cause and its order.",
     "short.open": "Open",
     "short.sum": "{count} open, {units} units",
+    "short.sum_part": "the newest only: {count} open, {units} units",
     "short.show_resolved": "Show resolved",
     "short.hide_resolved": "Hide resolved",
     "short.resolved": "Resolved",
@@ -88,22 +93,22 @@ async function mount(root, { query, go }) {
   loading(place);
   let isGone = false;
   const draw = async () => {
-    const found = await all(withResolved);
+    const { found, isPart } = await all(withResolved);
     if (isGone) return;
     const open = found.filter((one) => !one.resolve_time);
-    fill(sum, open.length > 0 && t("short.sum", { count: number(open.length), units: number(open.reduce((units, one) => units + one.quantity, 0)) }));
-    fill(
-      place,
+    fill(sum, open.length > 0 && t(isPart ? "short.sum_part" : "short.sum", { count: number(open.length), units: number(open.reduce((units, one) => units + one.quantity, 0)) }));
+    const lists = [
       table(columns(draw), open, { empty: empty(t("short.empty"), t("short.empty_text")) }),
       withResolved && h("h2", {}, t("short.resolved")),
       withResolved && table(columns(draw), found.filter((one) => one.resolve_time), { empty: t("short.none_resolved") }),
-    );
+    ];
+    keepingFocus(place, () => fill(place, lists));
   };
   await draw();
-  const timer = setInterval(() => document.hidden || place.querySelector(":focus") || draw().catch(() => {}), 5_000);
+  const end = every(LOOK_MS, place, draw);
   return () => {
     isGone = true;
-    clearInterval(timer);
+    end();
   };
 }
 
@@ -114,8 +119,8 @@ async function all(withResolved) {
     const answer = await call("ChannelService/ListShortfalls", { include_resolved: withResolved, page_size: PAGE_SIZE, page_token: page });
     found.push(...answer.shortfalls);
     page = answer.next_page_token;
-  } while (page && found.length < 5 * PAGE_SIZE);
-  return found;
+  } while (page && found.length < SHOWN_MAX);
+  return { found, isPart: Boolean(page) };
 }
 
 function columns(draw) {
@@ -144,9 +149,9 @@ function actions(one, draw) {
   return h(
     "div",
     { class: "row" },
-    h("button", { class: "button small primary", onclick: () => resolve(one, draw) }, t("short.resolve")),
-    !isMine && h("button", { class: "button small", onclick: () => take(one, draw) }, t("short.take")),
-    h("button", { class: "button small quiet", onclick: () => assign(one, draw) }, t("short.assign")),
+    h("button", { class: "button small primary", dataset: { focus: `resolve ${one.shortfall_id}` }, onclick: () => resolve(one, draw) }, t("short.resolve")),
+    !isMine && h("button", { class: "button small", dataset: { focus: `take ${one.shortfall_id}` }, onclick: () => take(one, draw) }, t("short.take")),
+    h("button", { class: "button small quiet", dataset: { focus: `assign ${one.shortfall_id}` }, onclick: () => assign(one, draw) }, t("short.assign")),
   );
 }
 
@@ -176,7 +181,7 @@ async function assign(one, draw) {
 
 async function save(request, draw) {
   try {
-    await call("ChannelService/ResolveShortfall", request);
+    await change("ChannelService/ResolveShortfall", request);
     notify(t("short.saved"), "ok");
   } catch (error) {
     notify(errorText(error), "problem");

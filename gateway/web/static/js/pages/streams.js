@@ -3,7 +3,7 @@ import { call } from "../api.js";
 import { empty, loading } from "../dialog.js";
 import { fill, h, say } from "../dom.js";
 import { age, dateTime, number } from "../format.js";
-import { live } from "../live.js";
+import { every } from "../polling.js";
 import { table } from "../table.js";
 import { has, t } from "../words.js";
 
@@ -126,8 +126,7 @@ async function mount(root) {
     fill(ended, table(endColumns(), found.closed, { empty: t("stream.none_closed") }));
   };
   await draw();
-  const timer = setInterval(() => document.hidden || live.state() === "paused" || draw().catch(() => {}), LOOK_MS);
-  return () => clearInterval(timer);
+  return every(LOOK_MS, readers, draw);
 }
 
 function readerColumns() {

@@ -1,5 +1,5 @@
 // Recent traces, and one of them as a waterfall: what came of what, in which process, and how long it took.
-import { ApiError, call } from "../api.js";
+import { ApiError, call, change } from "../api.js";
 import { empty, loading, notify } from "../dialog.js";
 import { fill, h, mark } from "../dom.js";
 import { clock, dateTime, number, seconds } from "../format.js";
@@ -180,7 +180,7 @@ async function mountList(root, context) {
       return;
     }
     try {
-      const { until } = await call("OperationsService/TraceSku", { sku: code, duration: `${FOLLOW_SECONDS}s` });
+      const { until } = await change("OperationsService/TraceSku", { sku: code, duration: `${FOLLOW_SECONDS}s` });
       notify(t("trace.following", { sku: code, at: clock(until) }), "ok");
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
