@@ -17,7 +17,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from gateway.alerts.engine import SPOKEN_FOR
+from gateway.alerts.telling import SPOKEN_FOR
 from gateway.domain.alerts import Body, DrillStep, Event, EventKind, News, Runbook, TierTold
 from gateway.domain.attention import ack_end, escalation_due, rungs_told
 from gateway.domain.drill_scores import Drill, comparison, is_rise, score, verdict

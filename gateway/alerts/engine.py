@@ -25,6 +25,7 @@ from gateway import metrics, telemetry
 from gateway.alerts.duties import Duty, arrivals, duties
 from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
 from gateway.alerts.surroundings import Surroundings, read_surroundings
+from gateway.alerts.telling import SKUS_TOLD_MAX, news_of, say
 from gateway.domain.alerts import Event, EventKind, News, TierTold
 from gateway.domain.demand import Pace
 from gateway.domain.errors import GatewayError
@@ -55,9 +56,8 @@ HISTORY_MOVEMENTS_MAX = 20_000
 # Who asked for the last movements of a SKU, to be linked to when it is told of.
 TRACEPARENTS_PER_SKU_MAX = 4
 SKUS_TRACED_MAX = 1_000
-SKUS_TOLD_MAX = 20
-# What a tier change says is not to be spoken after so long.
-SPOKEN_FOR = timedelta(seconds=30)
+# What people say is committed so long after its time at the latest.
+SAID_DELAY = timedelta(seconds=10)
 
 
 class LeaseLostError(Exception):
@@ -137,6 +137,8 @@ class Engine:
         told = await lookout.take(batch, surroundings, seconds)
         if is_whole:
             told += await lookout.tick(self._tick_until(now), surroundings, seconds)
+            told += lookout.look_again(self._called, surroundings)
+            self._called.clear()
         await self._tell(lookout, surroundings, told, now, is_whole=is_whole)
         return is_whole
 
@@ -150,6 +152,9 @@ class Engine:
         self._renewal = self._checkpoint = 0.0
         self._looked_for_duties = 0.0
         self._watchdog: datetime | None = None
+        # SKUs that people have said something about, and up to when that was looked for.
+        self._called: set[str] = set()
+        self._heard: datetime | None = None
         self._asked_by: dict[str, tuple[str, ...]] = {}
 
     async def _lease(self) -> Lookout | None:
@@ -174,7 +179,7 @@ class Engine:
             revision = await store.first_movement_since(connection, ticked, HISTORY_MOVEMENTS_MAX)
         lookout = Lookout(revision, self._tempo.seconds(ticked), self._tempo)
         lookout.keep(await store.read_awake(connection))
-        self._watchdog = place.watchdog_time
+        self._watchdog, self._heard = place.watchdog_time, ticked
         return lookout
 
     async def _leave(self) -> None:
@@ -191,12 +196,15 @@ class Engine:
         head = await read_alert_head(connection)
         skus = {movement.sku for movement in batch}
         entries = lookout.entries
-        if strangers := {sku for sku in skus if Key(sku) not in entries}:
+        if is_new := head.settings_version != self._settings_version:
+            assert self._heard is not None
+            self._called |= await store.read_called(connection, self._heard - SAID_DELAY)
+            self._heard = now
+        if strangers := {sku for sku in skus | self._called if Key(sku) not in entries}:
             lookout.keep(await store.read_stands(connection, strangers))
         known = self._surroundings
-        is_new = head.settings_version != self._settings_version
         if known is None or is_new or self._tick_until(now) >= lookout.ticked + TICK_SECONDS:
-            unmet = {*skus, *(key.sku for key in entries)}
+            unmet = {*skus, *self._called, *(key.sku for key in entries)}
             self._surroundings = known = await read_surroundings(connection, unmet, now, known, self._tempo)
             self._settings_version = head.settings_version
             self._looked_for_duties = 0.0 if is_new else self._looked_for_duties
@@ -239,7 +247,7 @@ class Engine:
                 for key, entry in lookout.entries.items()
                 if not entry.is_saved or not lookout.is_awake(key, surroundings)
             )
-        news = [_news(lookout, surroundings, one) for one in told]
+        news = [news_of(lookout, surroundings, one) for one in told]
         with self._span(lookout, told, due):
             await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
         lookout.arrived.clear()
@@ -273,7 +281,7 @@ class Engine:
             is_setting = any(duty.write is not None for duty in done)
             events = await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
         self._measure(events)
-        _say(events)
+        say(events)
         lookout.saved(keys)
         if is_checkpoint:
             # Rows are what others read: in a case that is played fast five seconds would be minutes.
@@ -350,42 +358,3 @@ class Engine:
                 entry = lookout.entries[duty.escalates]
                 entry.watched, entry.is_saved = replace(entry.watched, told=duty.rungs), False
         return found
-
-
-def _say(events: Sequence[Event]) -> None:
-    """Tell the current span which events these are."""
-    span = trace.get_current_span()
-    if events and span.is_recording():
-        span.set_attribute("stockgate.alert_revision", events[-1].revision)
-        span.set_attribute("stockgate.alert_revision.first", events[0].revision)
-        tiers = [event.body.after.name for event in events if isinstance(event.body, TierTold)]
-        span.set_attribute("stockgate.alert.tiers", tiers[:SKUS_TOLD_MAX])
-
-
-def _news(lookout: Lookout, surroundings: Surroundings, told: Told) -> News:
-    key, change = told
-    tempo = surroundings.tempo
-    at = tempo.time(change.time)
-    return News(
-        kind=EventKind.TIER_CHANGE,
-        sku=key.sku,
-        session_id=key.session_id,
-        episode=change.episode,
-        channels=surroundings.channels_of(key.sku),
-        session_ids=surroundings.sessions_of(key.sku),
-        silenced_by=surroundings.silences_of(key.sku, max(change.before, change.after), at),
-        observe_time=at,
-        expire_time=at + SPOKEN_FOR,
-        body=TierTold(
-            change.before,
-            change.after,
-            replace(change.evidence, onset_time=tempo.time(change.evidence.onset_time).timestamp()),
-            change.stock_out,
-            change.is_stale,
-            change.is_flapping,
-            change.reopened,
-            change.pages,
-            surroundings.runbook(change.after),
-            lookout.entries[key].journal_revision,
-        ),
-    )

@@ -96,6 +96,11 @@ class Lookout:
                 await asyncio.sleep(0)
         return told
 
+    def look_again(self, skus: Iterable[str], surroundings: Surroundings) -> list[Told]:
+        """Look at the keys of these SKUs as of the last tick: what bears on them has changed."""
+        keys = [key for sku in sorted(skus) if surroundings.knows(sku) for key in surroundings.keys_of(sku)]
+        return self._look_at([(key, self.entries[key]) for key in keys], self.ticked, surroundings)
+
     def is_awake(self, key: Key, surroundings: Surroundings) -> bool:
         """True while time alone may change what is to be told of the key."""
         if not surroundings.knows(key.sku) or not surroundings.is_current(key):

@@ -32,7 +32,7 @@ class Rules:
         async def act(connection: ReadConnection, appending: Appending) -> PolicySet:
             sku = asked.policy.sku
             places = await read_places(connection, sku, "policy.sku") if sku else Places()
-            await store.write_policy(connection, asked.policy)
+            await store.write_policy(connection, asked.policy, appending.now)
             told = news(EventKind.POLICY_CHANGED, asked.policy, places, appending.now, sku=sku)
             await appending.append([told], changes_settings=True)
             return PolicySet(asked.policy)

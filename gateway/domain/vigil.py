@@ -201,10 +201,11 @@ def stock_out(watched: Watched, now: float, circumstances: Circumstances) -> Sto
 
 
 def is_awake(watched: Watched, now: float, circumstances: Circumstances) -> bool:
-    """True while time alone may change what is to be told of the key."""
+    """True while time alone may change what is to be told of the key. Of what was never ordered it changes nothing."""
     if circumstances.sold_in or circumstances.incoming or watched.standing.is_stale:
         return True
-    if now - watched.pace.time < AWAKE_SECONDS or now - watched.standing.since < AWAKE_SECONDS:
+    last_order = watched.pace.time if watched.pace.evidence_orders else 0.0
+    if now - max(last_order, watched.standing.since) < AWAKE_SECONDS:
         return True
     return watched.standing.tier not in {Tier.NORMAL, Tier.SOLD_OUT}
 

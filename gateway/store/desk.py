@@ -226,12 +226,12 @@ async def count_silenced(connection: ReadConnection, matcher: SilenceMatcher, ma
 # ---- policies and runbooks
 
 
-async def write_policy(connection: AsyncConnection, policy: AlertPolicy) -> None:
+async def write_policy(connection: AsyncConnection, policy: AlertPolicy, now: datetime) -> None:
     """Store what to be warned of, instead of what was said before; what says nothing is forgotten."""
     if policy == AlertPolicy(policy.sku):
         await connection.execute(delete(alert_policies).where(_p.sku == policy.sku))
         return
-    content = {"body": msgspec.to_builtins(policy), "update_time": func.clock_timestamp()}
+    content = {"body": msgspec.to_builtins(policy), "update_time": now}
     statement = upsert(alert_policies).values(sku=policy.sku, **content)
     await connection.execute(statement.on_conflict_do_update(index_elements=["sku"], set_=content))
 

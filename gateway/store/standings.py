@@ -6,15 +6,15 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, any_, delete, lateral, literal, or_, select, true, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, any_, column, delete, func, lateral, literal, or_, select, true, tuple_, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Moved, Tempo, Watched
-from gateway.store.alert_tables import alert_head, standings
+from gateway.store.alert_tables import alert_head, alert_policies, incoming, sessions, standings
 from gateway.store.database import ReadConnection
 from gateway.store.tables import CODE, channels, head, levels, listings, movements, skus
 
@@ -195,6 +195,19 @@ async def stands_of(connection: ReadConnection, which: ColumnElement[bool]) -> l
 async def read_awake(connection: ReadConnection) -> list[Stand]:
     """The rows of all keys that are awake."""
     return [_stand(row) for row in await connection.execute(_stands().where(_s.is_awake))]
+
+
+async def read_called(connection: ReadConnection, since: datetime) -> set[str]:
+    """The SKUs that people have said something about: open sessions, units on their way, policies set since a time."""
+    sold = func.jsonb_array_elements(sessions.c.body["skus"]).table_valued(column("value", JSONB), name="sold")
+    queries = (
+        select(sold.c.value["sku"].astext)
+        .select_from(sessions.join(sold, true()))
+        .where(sessions.c.close_time.is_(None)),
+        select(incoming.c.sku).where(incoming.c.end_time.is_(None)),
+        select(alert_policies.c.sku).where(alert_policies.c.sku != "", alert_policies.c.update_time >= since),
+    )
+    return {sku for query in queries for sku in await connection.scalars(query)}
 
 
 async def list_stands(

@@ -2,8 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -15,35 +14,26 @@ from gateway.alerts.lookout import Lookout
 from gateway.alerts.requests import AnnounceIncoming, SetPolicy
 from gateway.alerts.rules import Rules
 from gateway.alerts.surroundings import read_surroundings
-from gateway.catalog import Catalog
-from gateway.domain.alerts import AckAction, AlertPolicy, Event, EventKind, TierTold
-from gateway.domain.changes import Limits
+from gateway.domain.alerts import AckAction, AlertPolicy, EventKind, TierTold
 from gateway.domain.commands import ReceiveStock, ReserveLine, ReserveStock
-from gateway.domain.errors import GatewayError
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Tempo
-from gateway.settings import Settings
-from gateway.store import alert_log, standings
-from gateway.store.catalog import Sku
-from gateway.store.database import Clock, Database, MerchantDatabase, read_time
-from gateway.store.groups import GroupStore
+from gateway.store import standings
+from gateway.store.database import Clock, MerchantDatabase, read_time
 from gateway.store.standings import read_moved, read_stand
 from gateway.v1 import alert_service_pb2 as pb
 from gateway.writer import Writer
+from tests.alerts.counter import SKU
+from tests.alerts.shelves import (
+    WAIT_SECONDS_MAX,
+    alerts_time,
+    changes,
+    events,
+    free_lease,
+    take,
+    told,
+)
 from tests.client import Client, new_id
-from tests.merchants import schema_of_token
-
-WAIT_SECONDS_MAX = 20.0
-SKU = "tea"
-
-
-@pytest.fixture
-async def merchant(settings: Settings, token: str, clock: Clock) -> AsyncIterator[MerchantDatabase]:
-    """The merchant's part of the database, with a ledger's clock to be moved by hand."""
-    assert settings.database_url
-    database = Database(settings.database_url, clock)
-    yield database.of(token.partition(".")[0])
-    await database.close()
 
 
 @pytest.fixture
@@ -63,27 +53,6 @@ async def warn_at(client: Client, line: int, **policy: Any) -> None:
     """Set the fixed line of all SKUs."""
     policy = {"fixed_line": line, **policy}
     await client.tell(client.alerts.SetAlertPolicy, pb.SetAlertPolicyRequest, actor="li", policy=policy)
-
-
-async def events(merchant: MerchantDatabase) -> list[Event]:
-    """The whole log."""
-    async with merchant.transaction() as connection:
-        return await alert_log.read_events(connection, 0, 10_000)
-
-
-async def changes(merchant: MerchantDatabase) -> list[TierTold]:
-    """The tier changes of the log."""
-    return [event.body for event in await events(merchant) if isinstance(event.body, TierTold)]
-
-
-async def told(merchant: MerchantDatabase, kind: EventKind, count: int = 1) -> Event:
-    """The `count`-th event of this kind, when it has come."""
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while True:
-            found = [event for event in await events(merchant) if event.kind is kind]
-            if len(found) >= count:
-                return found[count - 1]
-            await asyncio.sleep(0.05)
 
 
 async def reached(merchant: MerchantDatabase, tier: Tier) -> TierTold:
@@ -181,30 +150,6 @@ async def test_a_watchdog_is_told_every_half_minute(merchant: MerchantDatabase, 
     await told(merchant, EventKind.WATCHDOG)
     clock.offset += timedelta(seconds=31)
     await told(merchant, EventKind.WATCHDOG, count=2)
-
-
-@pytest.fixture
-async def shelf(merchant: MerchantDatabase) -> AsyncIterator[Writer]:
-    """The merchant's ledger without a gateway around it, and so without an engine; with 100 teas."""
-    writer = Writer(GroupStore(merchant, Limits()), 1_000)
-    running = asyncio.create_task(writer.run())
-    await Catalog(merchant, writer).create_sku(Sku(SKU))
-    await writer.apply([ReceiveStock(new_id(), SKU, "", 100)])
-    yield writer
-    writer.close()
-    await running
-
-
-async def take(shelf: Writer, count: int) -> None:
-    """Orders of one unit, each a group of its own."""
-    for _ in range(count):
-        (outcome,) = await shelf.apply([ReserveStock(new_id(), (ReserveLine(SKU, 1),))])
-        assert not isinstance(outcome, GatewayError)
-
-
-async def free_lease(owner: asyncpg.Connection, token: str) -> None:
-    """The engine has been silent for too long."""
-    await owner.execute(f"""UPDATE "{schema_of_token(token)}".alert_head SET engine_until = now() - interval '1 s'""")
 
 
 async def test_an_engine_that_has_lost_its_lease_unnoticed_changes_nothing(
@@ -345,9 +290,3 @@ async def test_what_has_arrived_is_told_though_the_engine_dies_while_it_catches_
 
 async def _fails(*_: object, **__: object) -> None:
     raise ZeroDivisionError
-
-
-async def alerts_time(merchant: MerchantDatabase) -> datetime:
-    """The ledger's time."""
-    async with merchant.transaction() as connection:
-        return await read_time(connection, merchant.now)
