@@ -181,7 +181,7 @@ class Surroundings:
         known = self.known[key.sku]
         policy, session = known.policy, self._session(key) if key.session_id else None
         sessions = known.sessions if session is None else (session,)
-        ends = [self.tempo.seconds(each.planned_end_time) for each in sessions]
+        ends = [self.tempo.seconds(each.planned_end_time) for each in sessions if not each.is_forgotten(self.now)]
         is_known = self.profile is not None and key.sku in self.profile.skus
         assert policy.service_level is not None
         assert policy.false_raise_seconds is not None

@@ -5,13 +5,16 @@ Bodies of events are stored as JSON objects, told apart by `type`; new fields ha
 Times are aware UTC, quantities units.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 
 from msgspec import Struct
 
 from gateway.domain.demand import StockOutTimes
 from gateway.domain.tiers import Evidence, Tier
+
+# A session that goes on so long after its planned end is one that nobody has closed.
+FORGOTTEN_AFTER = timedelta(hours=2)
 
 
 class EventKind(IntEnum):
@@ -212,6 +215,10 @@ class Session(Struct, frozen=True, tag="session"):
     host: str = ""
     agora_channel: str = ""
     open_revision: int = 0
+
+    def is_forgotten(self, now: datetime) -> bool:
+        """True if nobody seems to be there any more, though it was not closed: its end is none to go by."""
+        return now - self.planned_end_time > FORGOTTEN_AFTER
 
 
 class DrillStep(Struct, frozen=True, tag="drill"):

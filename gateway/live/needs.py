@@ -90,7 +90,7 @@ def _need(
 
 def seconds_left(room: Session | None, now: datetime, tempo: Tempo) -> float:
     """To the end of the session, in the time in which rates are counted."""
-    if room is None:
+    if room is None or room.is_forgotten(now):
         return HORIZON_MINUTES * 60
     return max(OVERTIME_SECONDS, tempo.seconds(room.planned_end_time) - tempo.seconds(now))
 

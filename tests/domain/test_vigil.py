@@ -120,6 +120,18 @@ async def test_what_comes_back_of_older_orders_is_none_of_a_sessions_own() -> No
     assert lookout.entries[ROOM].watched.available(surroundings.circumstances(ROOM)) == 18
 
 
+def test_a_session_that_nobody_closed_cuts_no_warning_short() -> None:
+    """The rest of a session is as far as its SKUs need last; of one that was to end two hours ago there is none."""
+
+    def ends(minutes_ago: float) -> float | None:
+        planned = Tempo().time(START - minutes_ago * 60)
+        session = Session("room", ("dy",), (SessionSku("tea"),), Tempo().time(START - 9_999), planned, 7)
+        return around(session).circumstances(POOL).session_end
+
+    assert ends(119.0) == START - 119 * 60
+    assert ends(121.0) is None
+
+
 def test_sales_of_a_sku_nobody_knows_are_no_acceleration() -> None:
     """At first there is only a guess to compare with: faster than a guess is no news."""
     watched: Watched = begin_watch({"main": 10_000}, HALF_HOUR, START)

@@ -17,6 +17,7 @@ from tests.selling.timeline import START
         (2.0, 120.0, 14_400.0),  # a case that is played fast
         (1.0, 1.0, 900.0),  # it will go on for a while
         (-30.0, 1.0, 900.0),
+        (-121.0, 1.0, 3_600.0),  # nobody has closed it
     ],
 )
 def test_the_end_is_as_far_as_sales_are_counted(minutes: float, speed: float, seconds: float) -> None:
