@@ -110,9 +110,10 @@ def _cells(hint: pb.Hint, now: datetime) -> list[tuple[str, str]]:
     if is_expired:
         return [(title, "dim"), ("–", "dim"), (mark, "dim"), ("", ""), ("", ""), ("", ""), ("", "")]
     own = f" ({number(hint.exclusive_left)} own)" if hint.exclusive_left else ""
+    part = f" (one of {hint.rooms} rooms)" if hint.rooms > 1 else ""
     return [
         (title, ""),
-        ("–" if hint.is_stale else f"{number(hint.sellable)}{own}", style),
+        ("–" if hint.is_stale else f"{number(hint.sellable)}{own}{part}", style),
         (mark, style),
         ("" if hint.is_stale else words.left(hint.stock_out), ""),
         (_both(hint.host_line, hint.host_line_en), ""),

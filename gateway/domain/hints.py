@@ -5,18 +5,24 @@
                is (goods are gone, a cancel is on its way), each listing counts its part of what is left
     on the way orders that the platform may have taken and we have not: a channel's pace times the age of its
                watermark, ten seconds at most, rounded up
-    sellable   base - on the way, never below zero; of units of its own never more than are left
+    sellable   base - on the way, never below zero; of units of its own never more than are left. What a channel can
+               sell is divided among the open rooms that sell it there: nobody knows which of them the next buyer
+               comes from, and what one host promises another must not. The rest goes to the rooms opened first, so
+               the parts add up, and the last unit is said by somebody
 
-So it is never more than R20 allows: exposures of all listings add up to what is available at most. Releases that are
-expected are not counted. A kit is a listing like any other: what it may sell counts for each SKU in it.
+So it is never more than R20 allows, of all rooms together: exposures of all listings add up to what is available at
+most. Releases that are expected are not counted. A kit is a listing like any other: what it may sell counts for each
+SKU in it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
+from typing import NamedTuple
 
 from msgspec import Struct
 
+from gateway.domain.alerts import Session
 from gateway.domain.changes import LevelKey
 from gateway.domain.demand import StockOutTimes
 from gateway.domain.division import Lock, units_in
@@ -33,10 +39,41 @@ ON_THE_WAY_MIN = 0.05
 SPOKEN_WITHIN = timedelta(seconds=3)
 
 
+class Part(NamedTuple):
+    """One of so many rooms, counted from 0 in the order in which they were opened."""
+
+    place: int = 0
+    rooms: int = 1
+
+    def of(self, sales: int) -> int:
+        """This room's part of so many sales; what is missing is missing for each."""
+        return sales if sales < 0 else sales // self.rooms + (self.place < sales % self.rooms)
+
+
+# By SKU and channel; "": by SKU, among the rooms of all channels.
+Parts = Mapping[tuple[str, str], Part]
+_ALONE = Part()
+
+
+def parts_of(session: Session, others: Iterable[Session], skus: Collection[str]) -> Parts:
+    """A room's parts of what it sells of these SKUs together with `others`; where there is no other none is said."""
+    found = {}
+    rivals = [(one, {sold.sku for sold in one.skus}) for one in others if one.session_id != session.session_id]
+    for sku in skus if rivals else ():
+        sellers = [one for one, sold in rivals if sku in sold]
+        for channel in ("", *session.channels):
+            there = [one.session_id for one in sellers if channel in {"", *one.channels}]
+            if there:
+                place = sum(number < session.session_id for number in there)
+                found[sku, channel] = Part(place, 1 + len(there))
+    return found
+
+
 class Shelf:
     """All that bears on what a room can sell; `channels` are its own, `listings` all that sell its SKUs.
 
-    `levels` has every level of every SKU in these listings; `own` the SKUs of which it has units of its own.
+    `levels` has every level of every SKU in these listings; `own` the SKUs of which it has units of its own; `parts`
+    those that other rooms sell as well.
     """
 
     def __init__(
@@ -47,12 +84,14 @@ class Shelf:
         levels: Mapping[LevelKey, Level],
         frozen: frozenset[str] = frozenset(),
         own: Mapping[str, Lock] | None = None,
+        parts: Parts | None = None,
     ) -> None:
         """Everything as it was at one moment."""
         self.now = now
         self.channels = channels
         self.frozen = frozen
         self.own = own or {}
+        self._parts = parts or {}
         self.levels: dict[str, dict[str, Level]] = {}
         for (sku, at), level in levels.items():
             self.levels.setdefault(sku, {})[at] = level
@@ -67,6 +106,14 @@ class Shelf:
     def sellers(self, sku: str) -> Sequence[Listing]:
         """The room's listings that sell a SKU."""
         return self._sellers.get(sku, ())
+
+    def part(self, sku: str, channel: str = "") -> Part:
+        """The room's part of what is sold on a channel; without one, of what all channels share."""
+        return self._parts.get((sku, channel), _ALONE)
+
+    def rooms(self, sku: str) -> int:
+        """How many rooms sell a SKU on one of this room's channels, itself included; the most there are."""
+        return max((self.part(sku, one.channel).rooms for one in self.sellers(sku)), default=1)
 
     def there(self, sku: str, at: str) -> int:
         """Units available at a location."""
@@ -89,7 +136,13 @@ def sellable(shelf: Shelf, sku: str) -> int:
     sellers = shelf.sellers(sku)
     if not sellers or sku in shelf.frozen:
         return 0
-    sales = base(shelf, sellers) - on_the_way(shelf, sellers)
+    by_channel: dict[str, list[Listing]] = {}
+    for one in sellers:
+        by_channel.setdefault(one.channel, []).append(one)
+    sales = shelf.part(sku).of(_shared(shelf, sellers))
+    for channel, ours in by_channel.items():
+        escrowed = sum(_backed(shelf, one) for one in ours if not one.state.permitted)
+        sales += shelf.part(sku, channel).of(escrowed - on_the_way(shelf, ours))
     if (lock := shelf.own.get(sku)) is not None:
         sales = min(sales, lock.units // min(units_in(one, sku) for one in sellers))
     return max(0, sales)
@@ -100,16 +153,11 @@ def available(shelf: Shelf, sku: str) -> int:
     return sum(level.available for level in shelf.levels.get(sku, {}).values())
 
 
-def base(shelf: Shelf, sellers: Iterable[Listing]) -> int:
-    """Sales that these listings may still make, all together."""
-    escrowed, shared, most_shared = 0, 0, 0
-    for one in sellers:
-        if one.state.permitted:
-            shared += max(0, one.state.sales_left)
-            most_shared = max(most_shared, _unallocated(shelf, one.components))
-        else:
-            escrowed += _backed(shelf, one)
-    return escrowed + min(shared, most_shared)
+def _shared(shelf: Shelf, sellers: Iterable[Listing]) -> int:
+    """Sales of listings that may show others' units, all together: once, however many of them show a unit."""
+    sharing = [one for one in sellers if one.state.permitted]
+    shown = sum(max(0, one.state.sales_left) for one in sharing)
+    return min(shown, max((_unallocated(shelf, one.components) for one in sharing), default=0))
 
 
 def on_the_way(shelf: Shelf, sellers: Iterable[Listing]) -> int:
@@ -205,6 +253,7 @@ class Hint(Struct, frozen=True):
     observe_time: datetime
     expire_time: datetime
     revision: int
+    rooms: int = 1
     version: int = 0
 
 
@@ -263,6 +312,7 @@ def hint(view: RoomView, sku: str) -> Hint:
         now,
         now + SPOKEN_WITHIN,
         view.revision,
+        view.shelf.rooms(sku),
     )
 
 

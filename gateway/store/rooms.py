@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from gateway.domain.alerts import ProposalKind, ProposalState, Session
 from gateway.domain.division import Lock
-from gateway.domain.hints import Shelf, SkuFacts
+from gateway.domain.hints import Shelf, SkuFacts, parts_of
 from gateway.domain.lines import Template
 from gateway.domain.listings import Listing
 from gateway.domain.stock import Level
@@ -54,6 +54,7 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
     parts = facts.keys() | {part.sku for one in sellers for part in one.components}
     rules, _ = await read_channels(connection, now)
     codes = frozenset(session.channels)
+    rivals = [one for one in await live.open_sessions(connection) if not one.is_forgotten(now)]
     shelf = Shelf(
         now,
         sellers,
@@ -61,6 +62,7 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
         {(row[0], row[1]): Level(*row) for row in await connection.execute(_of(select(*_LEVEL), levels.c.sku, parts))},
         frozen,
         {one.sku: Lock(codes, one.exclusive_left) for one in live.own(session)},
+        parts_of(session, rivals, facts),
     )
     log = (await connection.execute(select(alert_head.c.revision, alert_head.c.tick_time))).one()
     return RoomState(

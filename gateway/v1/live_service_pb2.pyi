@@ -357,12 +357,15 @@ class Hint(_message.Message):
     OBSERVE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    ROOMS_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
     """The SKU's code."""
     title: _builtins.str
     """What people call it."""
     sellable: _builtins.int
-    """Sales this room can still make right now without overselling, orders on their way taken off."""
+    """Sales this room can still make right now without overselling, orders on their way taken off. Where other open
+    sessions sell it on the same channels, this room's part: the parts of all add up to what can be sold.
+    """
     available: _builtins.int
     """Units of the whole stock that are available, wherever they are shown."""
     tier: _alert_pb2.Tier.ValueType
@@ -385,6 +388,8 @@ class Hint(_message.Message):
     """Rises with everything that is said of this room: what has a lower one is older."""
     revision: _builtins.int
     """The newest event of the alert log these numbers know of."""
+    rooms: _builtins.int
+    """How many open sessions sell it on one of this room's channels, this one included."""
     @_builtins.property
     def stock_out(self) -> _alert_pb2.StockOut:
         """How long until nothing is left."""
@@ -422,10 +427,11 @@ class Hint(_message.Message):
         observe_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revision: _builtins.int = ...,
+        rooms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "observe_time", b"observe_time", "stock_out", b"stock_out"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "chat_line", b"chat_line", "chat_line_en", b"chat_line_en", "exclusive_left", b"exclusive_left", "expire_time", b"expire_time", "host_line", b"host_line", "host_line_en", b"host_line_en", "is_stale", b"is_stale", "observe_time", b"observe_time", "rate", b"rate", "revision", b"revision", "sellable", b"sellable", "sku", b"sku", "stock_out", b"stock_out", "substitutes", b"substitutes", "tier", b"tier", "title", b"title", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["available", b"available", "chat_line", b"chat_line", "chat_line_en", b"chat_line_en", "exclusive_left", b"exclusive_left", "expire_time", b"expire_time", "host_line", b"host_line", "host_line_en", b"host_line_en", "is_stale", b"is_stale", "observe_time", b"observe_time", "rate", b"rate", "revision", b"revision", "rooms", b"rooms", "sellable", b"sellable", "sku", b"sku", "stock_out", b"stock_out", "substitutes", b"substitutes", "tier", b"tier", "title", b"title", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -77,8 +77,8 @@ async def test_a_hint_comes_again_before_it_expires(client: Client) -> None:
             await beating(shops["tb"])
 
 
-async def test_two_rooms_say_no_more_than_there_is(client: Client) -> None:
-    """Under escrow each says what its own channels can sell; under SHARED each all there is (R29)."""
+async def test_rooms_say_no_more_than_there_is(client: Client) -> None:
+    """Each what its own channels can sell, in parts where they sell on the same, or share the units (R29, R46)."""
     await client.add_sku("CUP", 40)
     async with serving(client, "tb", "dy") as shops:
         for shop in shops.values():
@@ -88,11 +88,17 @@ async def test_two_rooms_say_no_more_than_there_is(client: Client) -> None:
         said = [(await hint_of(client, one.session_id)).sellable for one in (first, second)]
         assert said == [20, 20]
         both = await open_session(client, ["tb", "dy"], {"CUP": 0})
-        assert (await hint_of(client, both.session_id)).sellable == 40
+        rooms = (first, second, both)
+        told = [await hint_of(client, one.session_id) for one in rooms]
+        assert [(one.sellable, one.rooms) for one in told] == [(10, 2), (10, 2), (20, 2)]
         await set_policy(client, sku="CUP", kind=6)
         for shop in shops.values():
             await shop.wait_shown(**{f"L{await number_of(shop)}": 40})
-        assert [(await hint_of(client, one.session_id)).sellable for one in (first, both)] == [40, 40]
+        assert [(await hint_of(client, one.session_id)).sellable for one in rooms] == [14, 13, 13]
+        for one in rooms[1:]:
+            await close_session(client, one.session_id)
+        alone = await hint_of(client, first.session_id)
+        assert (alone.sellable, alone.rooms) == (40, 1)
 
 
 async def test_a_room_with_units_of_its_own_says_those(client: Client) -> None:
