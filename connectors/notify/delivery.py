@@ -15,14 +15,14 @@ from typing import NamedTuple, Protocol
 
 from opentelemetry.trace import SpanKind
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, Misunderstood
 from connectors.notify.grouping import grouped
 from connectors.notify.notices import Notice
 from connectors.notify.robot import Message, Robot
 from connectors.notify.schedule import Group, Outbox, Pending, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.tracing import Work, work
-from gateway import telemetry
+from gateway import metrics, telemetry
 
 log = logging.getLogger(__name__)
 # What another notifier has in hand is looked at again after so long.
@@ -95,6 +95,10 @@ class Delivery:
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
+        # When an earlier run broke off, nobody heard what became of these.
+        broken_off, self._on_way = self._on_way, ()
+        for pending in broken_off:
+            self.outbox.put_back(pending, self._clock(), may_be_told=True)
         while True:
             self._changed.clear()
             if not await self.send_due():
@@ -140,6 +144,12 @@ class Delivery:
         except ConnectorError as error:
             is_taken = False
             await self._failed(error)
+        # A fault of ours must not come again with every message that this notice would be in.
+        except Exception as error:
+            log.exception("notices not posted", extra={"receiver": self.receiver})
+            metrics.loop_failures.add(1, {"loop": "robot"})
+            is_taken = False
+            await self._failed(Misunderstood(type(error).__name__))
         else:
             is_taken = True
             await self._succeeded(written.dropped)

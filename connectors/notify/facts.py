@@ -24,6 +24,7 @@ TIMED_OUT = "TIMED_OUT"
 LINE_BYTES_MAX = 300
 # Who hears of an event so much later hears of the past.
 PRESENT, PAST_AGE = timedelta(), timedelta(minutes=10)
+FORGOTTEN_AGE = timedelta(days=1)
 SUBSTITUTES_MAX = 5
 NANOSECONDS = 1e9
 
@@ -86,10 +87,18 @@ def notice_of(event: alert_pb2.AlertEvent, around: Surroundings) -> Notice | Non
 
 
 def notice_of_state(state: alert_service_pb2.TierState, around: Surroundings) -> Notice | None:
-    """What people are told who hear for the first time where a SKU stands; None if all is well, or taken on."""
+    """What people are told who hear for the first time where a SKU stands.
+
+    None if all is well, or taken on, or it has been sold out for more than a day: nobody would act upon that.
+    """
     taken_on = state.HasField("acknowledgement")
     if state.silenced_by or not state.revision or taken_on or state.tier <= alert_pb2.TIER_NORMAL:
         return None
+    since = state.since_time.ToDatetime(UTC) if state.HasField("since_time") else around.now
+    age = around.now - since if around.now and since else PRESENT
+    if state.tier == alert_pb2.TIER_SOLD_OUT and age > FORGOTTEN_AGE:
+        return None
+    is_news = age <= PAST_AGE
     event = alert_pb2.AlertEvent(
         revision=state.revision,
         kind=alert_pb2.ALERT_EVENT_KIND_TIER_CHANGE,
@@ -101,11 +110,13 @@ def notice_of_state(state: alert_service_pb2.TierState, around: Surroundings) ->
             to=state.tier,
             is_stale=state.is_stale,
             is_flapping=state.is_flapping,
-            pages=True,
+            pages=is_news,
             evidence=state.evidence,
             stock_out=state.stock_out,
         ),
     )
+    if not is_news:  # it has not risen: what has been so for long can wait, and a few of very many need not be told
+        setattr(event.tier_change, "from", state.tier)
     return notice_of(event, around)
 
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -23,7 +23,9 @@ from connectors.notify.rooms import RoomDelivery
 from connectors.notify.schedule import Tempo, Window
 from connectors.notify.settings import RobotSettings, min_tier_of
 from connectors.notify.words import BACK, SILENT
-from gateway.client import AlertEvent, AlertWatch, ClientError, PassedOver, ResumePoint, Snapshot, Start, WhenLost
+from gateway import metrics
+from gateway.client import AlertEvent, ClientError, PassedOver, ResumePoint, Snapshot, Start, WhenLost
+from gateway.v1 import alert_pb2
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,10 @@ REPORT_SECONDS = 5.0
 BACKOFF_SECONDS, BACKOFF_SECONDS_MAX = 0.5, 30.0
 # Nothing that was settled later is held back by a stop for longer.
 FINISH_SECONDS = 3.0
+# The engine writes a watchdog event every 30 s.
+WATCHDOG_SECONDS_MAX = 90.0
+# What is told from a tier on; the rest is told whatever the tier.
+OF_TIERS = frozenset({Kind.TIER, Kind.STALE, Kind.ACKNOWLEDGED, Kind.UNACKNOWLEDGED})
 # Of so many SKUs it is known what their last change has told.
 REMEMBERED_MAX = 2_000
 
@@ -46,10 +52,13 @@ class Follower:
         self.subscriber_id = f"notify/{settings.name}"
         self._door, self._page_url = door, page_url
         self._min_tier = min_tier_of(settings)
-        self._watch: AlertWatch | None = None
+        # A watch that is opened anew counts from anew; this is for how long the groups have known nothing.
+        self._watchdog_heard = time.monotonic()
         self._point: ResumePoint | None = None
         self._snapshot_revision = 0
         self._last: OrderedDict[tuple[str, int], Notice] = OrderedDict()
+        # Threads whose last change was for other receivers alone.
+        self._others: OrderedDict[tuple[str, int], None] = OrderedDict()
         self._is_silent = False
         self._spread = _Rooms(robot, door) if settings.platform == "agora" else _Group(robot, door, tempo)
 
@@ -100,12 +109,12 @@ class Follower:
         await self._spread.begin()
         watch = self._door.alerts.watch(
             include_drills=self.settings.include_drills or self.settings.drill_only,
+            with_watchdogs=True,
             start=start or Start.SNAPSHOT,
             on_compacted=WhenLost.SNAPSHOT,
             on_mismatch=WhenLost.SNAPSHOT,
             on_point=self._move_to,
         )
-        self._watch = watch
         try:
             async for item in watch:
                 backoff.succeeded()
@@ -121,28 +130,55 @@ class Follower:
             case Snapshot(states=states, revision=revision):
                 self._snapshot_revision = revision
                 for state in states:
-                    around = await self._surroundings(state.sku, state.session_id, state.session_ids)
-                    self._tell(notice_of_state(state, around), around)
+                    with self._passing_over(state.revision):
+                        around = await self._surroundings(state.sku, state.session_id, state.session_ids)
+                        self._tell(notice_of_state(state, around), around)
+            case AlertEvent(kind=alert_pb2.ALERT_EVENT_KIND_WATCHDOG):
+                self._watchdog_heard = time.monotonic()
             case AlertEvent():
-                await self._hear_event(item)
+                with self._passing_over(item.revision):
+                    await self._hear_event(item)
+
+    @contextlib.contextmanager
+    def _passing_over(self, revision: int) -> Iterator[None]:
+        """One fact that cannot be told must not keep the robot from all others: it would be read again for ever."""
+        try:
+            yield
+        except ClientError:
+            raise
+        except Exception:
+            log.exception("event not told", extra={"robot": self.settings.name, "revision": revision})
+            metrics.loop_failures.add(1, {"loop": "robot"})
 
     async def _hear_event(self, event: AlertEvent) -> None:
         if event.HasField("session"):
             self._door.know(event.session)
             await self._spread.session_changed(event)
-        receivers = receivers_of(event)
-        # A runbook names people's groups; a room is told of what it sells, whoever else is.
-        if receivers and self.settings.name not in receivers and self.settings.platform != "agora":
-            return
         around = await self._surroundings(event.sku, event.session_id, event.session_ids)
-        self._tell(notice_of(event, around), around)
+        self._tell(notice_of(event, around), around, receivers_of(event))
 
-    def _tell(self, notice: Notice | None, around: Surroundings) -> None:
-        if notice is None:
+    def _tell(self, notice: Notice | None, around: Surroundings, receivers: frozenset[str] = frozenset()) -> None:
+        if notice is None or not self._is_ours(notice, receivers):
             return
         notice = self._with_numbers(notice)
         if self._is_wanted(notice, around):
             self._spread.tell(notice, around.rooms)
+
+    def _is_ours(self, notice: Notice, receivers: frozenset[str]) -> bool:
+        """A runbook names people's groups, and what becomes of a warning is told where the warning was.
+
+        A room is told of what it sells, whoever else is; and an escalation is for all.
+        """
+        if self.settings.platform == "agora" or notice.kind is Kind.ESCALATED:
+            return True
+        if notice.kind is Kind.TIER and notice.tier > Tier.NORMAL:
+            if receivers and self.settings.name not in receivers:
+                self._others[notice.about] = None
+                if len(self._others) > REMEMBERED_MAX:
+                    self._others.popitem(last=False)
+            else:
+                self._others.pop(notice.about, None)
+        return notice.about not in self._others
 
     def _with_numbers(self, notice: Notice) -> Notice:
         """An escalation tells what the change it escalates has told."""
@@ -161,7 +197,7 @@ class Follower:
             return False
         if self.settings.rooms and not around.rooms:
             return False
-        return notice.kind is not Kind.TIER or max(notice.tier, notice.tier_before) >= self._min_tier
+        return notice.kind not in OF_TIERS or max(notice.tier, notice.tier_before) >= self._min_tier
 
     async def _surroundings(self, sku: str, session_id: int, session_ids: Iterable[int]) -> Surroundings:
         """What an event does not say; only the rooms that this robot is for."""
@@ -183,7 +219,7 @@ class Follower:
             self._look_after_silence()
 
     def _look_after_silence(self) -> None:
-        is_silent = self._watch is not None and not self._watch.is_alive
+        is_silent = time.monotonic() - self._watchdog_heard > WATCHDOG_SECONDS_MAX
         if is_silent == self._is_silent:
             return
         self._is_silent = is_silent

@@ -1,20 +1,30 @@
 """From a sale to what people read, through a real gateway: each change once, in order, whoever is killed."""
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+import time
+from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import httpx
+import pytest
 
 from connectors.gateway_client import GatewayAddress
+from connectors.notify import follower as following
+from connectors.notify.facts import Surroundings, notice_of
 from connectors.notify.follower import Follower
 from connectors.notify.frontdoor import FrontDoor
+from connectors.notify.notices import Notice
 from connectors.notify.serve import robot_of
 from connectors.notify.settings import settings_of
 from connectors.sandbox.robots import Fault
+from gateway.client import ResumePoint
 from gateway.v1 import alert_pb2
-from tests.connectors.notifier.ward import CUP, GROUPS, MUG, Ward
+from tests.connectors.notifier.ward import CHANGE, CUP, GROUPS, MUG, QUICK, Ward
 
+NOWHERE = "127.0.0.1:1"
+NORMAL = alert_pb2.TIER_NORMAL
 THRESHOLD, URGENT, SOLD_OUT = alert_pb2.TIER_THRESHOLD, alert_pb2.TIER_URGENT, alert_pb2.TIER_SOLD_OUT
 
 
@@ -108,29 +118,109 @@ async def test_one_robot_that_is_away_holds_up_no_other(ward: Ward) -> None:
     await ward.heard(event, "feishu")
 
 
-@dataclass
-class Watch:
-    """A stream that hears of the watchdog, or does not."""
+@contextlib.asynccontextmanager
+async def a_follower(ward: Ward, gateway: str, token: str = "", **changes: Any) -> AsyncIterator[Follower]:
+    """DingTalk's robot, following some gateway; nothing runs yet."""
+    settings = settings_of(ward.document("dingtalk", **changes)).robots[0]
+    door = FrontDoor(GatewayAddress(gateway, token), "test")
+    async with httpx.AsyncClient(trust_env=False) as client:
+        robot = robot_of(settings, ward.environment(), client)
+        yield Follower(settings, robot, door, "https://ops.example/", QUICK)
+    await door.close()
 
-    is_alive: bool = True
+
+def waiting(follower: Follower) -> list[int]:
+    """The numbers of what waits for the group."""
+    delivery = follower._spread._delivery  # type: ignore[union-attr]  # a group's robot has one
+    return [pending.notice.revision for pending in delivery.outbox._waiting]
 
 
 async def test_a_pipeline_that_has_died_is_told(ward: Ward) -> None:
     """Ninety seconds without a sign of life are told once, at once; and so is that the warnings are back."""
-    settings = settings_of(ward.document("dingtalk")).robots[0]
-    door = FrontDoor(GatewayAddress("127.0.0.1:1"), "test")
-    async with httpx.AsyncClient(trust_env=False) as client:
-        follower = Follower(settings, robot_of(settings, ward.environment(), client), door, "https://ops.example")
+    async with a_follower(ward, NOWHERE) as follower:
         delivery = follower._spread._delivery  # type: ignore[union-attr]  # a group's robot has one
-        watch = Watch()
-        follower._watch = watch  # type: ignore[assignment]  # what a follower asks of it, and no more
-        for is_alive in (True, False, False, True, True):
-            watch.is_alive = is_alive
+        now = time.monotonic()
+        for heard in (now, now - 91, now - 91, now, now):
+            follower._watchdog_heard = heard
             follower._look_after_silence()
             while await delivery.send_due():
                 pass
-    await door.close()
+        assert follower.resume_point is None
     [silent, back] = ward.hall.desks["dingtalk"].texts
     assert "没有收到预警系统的消息" in silent
     assert "预警系统已恢复" in back
-    assert follower.resume_point is None
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_robot_that_is_never_let_in_says_so(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch, *, is_away: bool
+) -> None:
+    """A gateway that is away from the beginning, and a token that is good no more: however often it tries anew."""
+    monkeypatch.setattr(following, "WATCHDOG_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(following, "REPORT_SECONDS", 0.1)
+    monkeypatch.setattr(following, "BACKOFF_SECONDS", 0.05)
+    async with a_follower(ward, NOWHERE if is_away else ward.gateway, "sg_main_revoked") as follower:
+        if not is_away:
+            follower._point = ResumePoint(1, "an earlier life")
+        running = asyncio.create_task(follower.run())
+        await ward.until(lambda: any("没有收到预警系统的消息" in text for text in ward.hall.desks["dingtalk"].texts))
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_what_cannot_be_told_holds_up_nothing(ward: Ward, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One event meets a fault of ours: the log has it, and the next ones are told."""
+
+    def told(event: alert_pb2.AlertEvent, around: Surroundings) -> Notice | None:
+        return {}[event.sku] if event.sku == CUP else notice_of(event, around)  # type: ignore[no-any-return,call-overload]
+
+    monkeypatch.setattr(following, "notice_of", told)
+    ward.start("dingtalk")
+    await ward.followed("dingtalk")
+    for sku in (CUP, MUG):
+        await ward.sell(sku, 12)
+    await ward.heard(await ward.reached(MUG, THRESHOLD), "dingtalk")
+
+
+def event(revision: int, kind: int, sku: str = CUP, **content: Any) -> alert_pb2.AlertEvent:
+    """One fact of the log."""
+    return alert_pb2.AlertEvent(revision=revision, kind=kind, sku=sku, **content)  # type: ignore[arg-type]
+
+
+def changed(revision: int, before: int, after: int, *receivers: str, is_stale: bool = False) -> alert_pb2.AlertEvent:
+    """A tier change, for these receivers."""
+    runbook = alert_pb2.Runbook(receivers=receivers)
+    change = alert_pb2.TierChange(**{"from": before, "to": after, "is_stale": is_stale, "runbook": runbook})  # type: ignore[arg-type]
+    return event(revision, CHANGE, tier_change=change)
+
+
+async def test_a_line_holds_for_all_that_is_told_of_tiers(ward: Ward) -> None:
+    """A silent channel makes every number old: who wants URGENT hears of those that are."""
+    acknowledged = alert_pb2.ALERT_EVENT_KIND_ACKNOWLEDGED
+    async with a_follower(ward, NOWHERE, min_tier="URGENT") as follower:
+        await follower._hear(changed(1, NORMAL, NORMAL, is_stale=True))
+        await follower._hear(changed(2, THRESHOLD, THRESHOLD, is_stale=True))
+        await follower._hear(
+            event(3, acknowledged, acknowledgement=alert_pb2.Acknowledgement(tier=THRESHOLD, actor="li"))  # type: ignore[arg-type]
+        )
+        assert not waiting(follower)
+        await follower._hear(changed(4, URGENT, URGENT, is_stale=True))
+        await follower._hear(
+            event(5, acknowledged, MUG, acknowledgement=alert_pb2.Acknowledgement(tier=URGENT, actor="li"))  # type: ignore[arg-type]
+        )
+        assert waiting(follower) == [4, 5]
+
+
+async def test_what_becomes_of_a_warning_is_told_where_the_warning_was(ward: Ward) -> None:
+    """A runbook has named others: neither its end nor who has taken it on is told here; the next one may be ours."""
+    taken_on = alert_pb2.Acknowledgement(tier=THRESHOLD, actor="li")  # type: ignore[arg-type]
+    async with a_follower(ward, NOWHERE) as follower:
+        await follower._hear(changed(1, NORMAL, THRESHOLD, "leads"))
+        await follower._hear(event(2, alert_pb2.ALERT_EVENT_KIND_ACKNOWLEDGED, acknowledgement=taken_on))
+        await follower._hear(changed(3, THRESHOLD, NORMAL))
+        assert not waiting(follower)
+        await follower._hear(event(4, alert_pb2.ALERT_EVENT_KIND_ESCALATED, escalation={"tier": URGENT, "level": 3}))
+        await follower._hear(changed(5, THRESHOLD, URGENT, "leads", "dingtalk"))
+        await follower._hear(changed(6, URGENT, NORMAL))
+        assert 4 in waiting(follower)
+        assert 6 in waiting(follower)

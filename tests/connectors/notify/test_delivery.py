@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rej
 from connectors.notify import delivery
 from connectors.notify.delivery import Delivery, courier
 from connectors.notify.notices import Tier
+from connectors.notify.robot import Message
 from connectors.notify.schedule import Outbox, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.sandbox.robots import Fault
@@ -272,6 +274,39 @@ async def test_killed_in_the_middle_of_a_post_it_is_not_forgotten(group: Rig, bo
         await until(lambda: two.oldest_revision is None)
     assert numbers(group) == [7, 7]
     assert ["可能重复" in text for text in group.desk.texts] == [False, True]
+
+
+async def test_a_run_that_breaks_off_and_begins_anew_forgets_nothing(group: Rig, book: ClaimBook) -> None:
+    """What was on its way is told again by the same process, with a word of doubt."""
+    one = quick(group, book)
+    group.desk.go_wrong(Fault.LOSE_ANSWER, calls=1)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: numbers(group) == [7])
+    async with running(one):
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(group) == [7, 7]
+    assert ["可能重复" in text for text in group.desk.texts] == [False, True]
+
+
+async def test_a_fault_of_ours_costs_one_notice(
+    dingtalk: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be written, for a reason nobody has foreseen, is tried alone and given up; the others are told."""
+    hurry(monkeypatch)
+    request = dingtalk.robot.dialect.request
+
+    def written(message: Message, now: datetime) -> httpx.Request:
+        return {}["nobody has foreseen it"] if "#7" in message.text else request(message, now)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(type(dingtalk.robot.dialect), "request", lambda _, message, now: written(message, now))
+    one = quick(dingtalk, book)
+    async with running(one):
+        one.tell(told(7))
+        one.tell(told(8, sku="MUG"))
+        await until(lambda: one.oldest_revision is None)
+    assert numbers(dingtalk) == [8]
+    assert one.given_up == 1
 
 
 # ---- the table

@@ -179,6 +179,27 @@ def test_where_things_stand_is_told_to_who_is_new(content: dict[str, Any], is_to
         assert (notice.revision, notice.is_urgent) == (77, True)
 
 
+@pytest.mark.parametrize(
+    ("tier", "hours", "is_told", "is_urgent"),
+    [
+        (pb.TIER_SOLD_OUT, 0.1, True, True),
+        (pb.TIER_SOLD_OUT, 3, True, False),
+        (pb.TIER_SOLD_OUT, 30, False, False),
+        (pb.TIER_URGENT, 30, True, False),
+        (pb.TIER_THRESHOLD, 0.1, True, False),
+    ],
+)
+def test_what_has_stood_so_for_long_is_no_news(tier: int, hours: float, *, is_told: bool, is_urgent: bool) -> None:
+    """Who is new is not flooded: the old can wait and is dropped first, and what sold out days ago is not told."""
+    state = alert_service_pb2.TierState(sku="MUG-1", tier=tier, revision=77, evidence=EVIDENCE)  # type: ignore[arg-type]
+    state.since_time.FromDatetime(NOW - timedelta(hours=hours))
+    notice = notice_of_state(state, AROUND)
+    assert (notice is not None) == is_told
+    if notice is not None:
+        assert notice.is_urgent == is_urgent
+        assert notice.is_escalation == (hours < 1)
+
+
 def test_a_hint_is_said_without_numbers_when_it_is_old() -> None:
     """What a room hears of a SKU, with the time after which it is not to be said."""
     hint = live_service_pb2.Hint(sku="MUG-1", sellable=23, tier=pb.TIER_URGENT, rate=4.256, host_line="还能卖23单")
