@@ -1,7 +1,7 @@
 """Spans of a connector's work, with `gateway.telemetry`: one rule for what is kept although it was not drawn.
 
 Work that has failed, or was slow, is kept always, and so is the work that it was a part of. If its span was not
-recorded, another one is made at its end, as a child of the first one's name, so that all belong to one trace.
+recorded, another one is made at its end, under the first one's name: so all are one tree.
 """
 
 import time
@@ -40,16 +40,15 @@ class Work:
         self._error = ""
         self._has_kept_part = False
         self._whole = _current.get() if origin is None else None
-        self._links = [] if origin is None else origin.links
         if origin is None:
-            self.span = telemetry.tracer.start_span(name, kind=kind, attributes=self._attributes)
-        else:
-            self._attributes = {**origin.attributes, **self._attributes}
-            self.span = telemetry.begin(name, origin=origin, kind=kind, attributes=attributes)
+            parent = trace.get_current_span().get_span_context()
+            origin = Origin(parent, [], {}) if parent.is_valid else telemetry.NO_ORIGIN
+        self._origin = origin
+        self.span = telemetry.begin(name, origin=origin, kind=kind, attributes=attributes)
 
     @property
     def traceparent(self) -> str:
-        """The span's name; "" if there is none. It is another one once the work has failed."""
+        """The span's name; "" if there is none. Once the work has failed it says that it is kept."""
         return telemetry.traceparent_of(self.span) or ""
 
     def tell(self, **attributes: AttributeValue) -> None:
@@ -70,9 +69,14 @@ class Work:
         if why and self._whole is not None:
             self._whole._has_kept_part = True  # noqa: SLF001 - another of our kind
         if why and telemetry.sampling.is_on and not self.span.is_recording():
-            own = Origin(self.span.get_span_context(), self._links, {})
             self.span = telemetry.record(
-                self._name, self._begun_ns, why=why, origin=own, kind=self._kind, attributes=self._attributes
+                self._name,
+                self._begun_ns,
+                why=why,
+                origin=self._origin,
+                kind=self._kind,
+                attributes=self._attributes,
+                instead_of=self.span,
             )
         if self._error:
             self.span.set_status(StatusCode.ERROR)

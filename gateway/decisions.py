@@ -20,7 +20,7 @@ from gateway.domain.causes import Cause
 from gateway.domain.groups import Outcome
 from gateway.domain.listings import Listing, Push
 from gateway.domain.selling import AnySelling, ListingChanged, PlanPush
-from gateway.telemetry import JOIN_SECONDS
+from gateway.telemetry import JOIN_SECONDS, Origin
 
 # A span has no room for more.
 PUSHES_TOLD_MAX = 32
@@ -49,6 +49,7 @@ class Decisions:
         self._began_ns = began_ns
         self._spans: dict[Cause | tuple[str, ...], Span] = {}
         self._of: dict[int, Span] = {}
+        self._why: dict[Span, tuple[Origin, dict[str, AttributeValue]]] = {}
         self._pushes: dict[Span, list[tuple[Listing, Push]]] = defaultdict(list)
 
     def sign(self, commands: Iterable[AnySelling]) -> list[AnySelling]:
@@ -79,10 +80,9 @@ class Decisions:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End all spans."""
-        for cause, span in self._spans.items():
-            if isinstance(error, Exception):
-                self._fail(cause, span, error)
-            span.set_attributes(_told(self._pushes[span][:PUSHES_TOLD_MAX]))
+        for begun in self._spans.values():
+            span = self._failed(begun, error) if isinstance(error, Exception) else begun
+            span.set_attributes(_told(self._pushes[begun][:PUSHES_TOLD_MAX]))
             span.end()
 
     def _signed(self, command: PlanPush) -> PlanPush:
@@ -99,7 +99,7 @@ class Decisions:
         return replace(named, origin_revision=cause.revision, origin_time=cause.time)
 
     def _begin(self, cause: Cause | None, listing: Listing) -> Span:
-        told: dict[str, str | int | Sequence[str]] = {"stockgate.merchant": self._merchant}
+        told: dict[str, AttributeValue] = {"stockgate.merchant": self._merchant}
         skus = [one.sku for one in listing.components]
         told |= {"stockgate.sku": skus[0]} if len(skus) == 1 else {"stockgate.skus": skus}
         origin = telemetry.NO_ORIGIN
@@ -107,18 +107,20 @@ class Decisions:
             told["stockgate.ledger_revision"] = cause.revision
             is_fresh = (self._now - cause.time).total_seconds() < JOIN_SECONDS
             origin = telemetry.origin_of(cause.traceparents, is_fresh=is_fresh)
-        return telemetry.begin("allocate", origin=origin, attributes=told, start_ns=self._began_ns)
+        span = telemetry.begin("allocate", origin=origin, attributes=told, start_ns=self._began_ns)
+        self._why[span] = origin, told
+        return span
 
-    def _fail(self, cause: Cause | tuple[str, ...], span: Span, error: Exception) -> None:
-        """Tell what went wrong; of a span that was not to be kept as well."""
-        if not span.is_recording() and telemetry.sampling.is_on:
-            origin = telemetry.origin_of(cause.traceparents if isinstance(cause, Cause) else (), is_fresh=False)
-            told = {"stockgate.merchant": self._merchant, "error.type": type(error).__name__}
-            failed = telemetry.record("allocate", self._began_ns, why="error", origin=origin, attributes=told)
-            failed.set_status(StatusCode.ERROR)
-            failed.end()
+    def _failed(self, begun: Span, error: Exception) -> Span:
+        """The span with what went wrong; one that was not to be kept is kept then."""
+        span, (origin, told) = begun, self._why[begun]
+        if not begun.is_recording() and telemetry.sampling.is_on:
+            span = telemetry.record(
+                "allocate", self._began_ns, why="error", origin=origin, attributes=told, instead_of=begun
+            )
         span.set_attribute("error.type", type(error).__name__)
         span.set_status(StatusCode.ERROR)
+        return span
 
 
 def _told(pushes: Sequence[tuple[Listing, Push]]) -> dict[str, AttributeValue]:

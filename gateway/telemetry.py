@@ -16,12 +16,11 @@ https://www.w3.org/TR/trace-context-2/#traceparent-header.
 import atexit
 import logging
 import os
-import random
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from importlib.metadata import version
 from typing import NamedTuple
 from uuid import uuid4
@@ -40,23 +39,18 @@ from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetr
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from gateway import exposition
+from gateway.sampling import Allowance, Sampling
 
 log = logging.getLogger(__name__)
 
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
-RATIO = 0.1
-# A crowd is not slowed down by being looked at: of a thousand equal calls a second, twenty tell as much as a hundred.
-# One costs the gateway some 0.3 ms, most of it for being written down. Of each name, so that no crowd takes the turn of
-# what is seldom.
-TRACES_PER_SECOND_MAX = 20
-# More names than that we do not have.
-NAMES_MAX = 500
-# Nor is an outage made worse by telling of each of its faults.
+# An outage is not made worse by telling of each of its faults.
 FAULTS_PER_SECOND_MAX = 20
 LINKS_MAX = 32
 # What came of one row so lately is shown as one trace.
@@ -74,68 +68,11 @@ tracer = trace.get_tracer("stockgate", version("stockgate"), schema_url=SCHEMA_U
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})", re.ASCII)
 _KEEP = api_context.create_key("stockgate.keep")
 _NOWHERE = Context()
+# What this work has waited for, and went wrong or was slow.
+_blamed: ContextVar[str | None] = ContextVar("blamed", default=None)
+# Whose ids the span that is being begun shall have.
+_given: ContextVar[SpanContext | None] = ContextVar("given", default=None)
 _KEPT_ROOT = api_context.set_value(_KEEP, value=True, context=_NOWHERE)
-
-
-class Allowance:
-    """So many a second."""
-
-    def __init__(self, per_second_max: int) -> None:
-        """None taken yet."""
-        self._per_second_max = per_second_max
-        self._second = 0
-        self._taken = 0
-
-    def take(self) -> bool:
-        """True if there is one left."""
-        second = int(time.monotonic())
-        if second != self._second:
-            self._second, self._taken = second, 0
-        self._taken += 1
-        return self._taken <= self._per_second_max
-
-
-class Sampling:
-    """Whether a trace that begins here is kept; `is_on` is false where nothing is traced at all."""
-
-    def __init__(self, ratio: float, *, follows_caller: bool, per_second_max: int | None, is_on: bool = True) -> None:
-        """Keep this share of traces, 0 to 1, but no more than so many a second that begin with a span of one name."""
-        self.ratio = ratio
-        self.follows_caller = follows_caller
-        self.is_on = is_on
-        self.per_second_max = per_second_max
-        self._allowances: dict[str, Allowance] = {}
-
-    def draw(self, name: str) -> bool:
-        """True for the chosen share of traces that begin with a span of this name."""
-        if random.random() >= self.ratio:  # noqa: S311 - a lot is drawn, no secret is made
-            return False
-        if self.per_second_max is None:
-            return True
-        known = name if name in self._allowances or len(self._allowances) < NAMES_MAX else ""
-        return self._allowances.setdefault(known, Allowance(self.per_second_max)).take()
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Sampling":
-        """What OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG ask for; nothing of it hinders a start."""
-        name = environment.get("OTEL_TRACES_SAMPLER", "").strip().lower()
-        if not name:
-            return cls(RATIO, follows_caller=True, per_second_max=TRACES_PER_SECOND_MAX)
-        kind = name.removeprefix("parentbased_")
-        ratio = {"always_on": 1.0, "always_off": 0.0, "traceidratio": _ratio(environment)}.get(kind)
-        if ratio is None:
-            log.warning("OTEL_TRACES_SAMPLER names no sampler we know; a tenth of the traces is kept")
-            ratio = RATIO
-        return cls(ratio, follows_caller=kind != name, per_second_max=None)
-
-
-def _ratio(environment: Mapping[str, str]) -> float:
-    raw = environment.get("OTEL_TRACES_SAMPLER_ARG", "").strip() or "1.0"
-    with suppress(ValueError):
-        if 0.0 <= float(raw) <= 1.0:
-            return float(raw)
-    log.warning("OTEL_TRACES_SAMPLER_ARG should be a number from 0 to 1; a tenth of the traces is kept")
-    return RATIO
 
 
 class _Sampler(Sampler):
@@ -164,6 +101,20 @@ class _Sampler(Sampler):
     def get_description(self) -> str:
         """What it says of itself."""
         return f"stockgate{{{sampling.ratio}}}"
+
+
+class _Ids(RandomIdGenerator):
+    """Ids by lot, but for a span that is made in the place of one that was not kept."""
+
+    def generate_span_id(self) -> int:
+        """Called by the SDK."""
+        given = _given.get()
+        return super().generate_span_id() if given is None else given.span_id
+
+    def generate_trace_id(self) -> int:
+        """Called by the SDK, for a root."""
+        given = _given.get()
+        return super().generate_trace_id() if given is None else given.trace_id
 
 
 class _Sinks(SpanProcessor):
@@ -210,7 +161,7 @@ def configure(service: str, *, instance: str = "", metric_readers: Sequence[Metr
             return
         sampling = Sampling.from_environment(os.environ)
         resource = _resource(service, instance)
-        tracing = TracerProvider(_Sampler(), resource, shutdown_on_exit=False)
+        tracing = TracerProvider(_Sampler(), resource, shutdown_on_exit=False, id_generator=_Ids())
         tracing.add_span_processor(_sinks)
         if _is_exported("TRACES"):
             tracing.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -353,6 +304,17 @@ def begin(
     )
 
 
+def blame(traceparent: str) -> None:
+    """The work that is being done has waited for this span (W3C), which went wrong or was slow."""
+    _blamed.set(traceparent)
+
+
+def blamed() -> list[Link]:
+    """A link to the span that was blamed last for what became of this work, if one was."""
+    traceparent = _blamed.get()
+    return [] if traceparent is None else links_of([traceparent])
+
+
 def record(
     name: str,
     start_ns: int,
@@ -361,13 +323,21 @@ def record(
     origin: Origin = NO_ORIGIN,
     kind: SpanKind = SpanKind.INTERNAL,
     attributes: Mapping[str, AttributeValue] | None = None,
+    instead_of: Span = trace.INVALID_SPAN,
 ) -> Span:
     """A span of what has turned out to be worth one, from then (ns since 1970) on; `why` is `error`, `slow` or so.
 
-    Of very many in one second not all are kept.
+    `instead_of` was begun for the same because of the same `origin`, and not kept. The new one has its ids: whatever
+    has gone out under its name, to children, rows and other processes, leads here. Of very many in one second not all
+    are kept.
     """
     told = {**(attributes or {}), KEPT: why}
-    return begin(name, origin=origin, kind=kind, attributes=told, keep=_faults.take(), start_ns=start_ns)
+    dropped = instead_of.get_span_context()
+    token = _given.set(dropped if dropped.is_valid else None)
+    try:
+        return begin(name, origin=origin, kind=kind, attributes=told, keep=_faults.take(), start_ns=start_ns)
+    finally:
+        _given.reset(token)
 
 
 def _resource(service: str, instance: str) -> Resource:

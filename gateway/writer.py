@@ -52,11 +52,12 @@ SLOW_NS = 1_000_000_000
 class Unit:
     """The commands of one call, applied in order in one group; `deadline` is on the monotonic clock.
 
-    `traceparent` (W3C) is the caller's span, None if it is not traced. `weight` is what it adds to a group: a command
-    counts once, a reservation as often as it has lines.
+    `traceparent` (W3C) is the caller's span, None if it is not traced; `kept` that of its group, if only what became of
+    that made it worth a span. `weight` is what it adds to a group: a command counts once, a reservation as often as it
+    has lines.
     """
 
-    __slots__ = ("answer", "atomic_spans", "commands", "deadline", "traceparent", "weight")
+    __slots__ = ("answer", "atomic_spans", "commands", "deadline", "kept", "traceparent", "weight")
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Unit:
     ) -> None:
         """Wait for an answer on the running loop."""
         self.traceparent = traceparent
+        self.kept: str | None = None
         self.commands = commands
         self.atomic_spans = atomic_spans
         self.deadline = deadline
@@ -156,7 +158,11 @@ class Writer:
         self._queue.append(unit)
         self._queued += unit.weight
         self._wake.set()
-        return await unit.answer
+        try:
+            return await unit.answer
+        finally:
+            if unit.kept is not None:
+                telemetry.blame(unit.kept)
 
     async def run(self) -> None:
         """Serve the queue until `close` was called and everything taken in is answered."""
@@ -290,6 +296,7 @@ class _Course:
 
     def __init__(self, merchant: str, units: Sequence[Unit]) -> None:
         """It begins now."""
+        self._units = units
         self._start_ns = time.time_ns()
         self._told: dict[str, str | int | float] = {
             "stockgate.merchant": merchant,
@@ -329,7 +336,15 @@ class _Course:
             self._told["stockgate.ledger_revision"] = changes.movements[-1].revision
 
     def _recorded(self, why: str) -> TraceSpan | None:
-        return telemetry.record("group", self._start_ns, why=why) if telemetry.sampling.is_on else None
+        """A span after all: because of whom has a name, and a name for those who have none yet."""
+        if not telemetry.sampling.is_on:
+            return None
+        named = [unit.traceparent for unit in self._units if unit.traceparent]
+        origin = telemetry.origin_of(named, is_fresh=len(self._units) == 1)
+        span = telemetry.record("group", self._start_ns, why=why, origin=origin)
+        for unit in self._units:
+            unit.kept = telemetry.traceparent_of(span)
+        return span
 
     def _end(self, span: TraceSpan | None, error: str = "") -> None:
         seen = None if span is None else span.get_span_context()

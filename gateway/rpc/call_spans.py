@@ -23,6 +23,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, S
 from opentelemetry.util.types import AttributeValue
 
 from gateway import metrics, telemetry
+from gateway.sampling import Allowance
 from gateway.telemetry import NO_ORIGIN, Origin
 
 # A unary call that takes longer is kept.
@@ -54,8 +55,8 @@ ASKED_FOR_PER_SECOND_MAX = 50
 
 Path = tuple[str, ...]
 Metadata = Iterable[tuple[str, str | bytes]]
-_deliveries = telemetry.Allowance(DELIVERIES_PER_SECOND_MAX)
-_asked_for = telemetry.Allowance(ASKED_FOR_PER_SECOND_MAX)
+_deliveries = Allowance(DELIVERIES_PER_SECOND_MAX)
+_asked_for = Allowance(ASKED_FOR_PER_SECOND_MAX)
 
 
 class MethodSpans:
@@ -208,7 +209,7 @@ class CallSpan(_Arrived):
             self._method.name,
             self._start_ns,
             why=why,
-            origin=self._origin(),
+            origin=self._origin()._replace(links=telemetry.blamed()),
             kind=SpanKind.SERVER,
             attributes=self._attributes(self._request),
         )

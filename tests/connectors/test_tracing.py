@@ -43,16 +43,19 @@ def test_work_that_was_fine_is_not_kept(kept: Kept) -> None:
 
 
 def test_work_that_failed_is_kept_with_the_work_it_was_a_part_of(kept: Kept) -> None:
-    """In one trace, with what was told of it before and after."""
+    """In one tree, under the names by which all had been known, with what was told before and after."""
     with work("walk orders", origin=NO_ORIGIN) as whole:
         whole.tell(stockgate__orders=3)
         with work("POST /fine"):
             pass
         with suppress(Rejected), work("POST /bad", attributes={"stockgate.channel": "tb"}) as part:
+            known_as = [doing.traceparent.split("-")[2] for doing in (part, whole)]
             part.tell(http__response__status_code=200)
             raise Rejected("no")
     bad, walk = kept.spans
     assert (bad.name, walk.name, trace_id_of(bad)) == ("POST /bad", "walk orders", trace_id_of(walk))
+    assert (parent_id_of(bad), parent_id_of(walk)) == (span_id_of(walk), "")
+    assert [span_id_of(bad), span_id_of(walk)] == known_as
     assert (told(bad)["stockgate.kept"], told(walk)["stockgate.kept"]) == ("error", "part")
     assert (told(bad)["error.type"], told(bad)["http.response.status_code"]) == ("Rejected", 200)
     assert (told(bad)["stockgate.channel"], told(walk)["stockgate.orders"]) == ("tb", 3)
@@ -69,6 +72,18 @@ def test_work_that_was_slow_is_kept(kept: Kept) -> None:
     assert slow.start_time is not None
     assert slow.end_time is not None
     assert slow.start_time < slow.end_time
+
+
+def test_work_that_failed_goes_on_from_what_caused_it(kept: Kept) -> None:
+    """Its parent and its links are those that it had, though neither was kept."""
+    origin = telemetry.origin_of([UNSAMPLED], is_fresh=True)
+    with suppress(Rejected), work("process push", origin=origin) as doing:
+        before = doing.traceparent
+        raise Rejected("no")
+    (push,) = kept.spans
+    assert (trace_id_of(push), parent_id_of(push), links_of(push)) == (TRACE_ID, SPAN_ID, {SPAN_ID})
+    assert doing.traceparent.split("-")[:3] == before.split("-")[:3]
+    assert [telemetry.is_sampled(one) for one in (before, doing.traceparent)] == [False, True]
 
 
 @pytest.mark.parametrize("is_fresh", [True, False])

@@ -8,8 +8,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway import telemetry
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.ledger import Ledger
 from gateway.rpc import call_spans
+from gateway.sampling import Allowance
+from gateway.store.groups import GroupStore
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, new_id
@@ -202,7 +205,7 @@ async def test_a_crowd_at_a_sku_that_is_traced_is_not_traced_whole(
     client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beyond so many a second its calls are drawn like any others: being looked at must not be felt."""
-    monkeypatch.setattr(call_spans, "_asked_for", telemetry.Allowance(0))
+    monkeypatch.setattr(call_spans, "_asked_for", Allowance(0))
     await client.add_sku("CUP", 9)
     await client.ask(client.operations.TraceSku, operations.TraceSkuRequest, sku="CUP", duration={"seconds": 60})
     await client.reserve("CUP")
@@ -222,6 +225,28 @@ async def test_a_group_is_part_of_its_call(client: Client, kept: Kept) -> None:
     attributes = told(group)
     assert (attributes["stockgate.group.units"], attributes["stockgate.ledger_revision"]) == (1, 2)
     assert {"stockgate.group.load_seconds", "stockgate.group.save_seconds"} <= attributes.keys()
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_calls_that_failed_with_their_group_lead_to_it(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    """Nobody had drawn them; the group is of its callers' traces as far as those have one, and they link to it."""
+    await client.add_sku("CUP", 5)
+    kept.spans.clear()
+
+    async def away(*_arguments: Any, **_options: Any) -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(GroupStore, "load", away)
+    caller = traced(client, UNSAMPLED) if is_named else client
+    refusal = await refused(caller.reserve("CUP", request_id=new_id()))
+    assert refusal.reason == "DATABASE_UNAVAILABLE"
+    call = (await kept.wait(RESERVE))[0]
+    assert telemetry.KEPT in told(call)
+    groups = [one for one in kept.named("group") if span_id_of(one) in links_of(call)]
+    assert [told(one)["error.type"] for one in groups] == ["DatabaseUnavailable"]
+    assert (trace_id_of(groups[0]) == trace_id_of(call)) == is_named
 
 
 # ---- streams

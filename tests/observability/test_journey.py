@@ -1,7 +1,7 @@
 """From a movement to what the connector is told: one trace, or linked ones, over every row and every restart."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -11,6 +11,9 @@ import pytest
 
 from gateway import app, exposition, health, telemetry
 from gateway.allocator import Allocator
+from gateway.decisions import Decisions
+from gateway.domain.errors import DatabaseUnavailable
+from gateway.domain.selling import AnySelling, PlanPush
 from gateway.domain.tiers import Tier
 from gateway.settings import Settings
 from gateway.v1 import stock_service_pb2 as pb
@@ -141,6 +144,31 @@ async def test_a_push_that_nobody_traces_has_a_name_and_no_span(shop: Shop, clie
     assert allocation.push.traceparent.split("-")[1] == TRACE_ID
     # On a busy machine something may be slow, and is told of for that alone.
     assert [span for span in kept.spans if telemetry.KEPT not in told(span)] == []
+
+
+async def test_a_push_that_could_not_be_decided_is_kept(
+    shop: Shop, client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody had traced it: its span is told with what it was about, under the name that its writing went by."""
+    begun: list[str] = []
+    sign = Decisions.sign
+
+    def signed(decisions: Decisions, commands: Iterable[AnySelling]) -> list[AnySelling]:
+        found = sign(decisions, commands)
+        begun.extend(one.traceparent for one in found if isinstance(one, PlanPush))
+        if not begun:
+            return found
+        monkeypatch.setattr(Decisions, "sign", sign)
+        raise DatabaseUnavailable("away")
+
+    async with shop.watching() as watch:
+        await watch.current()
+        monkeypatch.setattr(Decisions, "sign", signed)
+        await traced(client, UNSAMPLED).receive("CUP", 3)
+        await watch.push()
+    failed = next(one for one in kept.named("allocate") if telemetry.KEPT in told(one))
+    assert (told(failed)["error.type"], told(failed)["stockgate.sku"]) == ("DatabaseUnavailable", "CUP")
+    assert (trace_id_of(failed), span_id_of(failed)) == tuple(begun[0].split("-")[1:3])
 
 
 async def test_a_report_is_told_with_its_channel(shop: Shop, client: Client, kept: Kept) -> None:

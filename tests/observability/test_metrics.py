@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain_fam
 
 from gateway import app, exposition, health, metrics, telemetry
 from gateway.exposition import Durations
+from gateway.sampling import Sampling
 from gateway.settings import Settings
 from tests.client import Client
 from tests.faults.calls import until
@@ -64,7 +65,7 @@ async def test_a_played_gateway_shows_what_it_did_with_exemplars(
     page: tuple[str, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls and synced sales are counted under Prometheus' names, and their histograms lead to traces."""
-    everything = telemetry.Sampling(1.0, follows_caller=True, per_second_max=None)
+    everything = Sampling(1.0, follows_caller=True, per_second_max=None)
     monkeypatch.setattr(telemetry, "sampling", everything)
     address, client = page
     shop = Shop(client)

@@ -11,7 +11,8 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from gateway import telemetry
-from gateway.telemetry import LINKS_MAX, NAMES_MAX, RATIO, Allowance, Sampling
+from gateway.sampling import NAMES_MAX, RATIO, Allowance, Sampling
+from gateway.telemetry import LINKS_MAX
 from tests.observability.kept import SAMPLED, SPAN_ID, TRACE_ID, UNSAMPLED, Kept, links_of, parent_id_of, told
 
 EXIT_SECONDS_MAX = 20.0

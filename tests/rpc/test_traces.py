@@ -20,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from gateway import telemetry
 from gateway.rpc.traces import SPANS_AT_ONCE_MAX
+from gateway.sampling import Sampling
 from gateway.settings import Settings
 from gateway.store import spans as store
 from gateway.store.database import Database
@@ -82,7 +83,7 @@ class Traces:
 @pytest.fixture
 async def traces(client: Client, gateway_address: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A merchant of whom nothing is traced yet, and no lot falls on the calls made here."""
-    monkeypatch.setattr(telemetry, "sampling", telemetry.Sampling(0.0, follows_caller=True, per_second_max=None))
+    monkeypatch.setattr(telemetry, "sampling", Sampling(0.0, follows_caller=True, per_second_max=None))
     async with grpc.aio.insecure_channel(gateway_address) as channel:
         yield Traces(client, TraceServiceStub(channel))  # type: ignore[no-untyped-call]  # generated, by others
 
