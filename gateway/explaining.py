@@ -201,12 +201,19 @@ class _Looking:
         changed = max([*(one.record_time for one in kept.values()), created[listing.listing_id]])
         if not self._is_past:
             return now, changed
+        await self._require_kept([number for number in ids if created[number] <= self._at and number not in kept])
         past = [
             replace(one, state=kept[one.listing_id].state if one.listing_id in kept else ListingState())
             for one in now.listings
             if created[one.listing_id] <= self._at
         ]
         return await self._past(now, past), changed
+
+    async def _require_kept(self, missing: list[int]) -> None:
+        """Raise `InvalidArgument` if one of these was known of then, and what it was like is not."""
+        since = await store.read_kept_since(self._connection, missing) if missing else None
+        if since is not None and since > self._at:
+            raise InvalidArgument(f"what listings were like is kept since {since:%Y-%m-%d %H:%M:%S} UTC", field="at")
 
     async def _past(self, now: Situation, listings: list[Listing]) -> Situation:
         """The situation with everything as it was."""

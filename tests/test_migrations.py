@@ -8,7 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 import sqlalchemy
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -119,6 +121,37 @@ async def test_migrating_twice_changes_nothing(settings: Settings, owner: asyncp
     assert (ours.from_revision, ours.to_revision) == (newest, newest)
 
 
+@pytest.mark.usefixtures("token")
+async def test_what_there_was_has_a_past_from_the_upgrade_on(settings: Settings, owner: asyncpg.Connection) -> None:
+    """Listings that were read and SKUs that somebody divided or froze are kept as they are; others never had a past."""
+    name = new_merchant_name()
+    at = schema_of(name)
+    await owner.execute(f"CREATE SCHEMA {at}")
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(settings.database_url, timeout=5)
+    )
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(sqlalchemy.text(f"SET search_path TO {at}"))
+            await connection.run_sync(_migrate_to, at, "0003")
+        for statement in (
+            """INSERT INTO skus (sku, title, safety_stock, substitutes, frozen)
+               VALUES ('A', '', 0, '{}', true), ('B', '', 0, '{}', false)""",
+            """INSERT INTO listings (listing_id, channel, item_id, platform_sku_id, components, skus, state)
+               VALUES (1, 'tb', '1', '', '[["A", 1]]', '{A}', '[[["main", 7]]]'),
+                      (2, 'tb', '2', '', '[["B", 1]]', '{B}', '[]')""",
+        ):
+            await owner.execute(f"SET search_path TO {at}; {statement}")
+        await app.migrate(settings)
+        states = await owner.fetch("SELECT state, is_read FROM listing_states")
+        assert [tuple(row) for row in states] == [('[[["main", 7]]]', False)]
+        assert [row["sku"] for row in await owner.fetch("SELECT sku FROM sku_states")] == ["A"]
+    finally:
+        await owner.execute("RESET search_path")
+        await engine.dispose()
+        await drop_merchant(settings, name)
+
+
 async def test_many_may_migrate_at_once(settings: Settings, owner: asyncpg.Connection) -> None:
     """Of several that create one merchant at the same moment one does it, and the others find it done."""
     name = new_merchant_name()
@@ -153,6 +186,12 @@ async def test_two_gateways_may_start_at_once(settings: Settings, owner: asyncpg
         assert diagnosis == {("schema", True), ("ledger", True)}
     finally:
         await drop_merchant(settings, name)
+
+
+def _migrate_to(connection: sqlalchemy.Connection, schema_name: str, revision: str) -> None:
+    config = Config(attributes={"connection": connection, "schema": schema_name})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    command.upgrade(config, revision)
 
 
 async def _rows(owner: asyncpg.Connection, question: str, schema_name: str) -> list[tuple[Any, ...]]:

@@ -24,6 +24,8 @@ PUSHES_MAX = 20
 HOLDS_MAX = 100
 # Reservations live for two days at most where platforms make them; of a past time none older is looked for.
 HOLDS_WITHIN = timedelta(days=2)
+# Where `ListingState` has when it was read, as it lies in JSON.
+_READ_TIME = 6
 _decode_state = msgspec.json.Decoder(ListingState).decode
 
 
@@ -49,6 +51,21 @@ async def states_then(connection: ReadConnection, listing_ids: Sequence[int], at
     query = select(wanted.c.listing_id, newest.c.state, newest.c.record_time).select_from(wanted.join(newest, true()))
     rows = await connection.execute(query)
     return {listing_id: StateThen(_decode_state(state), when) for listing_id, state, when in rows}
+
+
+async def read_kept_since(connection: ReadConnection, listing_ids: Sequence[int]) -> datetime | None:
+    """From when on states of all these are kept; None if that is from when they were linked.
+
+    What is kept of a listing that was there before states were begins with one that knows of a reading, and was none.
+    """
+    c = listing_states.c
+    wanted = select(func.unnest(_numbers(listing_ids)).label("listing_id")).subquery()
+    own = select(c.record_time, c.is_read, c.state).where(c.listing_id == wanted.c.listing_id)
+    first = own.order_by(c.version).limit(1).correlate(wanted).lateral("first")
+    is_later = and_(~first.c.is_read, first.c.state[_READ_TIME].astext.is_not(None))
+    query = select(func.max(first.c.record_time)).select_from(wanted.join(first, true())).where(is_later)
+    found: datetime | None = await connection.scalar(query)
+    return found
 
 
 async def create_times(connection: ReadConnection, listing_ids: Sequence[int]) -> Mapping[int, datetime]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import grpc
 import pytest
 
@@ -13,6 +14,7 @@ from gateway.v1.channel_pb2 import Platform
 from tests.client import Client, made
 from tests.faults.calls import until
 from tests.live.rooms import close_session, number_of, open_session, sell, serving
+from tests.merchants import schema_of_token
 from tests.refusals import refused
 from tests.rpc.played_shop import Shop
 from tests.rpc.shop_calls import create
@@ -119,6 +121,23 @@ async def test_a_past_moment_of_a_session_knows_its_own_units(client: Client) ->
     assert (then.wanted, past.wanted) == (10, 10)
     assert "10" in then.deciders[policy].text
     assert past.deciders[policy].text == then.deciders[policy].text != now.deciders[policy].text
+
+
+async def test_what_was_before_states_were_kept_is_not_made_up(
+    shop: Shop, owner: asyncpg.Connection, token: str
+) -> None:
+    """Of a listing that was there before the upgrade it is said from when on its past is known."""
+    schema = schema_of_token(token)
+    await owner.execute(f"""UPDATE "{schema}".listings SET create_time = create_time - interval '1 hour'""")
+    await owner.execute(f'DELETE FROM "{schema}".listing_states')
+    await owner.execute(f"""
+        INSERT INTO "{schema}".listing_states
+        SELECT listing_id, version, clock_timestamp(), state, false FROM "{schema}".listings""")
+    request = operations.ExplainListingRequest(sku="CUP", channel="tb")
+    request.at.FromDatetime(datetime.now(UTC) - timedelta(minutes=10))
+    refusal = await refused(shop.client.operations.ExplainListing(request, **shop.client.options))
+    assert (refusal.code, refusal.field) == (grpc.StatusCode.INVALID_ARGUMENT, "at")
+    assert "kept since" in refusal.message
 
 
 async def test_several_listings_of_a_sku_are_explained_each(shop: Shop) -> None:
