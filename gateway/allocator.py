@@ -2,8 +2,8 @@
 
 It holds no truth. What it decides is a wish that the writer checks again against the newest state, so two gateways that
 allocate the same merchant do no harm; an advisory lock saves them the work. It looks when something was saved, and now
-and then for what only time brings: a reading that the watermark has passed, an unknown outcome that is old enough, a
-pace that has slowed.
+and then for what only time brings: an unknown outcome that is old enough, a pace that has slowed. What waits for orders
+is looked at when its channel's watermark has passed it, and not before: it may be all that a merchant sells.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from gateway import metrics
 from gateway.decisions import Decisions
@@ -20,6 +20,7 @@ from gateway.domain.allocation import allocate
 from gateway.domain.causes import Cause, Causes
 from gateway.domain.division import Situation, can_change
 from gateway.domain.errors import GatewayError
+from gateway.domain.exposure import has_passed, has_passed_time
 from gateway.domain.listings import Listing, PushKind
 from gateway.domain.selling import AnySelling, LinkOrders, PlanPush
 from gateway.shops import Shops
@@ -36,7 +37,8 @@ TICK_SECONDS = 0.25
 LINK_SECONDS = 1.0
 # A merchant without channels is looked at so seldom: nothing is to be felt of us on the hot path.
 IDLE_SECONDS = 1.0
-# What waits for the watermark is looked at so often; what has sold so lately, on every tick, for its pace changes.
+# What was to be done now that the watermark has passed is looked at again so soon; what has sold so lately, on every
+# tick, for its pace changes.
 WATERMARK_SECONDS = 0.5
 ACTIVE_SECONDS = 60.0
 # SKUs looked at in one go.
@@ -65,6 +67,9 @@ class Allocator:
         self._channels_due = 0.0
         self._has_channels = True
         self._due: dict[str, float] = {}
+        # By channel, SKUs that wait for its orders, and the platform's time that its watermark has to pass.
+        self._waits: dict[str, dict[str, datetime]] = defaultdict(dict)
+        self._marks: dict[str, datetime | None] = {}
         self._linked = 0.0
         self._zeroed: dict[str, deque[float]] = defaultdict(deque)
         self._sold: dict[int, Sold] = {}
@@ -130,7 +135,9 @@ class Allocator:
         """What has moved since the last look, first; then what is due; all of a channel that has come to life."""
         async with self._database.transaction() as connection:
             moved = await store.moved_since(connection, self._revision, self._version)
-            awake = await self._awakened(connection) if time.monotonic() >= self._channels_due else frozenset()
+            asks_channels = time.monotonic() >= self._channels_due
+            awake = await self._awakened(connection) if asks_channels else frozenset()
+        reached = self._reached() if asks_channels else ()
         self._revision, self._version = moved.revision, moved.version
         for sku, cause in moved.causes.items():
             if cause.revision > self._heard_early.get(sku, 0):
@@ -138,7 +145,7 @@ class Allocator:
         self._heard_early.clear()
         late = time.monotonic()
         due = [sku for sku, when in self._due.items() if when <= late and sku not in moved.skus]
-        found = dict.fromkeys([*moved.skus, *due, *awake])
+        found = dict.fromkeys([*moved.skus, *due, *reached, *awake])
         for sku in found:
             self._due.pop(sku, None)
         return list(found)
@@ -151,8 +158,20 @@ class Allocator:
         revived = rules.keys() if self._version == store.NEVER else open_channels - self._open_channels
         awake = await store.listed_skus(connection, revived) if revived else frozenset()
         self._has_channels, self._open_channels = bool(rules), open_channels
+        self._marks = {code: rule.watermark for code, rule in rules.items()}
         self._channels_due = time.monotonic() + TICK_SECONDS
         return awake
+
+    def _reached(self) -> list[str]:
+        """What need wait no more: its channel's watermark has passed it."""
+        found = []
+        for channel, waiting in self._waits.items():
+            mark = self._marks.get(channel)
+            reached = [] if mark is None else [sku for sku, until in waiting.items() if mark > until]
+            for sku in reached:
+                del waiting[sku]
+            found += reached
+        return found
 
     async def _situation(self, skus: Sequence[str]) -> Situation | None:
         """What bears on these SKUs; None if another gateway is looking."""
@@ -211,6 +230,10 @@ class Allocator:
             if seconds is not None:
                 for one in listing.components:
                     self._due[one.sku] = min(self._due.get(one.sku, now + seconds), now + seconds)
+            until = _waits_for(situation, listing)
+            if until is not None:
+                waiting = self._waits[listing.channel]
+                waiting.update((one.sku, min(waiting.get(one.sku, until), until)) for one in listing.components)
 
     # ---- the brake
 
@@ -276,7 +299,7 @@ def _gives_way(situation: Situation, listing: Listing) -> bool:
 def _due_in(situation: Situation, listing: Listing) -> float | None:
     """In how many seconds time alone may change what is to be done about a listing; None: never."""
     state = listing.state
-    if state.reading is not None or state.sales_left < 0:
+    if (state.reading is not None or state.sales_left < 0) and _waits_for(situation, listing) is None:
         return WATERMARK_SECONDS
     if state.push is not None and state.push.unknown_since is not None:
         waited = (situation.now - state.push.unknown_since).total_seconds()
@@ -284,3 +307,14 @@ def _due_in(situation: Situation, listing: Listing) -> float | None:
     if state.pace_time is not None and (situation.now - state.pace_time).total_seconds() < ACTIVE_SECONDS:
         return TICK_SECONDS
     return None
+
+
+def _waits_for(situation: Situation, listing: Listing) -> datetime | None:
+    """The platform's time that the watermark has to pass before there is something to do; None: it has, or need not."""
+    rule, state = situation.channels[listing.channel], listing.state
+    times = []
+    if state.reading is not None and not has_passed(rule, state.reading):
+        times.append(state.reading.end_time + rule.facts.margin)
+    if state.sales_left < 0 and state.below_zero_time is not None and not has_passed_time(rule, state):
+        times.append(state.below_zero_time + rule.facts.margin)
+    return min(times, default=None)

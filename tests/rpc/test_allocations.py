@@ -10,6 +10,7 @@ import pytest
 from grpc import StatusCode
 
 from gateway import allocator, app
+from gateway.allocator import Allocator
 from gateway.domain.errors import DatabaseUnavailable
 from gateway.settings import Settings
 from gateway.store.database import Clock
@@ -53,6 +54,28 @@ async def test_a_listing_is_read_then_raised(shop: Shop) -> None:
         assert ((await shop.listing(1)).exposure, await _exposed(shop)) == (10, 10)
         await shop.apply(allocation)
         assert ((await shop.listing(1)).exposure, await _exposed(shop)) == (10, 10)
+
+
+async def test_what_waits_for_orders_is_left_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading is judged once its channel's orders up to then are in; until they are nobody looks again and again."""
+    looks = 0
+    look_at = Allocator._look_at
+
+    async def counted(one: Allocator, skus: Sequence[str]) -> None:
+        nonlocal looks
+        looks += "CUP" in skus
+        await look_at(one, skus)
+
+    async with shop.watching() as watch:
+        asked = await watch.asked()
+        assert await shop.report_reading(1, 0, read_id=asked.read_id)
+        await asyncio.sleep(STILL_SECONDS)
+        monkeypatch.setattr(Allocator, "_look_at", counted)
+        await asyncio.sleep(4 * allocator.WATERMARK_SECONDS)
+        assert looks <= 1
+        await shop.report_orders(watermark=True)
+        assert (await watch.push()).push.sales == 10
+        assert looks
 
 
 async def test_a_stream_begins_with_what_is_under_way(shop: Shop) -> None:
