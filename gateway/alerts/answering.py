@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.domain.alerts import Body, EventKind, IncomingUnits, News
+from gateway.domain.alerts import Body, EventKind, IncomingUnits, News, Silence
 from gateway.domain.errors import InvalidArgument, SkuUnknown
 from gateway.store import desk as store
 from gateway.store.alert_log import Appending, begin_append
@@ -53,6 +53,15 @@ def news(kind: EventKind, body: Body, places: Places, now: datetime, **about: An
         observe_time=now,
         **about,
     )
+
+
+async def silence_news(connection: ReadConnection, kind: EventKind, silence: Silence, now: datetime) -> News:
+    """An event about a silence, where that is about: an event has one SKU, so that of several has none."""
+    matcher = silence.matcher
+    sku = matcher.skus[0] if len(matcher.skus) == 1 else ""
+    sold = await store.read_places(connection, sku) if sku else Places()
+    places = Places(matcher.channels or sold.channels, matcher.session_ids or sold.session_ids)
+    return news(kind, silence, places, now, sku=sku)
 
 
 async def announce(

@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway import metrics
 from gateway.alerts import requests as asked_for
-from gateway.alerts.answering import announce, news, once, read_places, require_future, require_skus
+from gateway.alerts.answering import announce, news, once, read_places, require_future, require_skus, silence_news
 from gateway.alerts.requests import (
     Acknowledged,
     Silenced,
@@ -154,7 +154,8 @@ class Desk:
                 asked.max_tier,
             )
             await store.add_silence(connection, silence)
-            await _tell_silence(connection, appending, EventKind.SILENCED, silence)
+            told = await silence_news(connection, EventKind.SILENCED, silence, appending.now)
+            await appending.append([told], changes_settings=True)
             return Silenced(silence, await store.count_silenced(connection, silence.matcher, silence.max_tier))
 
         return await once(self._database, "Silence", asked, Silenced, act)
@@ -169,7 +170,8 @@ class Desk:
             ended = await store.end_silence(connection, asked.silence_id, appending.now)
             if ended is None:
                 return SilenceEnded(known)
-            await _tell_silence(connection, appending, EventKind.SILENCE_ENDED, ended)
+            told = await silence_news(connection, EventKind.SILENCE_ENDED, ended, appending.now)
+            await appending.append([told], changes_settings=True)
             return SilenceEnded(ended)
 
         return await once(self._database, "EndSilence", asked, SilenceEnded, act)
@@ -245,15 +247,6 @@ async def _held(
     about = _key(asked) | {"episode": held.episode}
     await appending.append([news(EventKind.ACKNOWLEDGEMENT_ENDED, ended, places, now, **about)])
     return None
-
-
-async def _tell_silence(connection: ReadConnection, appending: Appending, kind: EventKind, silence: Silence) -> None:
-    """Tell of a silence where it is about: an event has one SKU, so that of several has none."""
-    matcher = silence.matcher
-    sku = matcher.skus[0] if len(matcher.skus) == 1 else ""
-    sold = await store.read_places(connection, sku) if sku else Places()
-    places = Places(matcher.channels or sold.channels, matcher.session_ids or sold.session_ids)
-    await appending.append([news(kind, silence, places, appending.now, sku=sku)], changes_settings=True)
 
 
 # ---- what is refused

@@ -9,27 +9,30 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from gateway.alerts.answering import silence_news
 from gateway.alerts.surroundings import Surroundings
-from gateway.domain.alerts import EventKind, IncomingUnits, News
+from gateway.domain.alerts import EventKind, IncomingUnits, News, Silence
 from gateway.domain.attention import ack_end, escalation_due, rungs_told, silence_end
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Moved, Watched
 from gateway.store import desk as store
 from gateway.store.database import ReadConnection
 
-Write = Callable[[ReadConnection], Awaitable[bool]]
+# Writes, and returns what there is to tell then; None: a person was faster.
+Write = Callable[[ReadConnection], Awaitable[News | None]]
 
 
 class Duty(NamedTuple):
-    """An event, what is written with it, and the key that has been escalated by it, with the rungs told since.
-
-    Where `write` says False a person was faster, and there is nothing to tell.
-    """
+    """An event, what is written with it, and the key that has been escalated by it, with the rungs told since."""
 
     news: News
     write: Write | None = None
     escalates: Key | None = None
     rungs: int = 0
+
+    async def done(self, connection: ReadConnection) -> News | None:
+        """Write what is to be written; what there is to tell, None if there is nothing any more."""
+        return self.news if self.write is None else await self.write(connection)
 
 
 def duties(
@@ -65,11 +68,15 @@ def _arrival(each: IncomingUnits, quantity_left: int, reason: str, now: datetime
     """Announced units have arrived (in part, if any are left), or have not."""
     ended = replace(each, quantity=quantity_left, end_reason=reason if reason == "LATE" or not quantity_left else "")
 
-    async def write(connection: ReadConnection) -> bool:
-        done = await store.end_incoming(connection, each.incoming_id, quantity_left, ended.end_reason, now)
-        return done is not None
+    told = News(kind=EventKind.INCOMING_ENDED, body=ended, sku=each.sku, observe_time=now)
 
-    return Duty(News(kind=EventKind.INCOMING_ENDED, body=ended, sku=each.sku, observe_time=now), write)
+    async def write(connection: ReadConnection) -> News | None:
+        if await store.end_incoming(connection, each.incoming_id, quantity_left, ended.end_reason, now) is None:
+            return None
+        places = await store.read_places(connection, each.sku)
+        return replace(told, channels=places.channels, session_ids=places.session_ids)
+
+    return Duty(told, write)
 
 
 def _acknowledgements(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
@@ -84,13 +91,19 @@ def _acknowledgements(watched: Mapping[Key, Watched], surroundings: Surroundings
             continue
         ended = replace(held.acknowledgement, end_time=now, end_reason=reason)
 
-        async def write(
-            connection: ReadConnection, number: int = ended.acknowledgement_id, reason: str = reason
-        ) -> bool:
-            return await store.end_acknowledgement(connection, number, now, reason) is not None
-
         about = _about(surroundings, Key(held.sku, held.session_id), held.episode, tier, now)
-        yield Duty(replace(about, kind=EventKind.ACKNOWLEDGEMENT_ENDED, body=ended), write)
+        told = replace(about, kind=EventKind.ACKNOWLEDGEMENT_ENDED, body=ended)
+
+        async def write(
+            connection: ReadConnection,
+            number: int = ended.acknowledgement_id,
+            reason: str = reason,
+            told: News = told,
+        ) -> News | None:
+            is_ended = await store.end_acknowledgement(connection, number, now, reason) is not None
+            return told if is_ended else None
+
+        yield Duty(told, write)
 
 
 def _escalations(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
@@ -113,17 +126,16 @@ def _escalations(watched: Mapping[Key, Watched], surroundings: Surroundings, now
 def _silences(watched: Mapping[Key, Watched], surroundings: Surroundings, now: datetime) -> Iterator[Duty]:
     warned = {key.sku for key, one in watched.items() if one.standing.tier is not Tier.NORMAL}
     for silence in surroundings.desk.silences:
-        matches = any(
-            silence.silence_id in surroundings.silences_of(sku, Tier.NORMAL, now)
-            for sku in warned
-            if surroundings.knows(sku)
-        )
-        if not silence_end(silence, matches_any_warning=matches, now=now):
+        # Only that of one that ends with its warnings depends on any.
+        is_needed = silence.until_resolved and any(surroundings.matches(silence.matcher, sku) for sku in warned)
+        if not silence_end(silence, matches_any_warning=is_needed, now=now):
             continue
         ended = replace(silence, ended_time=now)
 
-        async def write(connection: ReadConnection, number: int = silence.silence_id) -> bool:
-            return await store.end_silence(connection, number, now) is not None
+        async def write(connection: ReadConnection, ended: Silence = ended) -> News | None:
+            if await store.end_silence(connection, ended.silence_id, now) is None:
+                return None
+            return await silence_news(connection, EventKind.SILENCE_ENDED, ended, now)
 
         yield Duty(News(kind=EventKind.SILENCE_ENDED, body=ended, observe_time=now), write)
 

@@ -13,15 +13,15 @@ however fast it was read, and by whom.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 
 from msgspec.structs import replace
-from opentelemetry import trace
 from opentelemetry.util.types import AttributeValue
 
 from gateway import metrics, telemetry
+from gateway.alerts.askers import Askers
 from gateway.alerts.duties import Duty, arrivals, duties
 from gateway.alerts.lookout import TICK_SECONDS, Lookout, Told
 from gateway.alerts.surroundings import Surroundings, read_surroundings
@@ -53,9 +53,6 @@ ROWS_AT_ONCE = 1_000
 # An engine that has never been begins so long before now.
 HISTORY = timedelta(hours=2)
 HISTORY_MOVEMENTS_MAX = 20_000
-# Who asked for the last movements of a SKU, to be linked to when it is told of.
-TRACEPARENTS_PER_SKU_MAX = 4
-SKUS_TRACED_MAX = 1_000
 # What people say is committed so long after its time at the latest.
 SAID_DELAY = timedelta(seconds=10)
 
@@ -72,11 +69,13 @@ class Engine:
         database: MerchantDatabase,
         name: str,
         tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
+        is_traced: Callable[[Iterable[str]], bool] = lambda _skus: False,
     ) -> None:
-        """Know nothing yet."""
+        """Know nothing yet. `is_traced`: somebody wants all about one of these SKUs traced."""
         self._database = database
         self._name = name
         self._tempo = tempo
+        self._is_traced = is_traced
         self._woken = asyncio.Event()
         self._forget()
 
@@ -132,7 +131,7 @@ class Engine:
             now = await read_time(connection, self._database.now)
             batch, is_whole = await store.read_moved(connection, lookout.revision, MOVEMENTS_MAX, self._tempo)
             surroundings = await self._meet(connection, lookout, batch, now)
-        self._note_spans(batch)
+        self._askers.note(batch)
         seconds = self._tempo.seconds(now)
         told = await lookout.take(batch, surroundings, seconds)
         if is_whole:
@@ -155,7 +154,7 @@ class Engine:
         # SKUs that people have said something about, and up to when that was looked for.
         self._called: set[str] = set()
         self._heard: datetime | None = None
-        self._asked_by: dict[str, tuple[str, ...]] = {}
+        self._askers = Askers(self._tempo)
 
     async def _lease(self) -> Lookout | None:
         """What we watch; None if another gateway is the engine."""
@@ -248,7 +247,7 @@ class Engine:
                 if not entry.is_saved or not lookout.is_awake(key, surroundings)
             )
         news = [news_of(lookout, surroundings, one) for one in told]
-        with self._span(lookout, told, due):
+        with self._span(lookout, told, due, now):
             await self._save(lookout, surroundings, list(keys), news, due, is_checkpoint=is_checkpoint)
         lookout.arrived.clear()
 
@@ -277,9 +276,9 @@ class Engine:
                 if not await store.write_stands(connection, rows, awake):
                     raise LeaseLostError
             await store.remove_stands(connection, gone)
-            done = [duty for duty in due if duty.write is None or await duty.write(connection)]
-            is_setting = any(duty.write is not None for duty in done)
-            events = await appending.append([*news, *(duty.news for duty in done)], changes_settings=is_setting)
+            done = [(duty, one) for duty in due if (one := await duty.done(connection)) is not None]
+            is_setting = any(duty.write is not None for duty, _ in done)
+            events = await appending.append([*news, *(one for _, one in done)], changes_settings=is_setting)
         self._measure(events)
         say(events)
         lookout.saved(keys)
@@ -313,23 +312,13 @@ class Engine:
 
     # ---- spans
 
-    def _note_spans(self, batch: Sequence[Moved]) -> None:
-        """Remember who asked for what has moved, until it is told or forgotten."""
-        for movement in batch:
-            if movement.traceparent:
-                asked = (*self._asked_by.pop(movement.sku, ()), movement.traceparent)
-                self._asked_by[movement.sku] = asked[-TRACEPARENTS_PER_SKU_MAX:]
-        while len(self._asked_by) > SKUS_TRACED_MAX:
-            del self._asked_by[next(iter(self._asked_by))]
-
     @contextmanager
-    def _span(self, lookout: Lookout, told: Sequence[Told], due: Sequence[Duty]) -> Iterator[None]:
+    def _span(self, lookout: Lookout, told: Sequence[Told], due: Sequence[Duty], now: datetime) -> Iterator[None]:
         """The span of what is told now: of movements, and linked to those. Nothing is told of a mere sign of life."""
         skus = list(dict.fromkeys(key.sku for key, _ in told))
         if not skus and all(duty.news.kind is EventKind.WATCHDOG for duty in due):
             yield
             return
-        asked = [one for sku in skus for one in self._asked_by.pop(sku, ())]
         attributes: dict[str, AttributeValue] = {
             "stockgate.merchant": self._database.merchant,
             "stockgate.ledger_revision": lookout.revision,
@@ -339,9 +328,9 @@ class Engine:
         elif skus:
             attributes["stockgate.skus"] = skus[:SKUS_TOLD_MAX]
         is_grave = any(max(change.before, change.after) >= Tier.URGENT for _, change in told)
-        origin = telemetry.origin_of(asked, is_fresh=True)
-        span = telemetry.begin("alert", origin=origin, attributes=attributes, keep=is_grave)
-        with trace.use_span(span, end_on_exit=True, record_exception=False):
+        origin = self._askers.take(skus, self._tempo.seconds(now))
+        keep = is_grave or self._is_traced(skus)
+        with telemetry.doing("alert", origin=origin, attributes=attributes, keep=keep):
             yield
 
     def _duties(self, lookout: Lookout, surroundings: Surroundings, now: datetime, *, is_whole: bool) -> list[Duty]:

@@ -7,8 +7,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.domain.alerts import AlertPolicy, Runbook, Session
-from gateway.domain.attention import filled, silenced_by
+from gateway.domain.alerts import AlertPolicy, Runbook, Session, SilenceMatcher
+from gateway.domain.attention import filled, matches, silenced_by
 from gateway.domain.chances import LeadTime
 from gateway.domain.curves import DAY_SECONDS, FLAT, HourCurve
 from gateway.domain.profiles import Profile
@@ -159,6 +159,12 @@ class Surroundings:
             tier=tier,
             now=now,
         )
+
+    def matches(self, matcher: SilenceMatcher, sku: str) -> bool:
+        """True if a silence of this matcher is about the SKU, which need not be known."""
+        if not self.knows(sku):
+            return False
+        return matches(matcher, sku=sku, channels=self.channels_of(sku), session_ids=self.sessions_of(sku))
 
     def runbook(self, tier: Tier) -> Runbook | None:
         """What to do in a tier."""
