@@ -4,12 +4,12 @@ Everything is bounded by the session's own time, so that what is read of one tha
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, func, literal, or_, select, true
+from sqlalchemy import Column, ColumnElement, any_, func, literal, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 
 from gateway.domain.alerts import Event, EventKind
@@ -26,6 +26,7 @@ from gateway.store.tables import CODE, drifts, head, listings, movements, pushes
 PAGE = 2_000
 # A bucket has to have a width.
 _INSTANT = 1e-6
+_TICK = timedelta(microseconds=1)
 
 _decode_state = msgspec.json.Decoder(ListingState).decode
 _decode_components = msgspec.json.Decoder(tuple[Component, ...]).decode
@@ -88,6 +89,28 @@ async def _last_by(connection: ReadConnection, low: int, high: int, until: datet
     return low
 
 
+async def _numbers_between(
+    connection: ReadConnection, number: Column[int], time: Column[datetime], begin: datetime, end: datetime
+) -> ColumnElement[bool]:
+    """True of the rows of a table from one time to another. Its times rise with its numbers, which may have gaps."""
+    first = await _first_since(connection, number, time, begin)
+    return number.between(first, await _first_since(connection, number, time, end + _TICK) - 1)
+
+
+async def _first_since(connection: ReadConnection, number: Column[int], time: Column[datetime], since: datetime) -> int:
+    """The least number of a row of that time or later, or of what may come."""
+    low, high = 0, 1 + int(await connection.scalar(select(func.max(number))) or 0)
+    while low < high:
+        middle = (low + high) // 2
+        found = select(number, time).where(number >= middle).order_by(number).limit(1)
+        row = (await connection.execute(found)).one_or_none()
+        if row is None or row[1] >= since:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
+
+
 async def read_session_moves(
     connection: ReadConnection, codes: Collection[str], after: int, until: int, tempo: Tempo
 ) -> AsyncIterator[list[Moved]]:
@@ -141,6 +164,7 @@ async def read_session_pushes(
     connection: ReadConnection, codes: Collection[str], begin: datetime, end: datetime
 ) -> list[PushRow]:
     """The pushes of these SKUs' listings that were decided and settled between two times, in order of their numbers."""
+    is_within = await _numbers_between(connection, _p.push_id, _p.create_time, begin, end)
     query = (
         select(
             listings.c.channel,
@@ -150,7 +174,7 @@ async def read_session_pushes(
             func.coalesce(_p.attempts, 0),
         )
         .join(listings, listings.c.listing_id == _p.listing_id)
-        .where(listings.c.skus.overlap(_codes(codes)), _p.create_time >= begin, _p.settle_time <= end)
+        .where(listings.c.skus.overlap(_codes(codes)), is_within, _p.create_time >= begin, _p.settle_time <= end)
         .order_by(_p.push_id)
     )
     rows = await connection.execute(query)
@@ -163,10 +187,11 @@ async def read_session_drifts(
     connection: ReadConnection, codes: Collection[str], begin: datetime, end: datetime
 ) -> dict[str, int]:
     """How often a channel's listings of these SKUs showed what they should not, by channel."""
+    is_within = await _numbers_between(connection, drifts.c.drift_id, drifts.c.judge_time, begin, end)
     query = (
         select(drifts.c.channel, func.count())
         .join(listings, listings.c.listing_id == drifts.c.listing_id)
-        .where(listings.c.skus.overlap(_codes(codes)), drifts.c.judge_time >= begin, drifts.c.judge_time <= end)
+        .where(listings.c.skus.overlap(_codes(codes)), is_within)
         .group_by(drifts.c.channel)
     )
     return {channel: int(count) for channel, count in await connection.execute(query)}
@@ -199,6 +224,7 @@ async def read_session_shown(
     stretch = func.width_bucket(epoch[0], epoch[1], epoch[2] + _INSTANT, points_max).label("stretch")
     since = select(s.listing_id, s.record_time, s.version, s.state, stretch).where(
         s.listing_id == any_(literal(sorted(chosen), ARRAY(s.listing_id.type))),
+        s.version.between(_version_at(begin), _version_at(end)),
         s.record_time > begin,
         s.record_time <= end,
     )
@@ -210,6 +236,13 @@ async def read_session_shown(
     ]
     found = [_shown(row, chosen[row.listing_id]) for row in rows]
     return sorted(found, key=lambda each: (each.time, each.listing_id))
+
+
+def _version_at(time: datetime) -> ColumnElement[int]:
+    """The newest version of the head by then: each listing's states are in order of that."""
+    s = listing_states.alias("newest").c
+    newest = select(s.version).where(s.record_time <= time).order_by(s.record_time.desc(), s.version.desc()).limit(1)
+    return func.coalesce(newest.scalar_subquery(), 0)
 
 
 def _held(listing_ids: list[int], time: datetime) -> Any:
