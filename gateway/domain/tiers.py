@@ -180,35 +180,39 @@ class Bar(Struct, frozen=True):
     hold_seconds: float
 
 
-def _is_short(evidence: Evidence, rule: TierRule) -> bool:
+def is_short(evidence: Evidence, rule: TierRule) -> bool:
+    """The bar of THRESHOLD is passed."""
     bar = (1 - rule.service_level) * (1 + UNSEEN_FACTOR / (evidence.evidence_orders + 1))
     return evidence.chance >= bar or evidence.available <= rule.fixed_line
 
 
-def _is_ample(evidence: Evidence, rule: TierRule) -> bool:
+def is_ample(evidence: Evidence, rule: TierRule) -> bool:
+    """THRESHOLD may be left."""
     return evidence.clear_chance < 1 - rule.service_level and evidence.available > CLEAR_RATIO * rule.fixed_line
 
 
-def _is_pressing(evidence: Evidence, rule: TierRule) -> bool:
+def is_pressing(evidence: Evidence, rule: TierRule) -> bool:
+    """The bar of URGENT is passed."""
     return (
         evidence.urgent_chance >= URGENT_CHANCE
         or evidence.available <= rule.hard_floor
-        or (not evidence.has_options and _is_short(evidence, rule))
+        or (not evidence.has_options and is_short(evidence, rule))
     )
 
 
-def _is_eased(evidence: Evidence, rule: TierRule) -> bool:
+def is_eased(evidence: Evidence, rule: TierRule) -> bool:
+    """URGENT may be left."""
     return (
         evidence.urgent_chance < URGENT_CLEAR_CHANCE
         and evidence.available > CLEAR_RATIO * rule.hard_floor
-        and (evidence.has_options or _is_ample(evidence, rule))
+        and (evidence.has_options or is_ample(evidence, rule))
     )
 
 
 BARS = (
     Bar(Tier.SOLD_OUT, lambda e, _: e.sellable <= 0, lambda e, rule: e.sellable >= max(1, rule.hard_floor), 0.0),
-    Bar(Tier.URGENT, _is_pressing, _is_eased, 60.0),
-    Bar(Tier.THRESHOLD, _is_short, _is_ample, 300.0),
+    Bar(Tier.URGENT, is_pressing, is_eased, 60.0),
+    Bar(Tier.THRESHOLD, is_short, is_ample, 300.0),
     Bar(Tier.TREND, lambda e, _: e.is_accelerating, lambda e, _: not e.is_accelerating, 60.0),
 )
 HOLD_SECONDS = {bar.tier: bar.hold_seconds for bar in BARS} | {Tier.NORMAL: 0.0}
