@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.alerts.surroundings import Surroundings, read_surroundings
 from gateway.domain.alerts import Acknowledgement, Proposal
 from gateway.domain.board import (
@@ -154,7 +155,8 @@ class Board:
             try:
                 await self.look()
             except GatewayError as error:
-                log.warning("the board pauses: %s", error)
+                log.warning("the board pauses", extra={"error": str(error)})
+                metrics.loop_pauses.add(1, {"loop": "board"})
             await asyncio.sleep(max(PAUSE_SECONDS, LOOK_REST * (time.monotonic() - began)))
 
     @contextmanager
@@ -203,15 +205,12 @@ class Board:
             if key not in watched:
                 circumstances = surroundings.circumstances(key)
                 watched[key] = begin_watch({}, circumstances, self._tempo.seconds(heads.now))
-        rows = [
-            BoardRow(
-                key,
-                stock,
-                outlook_of(*self._basis(key, watched[key], surroundings, seen, heads.now), heads.now, self._tempo),
-            )
-            for key in keys
-            for stock in (_stock(key, watched[key], surroundings, seen),)
-        ]
+        rows = []
+        for place, key in enumerate(keys):
+            stock = _stock(key, watched[key], surroundings, seen)
+            basis = self._basis(key, watched[key], surroundings, seen, heads.now)
+            rows.append(BoardRow(key, stock, outlook_of(*basis, heads.now, self._tempo)))
+            await _give_way(place)
         return BoardView(tuple(sorted(rows, key=pressing)[:rows_max]), count if words else len(known), heads)
 
     # ---- looking
@@ -279,8 +278,7 @@ class Board:
         self._begin_look(heads)
         for place, (key, (_, remembered)) in enumerate(list(self._watched.items())):
             self._judge(key, remembered, surroundings, seen, heads.now)
-            if place % ROWS_AT_ONCE == ROWS_AT_ONCE - 1:
-                await asyncio.sleep(0)
+            await _give_way(place)
         for key in self._kept.keys() - self._watched.keys():
             del self._kept[key]
             self._gone[key] = self._look
@@ -371,6 +369,12 @@ async def _read_seen(
         await store.read_frozen(connection, codes),
         {Key(held.sku, held.session_id): held.acknowledgement for held in acknowledgements if not held.drill_id},
     )
+
+
+async def _give_way(place: int) -> None:
+    """Let others have their turn, every few rows: a forecast takes its time."""
+    if place % ROWS_AT_ONCE == ROWS_AT_ONCE - 1:
+        await asyncio.sleep(0)
 
 
 def _alerts_of(heads: Heads) -> tuple[str, int, int]:

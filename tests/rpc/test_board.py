@@ -1,8 +1,10 @@
 """GetBoard: how things stand, as they are now, whoever asks and however often."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import grpc.aio
 import pytest
@@ -129,3 +131,31 @@ async def test_who_asks_in_the_middle_of_a_look_misses_nothing(settings: Setting
         told |= {row.key.sku for row in mine.changes(look).whole}
         await database.close()
     assert told == set(skus)
+
+
+async def test_a_search_lets_others_have_their_turn(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many SKUs it finds, no more than a few are judged at once: nobody's reservation waits for all of them."""
+    for number in range(23):
+        await client.add_sku(f"CUP{number}")
+    turns = 0
+    judged: Counter[int] = Counter()
+    outlook_of = board.outlook_of
+
+    def counted(*about: Any) -> Any:
+        judged[turns] += 1
+        return outlook_of(*about)
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    monkeypatch.setattr(board, "outlook_of", counted)
+    try:
+        found = await client.ask(client.operations.GetBoard, pb.GetBoardRequest, query="CUP")
+    finally:
+        turning.cancel()
+    assert len(found.rows) == 23
+    assert max(judged.values()) <= board.ROWS_AT_ONCE
