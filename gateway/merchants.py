@@ -96,7 +96,7 @@ class Merchant:
         self.reviewing = Reviewing(database, limits.tempo)
         self.drills = Drills(database, str(uuid4()))
         self.tracing = Tracing(database)
-        self.engine = Engine(database, str(uuid4()), limits.tempo)
+        self.engine = Engine(database, str(uuid4()), limits.tempo, self.tracing.is_traced)
         self.audit = Audit(database)
         self.timeline = Timeline(database)
         self._retention = Retention(database)

@@ -18,8 +18,9 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from importlib.metadata import version
 from typing import NamedTuple
@@ -41,7 +42,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, TraceState
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from gateway import exposition
@@ -302,6 +303,32 @@ def begin(
         record_exception=False,
         set_status_on_exception=False,
     )
+
+
+@contextmanager
+def doing(
+    name: str,
+    *,
+    origin: Origin = NO_ORIGIN,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: Mapping[str, AttributeValue] | None = None,
+    keep: bool = False,
+) -> Iterator[None]:
+    """Do something under a span of its own, for the time it takes; if it fails, that is kept. Not around a `yield`."""
+    began_ns = time.time_ns()
+    span = begin(name, origin=origin, kind=kind, attributes=attributes, keep=keep, start_ns=began_ns)
+    try:
+        with trace.use_span(span, record_exception=False, set_status_on_exception=False):
+            yield
+    # Whatever it was, it is told, without its text, and goes on.
+    except Exception as error:
+        if sampling.is_on and not span.is_recording():
+            span = record(name, began_ns, why="error", origin=origin, kind=kind, attributes=attributes, instead_of=span)
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_status(StatusCode.ERROR)
+        raise
+    finally:
+        span.end()
 
 
 def blame(traceparent: str) -> None:

@@ -10,7 +10,7 @@ counted in the log, never the work that they tell of.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -83,6 +83,10 @@ class Tracing:
             self._dropped = 0
 
     # ---- what callers ask
+
+    def is_traced(self, skus: Iterable[str]) -> bool:
+        """True if somebody wants all about one of these SKUs traced."""
+        return bool(self.traced_skus) and not self.traced_skus.isdisjoint(skus)
 
     def hand_in(self, spans: Sequence[Span]) -> int:
         """Take spans of another process; returns how many found room."""

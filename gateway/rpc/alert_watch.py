@@ -70,7 +70,8 @@ async def watch_tier_changes(call: Call, request: pb.WatchTierChangesRequest) ->
             yield _message(sending, hub)
             subscriber.written(sending)
             if isinstance(sending, Entry) and sending.event.traceparent:
-                call.delivered((sending.event.traceparent,), began_ns)
+                cause_ns = round(sending.event.record_time.timestamp() * 1e9)
+                call.delivered((sending.event.traceparent,), cause_ns, began_ns)
             if isinstance(sending, GoAway):
                 ended = sending.reason
                 return

@@ -35,8 +35,9 @@ async def watch_allocations(call: Call, request: pb.WatchAllocationsRequest) -> 
 
 def _tell(call: Call, message: Message, began_ns: int) -> None:
     """A push was sent: that is part of its trace."""
-    if message.allocation.push.traceparent:
-        call.delivered((message.allocation.push.traceparent,), began_ns)
+    push = message.allocation.push
+    if push.traceparent:
+        call.delivered((push.traceparent,), push.create_time.ToNanoseconds(), began_ns)
 
 
 async def _changes(follower: Follower, progress_seconds: float) -> AsyncIterator[Message]:

@@ -24,7 +24,7 @@ from opentelemetry.util.types import AttributeValue
 
 from gateway import metrics, telemetry
 from gateway.sampling import Allowance
-from gateway.telemetry import NO_ORIGIN, Origin
+from gateway.telemetry import JOIN_SECONDS, NO_ORIGIN, Origin
 
 # A unary call that takes longer is kept.
 SLOW_NS = 1_000_000_000
@@ -245,11 +245,12 @@ class StreamSpan(_Arrived):
         if self._opening is not None and self._opening.is_recording():
             self._opening.end()
 
-    def delivered(self, traceparents: Sequence[str], start_ns: int) -> None:
-        """Something caused by these spans was written, from then (ns since 1970) on; told if one of them is sampled."""
+    def delivered(self, traceparents: Sequence[str], cause_ns: int, start_ns: int) -> None:
+        """Something caused by these spans, at `cause_ns`, was written, from `start_ns` on; told if one is sampled."""
         if not any(telemetry.is_sampled(one) for one in traceparents) or not _deliveries.take():
             return
-        origin = telemetry.origin_of(traceparents, is_fresh=True)
+        # Who resumes is sent what is old.
+        origin = telemetry.origin_of(traceparents, is_fresh=start_ns - cause_ns < JOIN_SECONDS * 1e9)
         told = self._told or self._attributes(None)
         name = f"{self._method.name} deliver"
         telemetry.begin(

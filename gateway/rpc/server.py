@@ -74,7 +74,7 @@ def _is_open() -> None:
     """A call that is not a stream has no opening."""
 
 
-def _tell_nobody(_traceparents: Sequence[str], _start_ns: int) -> None:
+def _tell_nobody(_traceparents: Sequence[str], _cause_ns: int, _start_ns: int) -> None:
     """A call that is not a stream delivers its answer, and that is all."""
 
 
@@ -82,8 +82,8 @@ class Call(NamedTuple):
     """What a method knows of its call beside the request; `deadline`, if there is one, is on the monotonic clock.
 
     `end` ends a stream with an error, from outside and though a write of it is blocked. `opened` says that all that a
-    stream begins with is sent, `delivered` that something caused by these spans was written, from then (ns since 1970)
-    on. `metadata` are the caller's.
+    stream begins with is sent, `delivered` that something caused by these spans, at a time, was written, from a time on
+    (both in ns since 1970). `metadata` are the caller's.
     """
 
     merchant: Merchant
@@ -91,7 +91,7 @@ class Call(NamedTuple):
     end: Callable[[GatewayError], None] = _stay
     metadata: Iterable[tuple[str, str | bytes]] = ()
     opened: Callable[[], None] = _is_open
-    delivered: Callable[[Sequence[str], int], None] = _tell_nobody
+    delivered: Callable[[Sequence[str], int, int], None] = _tell_nobody
 
 
 Unary = Callable[[Call, Any], Awaitable[Message]]

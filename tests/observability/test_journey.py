@@ -10,17 +10,22 @@ import grpc.aio
 import pytest
 
 from gateway import app, exposition, health, telemetry
+from gateway.alerts.askers import Askers
 from gateway.allocator import Allocator
 from gateway.decisions import Decisions
 from gateway.domain.errors import DatabaseUnavailable
 from gateway.domain.selling import AnySelling, PlanPush
+from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
+from gateway.domain.vigil import Moved, Tempo
+from gateway.rpc import call_spans
 from gateway.settings import Settings
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.alert_pb2 import AlertEvent
 from tests.client import Client
 from tests.observability.conftest import OPEN_METRICS
 from tests.observability.kept import (
+    SAMPLED,
     SPAN_ID,
     TRACE_ID,
     UNSAMPLED,
@@ -223,6 +228,37 @@ async def test_a_warning_is_followed_from_the_sale_to_the_reader(client: Client,
     assert told(alert)["stockgate.alert_revision"] == event.revision
     deliveries = await kept.wait("WatchTierChanges deliver")
     assert span_id_of(alert) in set().union(*map(links_of, deliveries))
+
+
+async def test_what_is_delivered_late_is_linked_only(
+    client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who resumes after an hour does not make the trace of then an hour long."""
+    await client.add_sku("CUP", 2)
+    stream = AlertStream(client, live_only={})
+    created = await stream.created()
+    await traced(client).reserve("CUP", 2)
+    event = await _sold_out(stream)
+    await kept.wait("WatchTierChanges deliver")
+    kept.spans.clear()
+    monkeypatch.setattr(call_spans, "JOIN_SECONDS", 0.0)
+    again = AlertStream(client, after={"revision": event.revision - 1, "epoch": created.epoch})
+    await again.created()
+    (deliver, *_) = await kept.wait("WatchTierChanges deliver")
+    assert (told(deliver)["stockgate.join"], parent_id_of(deliver)) == ("link", "")
+    assert links_of(deliver) == {event.traceparent.split("-")[2]}
+
+
+def test_a_warning_is_part_of_a_sale_of_just_now_only() -> None:
+    """One of long ago is linked to; of a case that is played faster a minute is as many seconds more."""
+    for speed, seconds, is_fresh in ((1.0, 59.0, True), (1.0, 61.0, False), (10.0, 599.0, True), (10.0, 601.0, False)):
+        askers = Askers(Tempo(speed))
+        sold = Moved(1, 1_000.0, MovementKind.RESERVE, "CUP", "main", 1, 0, 1, 1, traceparent=SAMPLED)
+        askers.note([sold])
+        origin = askers.take(["CUP"], 1_000.0 + seconds)
+        assert [f"{link.context.span_id:016x}" for link in origin.links] == [SPAN_ID]
+        assert (origin.parent is not None) == is_fresh
+        assert askers.take(["CUP"], 1_000.0) == telemetry.NO_ORIGIN
 
 
 async def test_a_grave_warning_is_kept_though_nobody_traces(client: Client, kept: Kept) -> None:

@@ -5,15 +5,26 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 
 from gateway import telemetry
 from gateway.sampling import NAMES_MAX, RATIO, Allowance, Sampling
 from gateway.telemetry import LINKS_MAX
-from tests.observability.kept import SAMPLED, SPAN_ID, TRACE_ID, UNSAMPLED, Kept, links_of, parent_id_of, told
+from tests.observability.kept import (
+    SAMPLED,
+    SPAN_ID,
+    TRACE_ID,
+    UNSAMPLED,
+    Kept,
+    links_of,
+    parent_id_of,
+    span_id_of,
+    told,
+)
 
 EXIT_SECONDS_MAX = 20.0
 # Begins a span in a fresh process, and says what became of it.
@@ -157,6 +168,21 @@ def test_a_span_that_is_not_kept_has_a_name_all_the_same(kept: Kept) -> None:
     assert not telemetry.is_sampled(traceparent)
     span.end()
     assert kept.spans == []
+
+
+def test_what_failed_is_kept_under_the_name_it_went_by(kept: Kept) -> None:
+    """Its class is told and nothing of its text: a driver's has what was written, and spans leave the house."""
+    names = []
+    with suppress(ZeroDivisionError), telemetry.doing("work", origin=telemetry.origin_of([UNSAMPLED], is_fresh=True)):
+        names.append(telemetry.current_traceparent())
+        raise ZeroDivisionError("a word of the inside")
+    (span,) = kept.spans
+    assert names == [f"00-{TRACE_ID}-{span_id_of(span)}-00"]
+    assert (parent_id_of(span), told(span)["error.type"]) == (SPAN_ID, "ZeroDivisionError")
+    assert (span.status.status_code, span.status.description, len(span.events)) == (StatusCode.ERROR, None, 0)
+    with telemetry.doing("work"):
+        pass
+    assert len(kept.spans) == 1
 
 
 def test_a_name_is_read_as_it_was_written() -> None:
