@@ -19,6 +19,8 @@ STOCK_TOP, STOCK_HEIGHT = 22.0, 118.0
 PACE_TOP, PACE_HEIGHT = 162.0, 44.0
 LAG_TOP, LAG_HEIGHT = 10.0, 70.0
 TICKS_MAX = 7
+# More lines than these nobody tells apart.
+CHANNELS_MAX = 4
 # Times that people read are China's.
 CHINA = timedelta(hours=8)
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 86_400)
@@ -62,7 +64,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """One picture. `paths` by what they are; `x_ticks` and `y_ticks` in the picture's own units."""
+    """One picture. `paths` by what they are; `x_ticks` and `y_ticks` in the picture's own units.
+
+    `channels` are all that sold the SKU; the first `CHANNELS_MAX` of them have a line.
+    """
 
     paths: dict[str, str]
     x_ticks: list[Tick]
@@ -118,8 +123,9 @@ def sku_chart(review: Review, sku: ReviewSku) -> Chart:
     """Stock, tiers and pace of one SKU, with what was done about it."""
     clock = clock_of(review)
     stock, pace = points_of(sku.series, "available"), points_of(sku.series, "sales_per_minute")
-    shown = [(one.channel, points_of([one], "exposure")) for one in sku.series if one.name == "exposure" and one.points]
-    values = [value for steps in (stock, *(steps for _, steps in shown)) for _, value in steps]
+    sellers = [one for one in sku.series if one.name == "exposure" and one.points]
+    shown = [points_of([one], "exposure") for one in sellers[:CHANNELS_MAX]]
+    values = [value for steps in (stock, *shown) for _, value in steps]
     units = Scale(max(values, default=0.0), STOCK_TOP, STOCK_HEIGHT)
     rates = Scale(max((value for _, value in pace), default=0.0), PACE_TOP, PACE_HEIGHT)
     line = stepped(clock, units, stock)
@@ -127,8 +133,8 @@ def sku_chart(review: Review, sku: ReviewSku) -> Chart:
     if line:
         bottom = f"{units.y(0):.1f}"
         paths["area"] = f"{line}V{bottom}H{clock.x(stock[0][0]):.1f}Z"
-    for place, (_, steps) in enumerate(shown):
-        paths[f"channel{place % 4}"] = stepped(clock, units, steps)
+    for place, steps in enumerate(shown):
+        paths[f"channel{place}"] = stepped(clock, units, steps)
     return Chart(
         paths,
         clock.ticks(),
@@ -136,7 +142,7 @@ def sku_chart(review: Review, sku: ReviewSku) -> Chart:
         _bands(clock, points_of(sku.series, "tier")),
         _marks(clock, review, sku),
         rates.ticks(1),
-        [channel for channel, _ in shown],
+        [one.channel for one in sellers],
     )
 
 

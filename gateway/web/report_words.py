@@ -52,6 +52,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "available": ("可售库存", "available"),
     "pace": ("每分钟售出", "sold per minute"),
     "exposure": ("{channel} 可卖", "for sale on {channel}"),
+    "more_channels": ("另有 {count} 个渠道", "{count} more channels"),
     "person": ("有人处置（编号见“发生了什么”）", "somebody acted (numbers as in 'What happened')"),
     "warnings": ("预警与反应", "Warnings and reactions"),
     "warnings_none": ("这一场没有预警。", "There was no warning."),

@@ -16,6 +16,7 @@ from gateway.domain.tiers import Tier
 from gateway.rpc.reviews import fill_review
 from gateway.v1.review_pb2 import Review
 from gateway.web.report import EN, PICTURES_MAX, ZH, report_html
+from gateway.web.report_charts import sku_chart
 from gateway.web.report_tables import report_tables, report_zip
 from tests.domain.review.records import OPENED, Tape, event, record, told
 
@@ -146,3 +147,21 @@ def test_equal_reviews_are_equal_files() -> None:
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert sorted(archive.namelist()) == sorted(report_tables(an_evening()))
         assert archive.read("skus.csv").decode("utf-8-sig").startswith("sku,title,")
+
+
+def test_each_channels_line_is_its_own() -> None:
+    """Of more channels than there are colours the first are drawn, and how many more there are is said."""
+    review = an_evening()
+    [sku] = review.skus
+    for number in range(6):
+        one = sku.series.add(name="exposure", channel=f"shop{number}")
+        one.points.add(time=review.begin_time, value=10.0 * (number + 1))
+    chart = sku_chart(review, sku)
+    lines = [chart.paths[f"channel{place}"] for place in range(4)]
+    heights = [float(line.split("H")[0].split(" ")[1]) for line in lines]
+    assert heights == sorted(heights, reverse=True)
+    assert len(set(heights)) == 4
+    page = report_html(review)
+    assert "另有 2 个渠道" in page
+    assert "shop3" in page
+    assert "shop4" not in page
