@@ -14,7 +14,7 @@ from gateway.domain.vigil import OVERTIME_SECONDS, Key, Tempo
 from gateway.store import catalog, live
 from gateway.store.catalog import Sku
 from gateway.store.database import ReadConnection
-from gateway.store.proposals import read_levels
+from gateway.store.proposals import read_levels, read_listed
 
 # What is brought suffices but one time in ten. The mean alone would be too little every other time, and asked for in
 # drips; of a few orders at once, of which nobody knows what will follow, it may be the higher of the two.
@@ -42,6 +42,7 @@ async def read_needs(
     facts = await catalog.read_skus(connection, {key.sku for key in warned})
     facts |= await catalog.read_skus(connection, {code for sku in facts.values() for code in sku.substitutes})
     levels = await read_levels(connection, facts)
+    listed = await read_listed(connection, {code for sku in facts.values() for code in sku.substitutes})
     needs = {}
     served: dict[tuple[str, ...], tuple[str, ...]] = {}
     for key, state in warned.items():
@@ -51,7 +52,7 @@ async def read_needs(
             continue
         if channels not in served:
             served[channels] = await live.serving_locations(connection, channels)
-        needs[key] = _need(key, state, room, facts, levels, served[channels], now, tempo)
+        needs[key] = _need(key, state, room, facts, levels, listed, served[channels], now, tempo)
     return needs
 
 
@@ -61,16 +62,17 @@ def _need(
     room: Session | None,
     facts: Mapping[str, Sku],
     levels: Mapping[tuple[str, str], Level],
+    listed: Collection[tuple[str, str]],
     serving: tuple[str, ...],
     now: datetime,
     tempo: Tempo,
 ) -> Need:
     here = {at: level for (sku, at), level in levels.items() if sku == key.sku}
     own = bool(key.session_id)
-    units = state.evidence.sellable if own else sum(here[at].available for at in serving if at in here)
+    there = sum(here[at].available for at in serving if at in here)
+    units = state.evidence.sellable if own else there
     seconds = seconds_left(room, now, tempo)
     expected = forecast(state.watched.pace, tempo.seconds(now), seconds, state.circumstances.curve)
-    everywhere = sum(level.available for level in here.values())
     return Need(
         key.sku,
         facts[key.sku].title,
@@ -83,8 +85,8 @@ def _need(
         serving[0] if serving else "",
         {at: max(0, level.unallocated) for at, level in here.items() if at not in serving},
         own,
-        max(0, everywhere - units) if own else 0,
-        tuple(_alternatives(facts[key.sku], room, facts, levels, serving)),
+        max(0, there - units) if own else 0,
+        tuple(_alternatives(facts[key.sku], room, facts, levels, listed, serving)),
     )
 
 
@@ -100,10 +102,15 @@ def _alternatives(
     room: Session | None,
     facts: Mapping[str, Sku],
     levels: Mapping[tuple[str, str], Level],
+    listed: Collection[tuple[str, str]],
     serving: Collection[str],
 ) -> Iterable[Alternative]:
-    sold = set() if room is None else {one.sku for one in room.skus}
+    """The substitutes that the room does not sell, and could: its channels have them."""
+    if room is None:
+        return
+    sold = {one.sku for one in room.skus}
     for code in sku.substitutes:
-        if code in facts and code not in sold and not facts[code].frozen:
+        is_listed = any((channel, code) in listed for channel in room.channels)
+        if code in facts and code not in sold and is_listed and not facts[code].frozen:
             units = sum(level.available for (each, at), level in levels.items() if each == code and at in serving)
             yield Alternative(code, facts[code].title, units)

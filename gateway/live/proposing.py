@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -23,6 +24,8 @@ from gateway.domain.errors import (
     GatewayError,
     InsufficientStock,
     QueueFull,
+    SessionConflict,
+    SessionOver,
     ShuttingDown,
 )
 from gateway.domain.proposals import bars, gives_up, is_over, propose
@@ -44,6 +47,7 @@ LOOK_SECONDS = 1.0
 LOOK_ANYWAY_SECONDS = 5.0
 # The lease is held for one look, which never takes longer: a connection that has nothing to do is ended after 15 s.
 LEASE_SECONDS = 14.0
+_WAITING = {ProposalState.OPEN, ProposalState.APPROVED}
 # What may be otherwise in a moment: the same is tried again.
 _PASSING = (QueueFull, DatabaseUnavailable, DeadlinePassed, ShuttingDown)
 
@@ -94,7 +98,7 @@ class Proposing:
     async def _look(self, connection: ReadConnection) -> None:
         now = await read_time(connection, self._database.now)
         sessions = {one.session_id: one for one in await open_sessions(connection)}
-        waiting = await store.read_bearing(connection, ())
+        waiting = await store.read_waiting(connection)
         warned = await self._warned(sessions.values(), waiting)
         for kept in waiting:
             await self._go_on(kept, sessions, warned, now)
@@ -137,7 +141,7 @@ class Proposing:
         except GatewayError as error:
             is_final = not isinstance(error, InsufficientStock) or gives_up(proposal, is_on=is_on, now=now)
             state = ProposalState.FAILED if is_final else ProposalState.APPROVED
-            effect = f"{'未能执行' if is_final else '暂时无法执行，会再试'}：{error.message}"
+            effect = f"{'未能执行' if is_final else '暂时无法执行，会再试'}：{_reason(error, proposal)}"
             if is_final or effect != proposal.effect:
                 await self._settle(proposal, ProposalState.APPROVED, state, effect)
 
@@ -189,36 +193,76 @@ class Proposing:
             sessions = await open_sessions(connection)
             rooms = {key: session_of(key, sessions) for key in warned}
             needs = await read_needs(connection, warned, rooms, now, self._tempo)
-            before = await store.read_bearing(connection, {key.sku for key in warned})
+            episodes = {key: state.watched.standing.episode for key, state in warned.items()}
+            before = await store.read_bearing(connection, {(key.sku, episodes[key]) for key in needs})
         for key, need in needs.items():
-            episode = warned[key].watched.standing.episode
-            of_it = _of_episode(before, need.sku, need.session_id, episode)
-            if found := propose(need, _barred(of_it), _pending(of_it), now):
-                await self._store(found, need.session_id, episode, own=bool(key.session_id))
+            both = (Key(key.sku), Key(key.sku, need.session_id))
+            asked = _Asked(key, need.session_id, {(one, episodes[one]) for one in both if one in episodes})
+            if found := propose(need, asked.barred(before), asked.pending(before), now):
+                await self._store(found, asked)
 
-    async def _store(self, found: Sequence[Proposal], session_id: int, episode: int, *, own: bool) -> None:
+    async def _store(self, found: Sequence[Proposal], asked: "_Asked") -> None:
         """Make proposals, unless another gateway just has."""
         async with self._database.transaction() as connection:
             appending = await begin_append(connection, self._database)
-            before = await store.read_bearing(connection, [found[0].sku])
-            barred = _barred(_of_episode(before, found[0].sku, session_id, episode))
+            barred = asked.barred(await store.read_bearing(connection, [(key.sku, at) for key, at in asked.episodes]))
+            episode = dict(asked.episodes)[asked.key]
             for one in found:
                 if one.kind not in barred:
                     numbered = replace(one, proposal_id=appending.next_revision, propose_time=appending.now)
-                    await tell(connection, appending, EventKind.PROPOSED, Kept(numbered, episode, own))
+                    kept = Kept(numbered, episode, own=bool(asked.key.session_id))
+                    await tell(connection, appending, EventKind.PROPOSED, kept)
 
 
-def _of_episode(before: Sequence[Kept], sku: str, session_id: int, episode: int) -> list[Proposal]:
-    wanted = sku, session_id, episode
-    return [kept.proposal for kept in before if (kept.proposal.sku, kept.proposal.session_id, kept.episode) == wanted]
+class _Asked(NamedTuple):
+    """What proposals would be for: a key, in a session (0: none).
+
+    The same units are warned of as a room's own and as part of the stock: `episodes` are those of both keys, as far as
+    they are warned of. And rooms come and go within an episode, but units are moved for whoever sells them. So what
+    would do the same is asked once.
+    """
+
+    key: Key
+    session_id: int
+    episodes: Collection[tuple[Key, int]]
+
+    def barred(self, before: Sequence[Kept]) -> set[ProposalKind]:
+        """The kinds that are not to be proposed again."""
+        settled = {kept.proposal.kind for kept in before if self._is_of_these(kept) and _bars(kept.proposal)}
+        return settled | self.pending(before)
+
+    def pending(self, before: Sequence[Kept]) -> set[ProposalKind]:
+        """The kinds of which one waits."""
+        return {kept.proposal.kind for kept in before if kept.proposal.state in _WAITING and self._does_the_same(kept)}
+
+    def _is_of_these(self, kept: Kept) -> bool:
+        one = kept.proposal
+        key = Key(one.sku, one.session_id if kept.own else 0)
+        return one.session_id == self.session_id and (key, kept.episode) in self.episodes
+
+    def _does_the_same(self, kept: Kept) -> bool:
+        one = kept.proposal
+        is_for_all = one.kind is ProposalKind.MOVE_UNITS
+        return one.sku == self.key.sku and (is_for_all or one.session_id == self.session_id)
 
 
-def _barred(before: Sequence[Proposal]) -> set[ProposalKind]:
-    return {one.kind for one in before if bars(one.kind, one.state)}
+def _bars(proposal: Proposal) -> bool:
+    return bars(proposal.kind, proposal.state)
 
 
-def _pending(before: Sequence[Proposal]) -> set[ProposalKind]:
-    return {one.kind for one in before if one.state in {ProposalState.OPEN, ProposalState.APPROVED}}
+def _reason(error: GatewayError, proposal: Proposal) -> str:
+    """Why something was not done, zh-CN first."""
+    match error:
+        case InsufficientStock():
+            where = proposal.from_location or "本场发货的仓库"
+            zh = f"{where}只有{error.facts.get('available', 0)}件可用，不够"
+        case SessionOver():
+            zh = "本场直播已经结束"
+        case SessionConflict():
+            zh = "同一渠道的另一场直播也在卖这款"
+        case _:
+            return error.message
+    return f"{zh} ({error.message})"
 
 
 # ---- what is done in one transaction with saying so

@@ -160,6 +160,8 @@ proposals = Table(
     Column("state", SmallInteger, nullable=False),
     Column("body", JSONB, nullable=False),
     Index("proposals_unsettled", "sku", postgresql_where=text("state IN (1, 2)")),
+    Index("proposals_by_sku", "sku", "proposal_id"),
+    Index("proposals_by_session", "session_id", "proposal_id"),
 )
 
 # `gateway` plays it, and says so in `heard_time` while it lives.

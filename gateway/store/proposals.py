@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import any_, literal, or_, select
+from sqlalchemy import BigInteger, any_, func, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,9 +14,10 @@ from gateway.domain.alerts import Proposal, ProposalState
 from gateway.domain.stock import Level
 from gateway.store.alert_tables import proposals
 from gateway.store.database import ReadConnection
-from gateway.store.tables import CODE, levels
+from gateway.store.tables import CODE, levels, listings
 
 _p = proposals.c
+_WAITING = (int(ProposalState.OPEN), int(ProposalState.APPROVED))
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
 
 
@@ -50,11 +51,24 @@ async def list_proposals(
     return [decode_kept(body).proposal for body in rows]
 
 
-async def read_bearing(connection: ReadConnection, codes: Collection[str]) -> list[Kept]:
-    """All proposals that nobody has decided or that are not carried out yet, and all that there were for these SKUs."""
-    of_them = _p.sku == any_(_codes(codes))
-    query = select(_p.body).where(or_(_p.state.in_((int(ProposalState.OPEN), int(ProposalState.APPROVED))), of_them))
-    return [decode_kept(body) for body in await connection.scalars(query.order_by(_p.proposal_id))]
+async def read_waiting(connection: ReadConnection) -> list[Kept]:
+    """All proposals that nobody has decided or that are not carried out yet."""
+    query = select(_p.body).where(_p.state.in_(_WAITING)).order_by(_p.proposal_id)
+    return [decode_kept(body) for body in await connection.scalars(query)]
+
+
+async def read_bearing(connection: ReadConnection, episodes: Collection[tuple[str, int]]) -> list[Kept]:
+    """All that were made in these episodes, each of a SKU, and what else waits for these SKUs."""
+    codes = {sku for sku, _ in episodes}
+    of_episodes = tuple_(_p.sku, _p.body["episode"].as_integer()).in_(
+        select(
+            func.unnest(literal([sku for sku, _ in episodes], ARRAY(CODE))),
+            func.unnest(literal([episode for _, episode in episodes], ARRAY(BigInteger))),
+        )
+    )
+    bears = or_(_p.state.in_(_WAITING), of_episodes)
+    query = select(_p.body).where(_p.sku == any_(_codes(codes)), bears).order_by(_p.proposal_id)
+    return [decode_kept(body) for body in await connection.scalars(query)]
 
 
 async def write_proposal(connection: AsyncConnection, kept: Kept) -> None:
@@ -68,6 +82,14 @@ async def write_proposal(connection: AsyncConnection, kept: Kept) -> None:
     }
     statement = upsert(proposals).values(proposal_id=one.proposal_id, **content)
     await connection.execute(statement.on_conflict_do_update(index_elements=["proposal_id"], set_=content))
+
+
+async def read_listed(connection: ReadConnection, codes: Collection[str]) -> frozenset[tuple[str, str]]:
+    """Which channel sells which of these SKUs, as (channel, SKU)."""
+    if not codes:
+        return frozenset()
+    query = select(listings.c.channel, func.unnest(listings.c.skus)).where(listings.c.skus.overlap(_codes(codes)))
+    return frozenset((channel, sku) for channel, sku in await connection.execute(query.distinct()))
 
 
 async def read_levels(connection: ReadConnection, codes: Collection[str]) -> dict[tuple[str, str], Level]:

@@ -42,6 +42,8 @@ def upgrade() -> None:
     op.create_index(
         "alert_events_of_many", "alert_events", ["revision"], postgresql_where=sa.text("kind IN (4, 5, 11, 12, 13)")
     )
+    op.create_index("proposals_by_sku", "proposals", ["sku", "proposal_id"])
+    op.create_index("proposals_by_session", "proposals", ["session_id", "proposal_id"])
     _create_attempts()
     _create_states()
     _create_audit()

@@ -116,6 +116,10 @@ async def test_units_are_moved_when_a_person_says_so(short: Client, settings: Se
         "main",
     )
     assert found.quantity == 40
+    await open_session(client, ["tb"], {"CUP": 0})
+    await asyncio.sleep(1)
+    waiting = [one.proposal_id for one in await proposals(client) if (one.kind, one.state) == (MOVE, OPEN)]
+    assert waiting == [found.proposal_id], "who sells them as well needs no other units"
     assert "40件" in found.reason
     assert "move 40" in found.reason_en
     approved = await decide(client, found.proposal_id, quantity=30, note="先调30")
@@ -241,6 +245,7 @@ async def test_what_cannot_be_moved_yet_is_tried_until_it_makes_no_sense(short: 
     await close_session(client, session.session_id)
     failed = await proposed(client, MOVE, FAILED)
     assert failed.proposal_id == again.proposal_id
+    assert failed.effect.startswith("未能执行：north只有0件可用")
     assert "0 there are free" in failed.effect
     assert failed.HasField("effect_time")
 
@@ -274,11 +279,16 @@ async def test_a_room_gets_more_of_its_own_and_a_substitute(short: Client) -> No
     content = {"sku": {"sku": "CUP", "substitutes": ["MUG"]}, "update_mask": {"paths": ["substitutes"]}}
     await client.catalog.UpdateSku(made(catalog.UpdateSkuRequest, **content), **client.options)
     await client.receive("CUP", 90)
+    # Where the room is not served nobody can give it any.
+    await client.receive("CUP", 900, location="north")
     session = await open_session(client, ["tb"], {"CUP": 20})
     await sell(client)
     more = await proposed(client, RAISE)
     # What is missing, at most half of what others have; some of the ten orders may still be on their way in.
     assert 5 <= more.quantity <= 55
+    await proposed(client, MOVE)
+    assert not [one for one in await proposals(client) if one.kind == LIST], "the room's channel does not sell it"
+    await Shop(client).link(("MUG", 1), item_id="2")
     listed = await proposed(client, LIST)
     assert listed.substitute == "MUG"
     refusal = await refused(decide(client, listed.proposal_id, quantity=1))
@@ -291,7 +301,9 @@ async def test_a_room_gets_more_of_its_own_and_a_substitute(short: Client) -> No
     after = {one.sku: one.exclusive_units for one in (await get_session(client, session.session_id)).skus}
     assert after == {"CUP": 25, "MUG": 0}
     await asyncio.sleep(1)
-    assert [found.kind for found in await proposals(client)].count(LIST) == 1, "what the room sells is not proposed"
+    kinds = [found.kind for found in await proposals(client)]
+    assert kinds.count(LIST) == 1, "what the room sells is not proposed"
+    assert kinds.count(MOVE) == 1, "for its own units and for all together units are moved once"
 
 
 async def test_a_slow_pace_changes_what_the_host_is_told(client: Client) -> None:
