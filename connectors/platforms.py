@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from connectors import douyin, kuaishou, taobao
+from connectors.addresses import WEBSOCKET, is_address
 from connectors.base import Platform, Tokens
 from connectors.contract import PlatformName
 from connectors.transport import Transport
@@ -44,9 +45,14 @@ def _read(credentials_json: str, kind: type[C]) -> C:
         content = msgspec.json.decode(credentials_json, type=dict[str, msgspec.Raw])
         if unknown := sorted(content.keys() - known):
             raise BadCredentials(f"credentials with fields that nobody knows: {', '.join(unknown)[:100]}")
-        return msgspec.json.decode(credentials_json, type=kind)
+        credentials = msgspec.json.decode(credentials_json, type=kind)
     except msgspec.ValidationError as error:
         place = str(error).rpartition(" - at ")[2] if " - at " in str(error) else str(error)
         raise BadCredentials(f"credentials that do not fit: {place[:200]}") from None
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadCredentials("credentials that are not a JSON object") from None
+    if not is_address(getattr(credentials, "base_url", "")):
+        raise BadCredentials("base_url is no http(s) address")
+    if (url := getattr(credentials, "messages_url", "")) and not is_address(url, WEBSOCKET):
+        raise BadCredentials("messages_url is no ws(s) address")
+    return credentials

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from connectors.addresses import is_address
 from connectors.notify import agora, dingtalk, feishu, wecom
 from connectors.notify.agora import Agora
 from connectors.notify.dingtalk import DingTalk
@@ -22,8 +23,8 @@ from connectors.notify.robot import Dialect
 from connectors.notify.wecom import WeCom
 
 EXAMPLE = """\
-# Where people answer; sku, session, episode, tier and revision are added.
-page_url = "https://ops.example/alerts"
+# The gateway's page as people reach it, for they answer there; sku, session, episode, tier and revision are added.
+page_url = "https://ops.example/"
 
 # A group. Its secrets are STOCKGATE_ROBOT_<NAME>_TOKEN and STOCKGATE_ROBOT_<NAME>_SECRET; <NAME> is OPS here.
 [[robots]]
@@ -133,7 +134,7 @@ def _url(url: str) -> str:
 
 
 def _wrong_page(url: str) -> list[str]:
-    if not _is_url(url) or len(url.encode()) > URL_BYTES_MAX or urlsplit(url).query or urlsplit(url).fragment:
+    if not is_address(url) or len(url.encode()) > URL_BYTES_MAX or urlsplit(url).query or urlsplit(url).fragment:
         return [f"page_url: {url!r} is no http(s) address without ? and # of at most {URL_BYTES_MAX} bytes"]
     return []
 
@@ -155,17 +156,8 @@ def _wrong_robot(robot: RobotSettings) -> list[str]:
         wrong.append(f"platform: {robot.platform!r} is none of {', '.join(PLATFORMS)}")
     if robot.min_tier not in Tier.__members__:
         wrong.append(f"min_tier: {robot.min_tier!r} is none of {', '.join(Tier.__members__)}")
-    if robot.base_url and not _is_url(robot.base_url):
+    if robot.base_url and not is_address(robot.base_url):
         wrong.append(f"base_url: {robot.base_url!r} is no http(s) address")
     if robot.platform == "agora" and not robot.app_id:
         wrong.append("app_id: Agora needs one")
     return wrong
-
-
-def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    is_plain = url.isascii() and url.isprintable() and " " not in url
-    return is_plain and parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -109,3 +109,34 @@ def test_bad_credentials_are_refused_without_a_secret(name: PlatformName, text: 
     with pytest.raises(BadCredentials) as refusal:
         platform_of(name, text, transport, Tokens("token"))
     assert "hidden" not in str(refusal.value)
+
+
+FIELDS = {
+    PlatformName.TAOBAO: {"app_key": "a", "app_secret": "hidden"},
+    PlatformName.DOUYIN: {"app_key": "a", "app_secret": "hidden"},
+    PlatformName.KUAISHOU: {
+        "app_key": "a",
+        "app_secret": "hidden",
+        "sign_secret": "hidden",
+        "message_secret": "hidden",
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "url", ["", "htp://x", "http://", "http://[::1", "http://h:99999", "http://a..b", "http://a b"]
+)
+@pytest.mark.parametrize("name", list(PlatformName))
+def test_an_address_that_nobody_can_call_is_named(name: PlatformName, url: str, transport: Transport) -> None:
+    """A slip in an address is for a person to mend: it is told as that, and not tried for ever."""
+    with pytest.raises(BadCredentials, match="base_url") as caught:
+        platform_of(name, json.dumps({**FIELDS[name], "base_url": url}), transport, Tokens("t"))
+    assert "hidden" not in str(caught.value)
+    platform_of(name, json.dumps({**FIELDS[name], "base_url": "http://127.0.0.1:7101"}), transport, Tokens("t"))
+
+
+def test_the_message_channel_has_an_address_too(transport: Transport) -> None:
+    """Of its own kind."""
+    text = json.dumps({**FIELDS[PlatformName.TAOBAO], "messages_url": "http://mc.example/"})
+    with pytest.raises(BadCredentials, match="messages_url"):
+        platform_of(PlatformName.TAOBAO, text, transport, Tokens("t"))

@@ -1,7 +1,9 @@
 """Which robots there are: what is wrong in a file is named, all at once, and no secret is told."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +17,7 @@ from connectors.notify.settings import (
     read_settings,
     settings_of,
 )
+from gateway.web import site
 
 PAGE = "https://ops.example/alerts"
 SECRETS = {
@@ -64,6 +67,8 @@ async def test_a_file_is_read(tmp_path: Path) -> None:
         (one(platform="icq"), "robots[0].platform: 'icq'"),
         (one(min_tier="LOUD"), "robots[0].min_tier"),
         (one(base_url="ftp://x"), "robots[0].base_url"),
+        (one(base_url="http://h:99999"), "robots[0].base_url"),
+        (one(base_url=f"http://{'h' * 64}"), "robots[0].base_url"),
         (one(platform="agora"), "robots[0].app_id"),
         (one(token="secret!"), "token"),
         (one(rooms="all"), "rooms"),
@@ -115,3 +120,9 @@ async def test_robots_that_sign_nothing_need_no_secret() -> None:
     for platform in ("dingtalk", "feishu", "wecom"):
         dialect = dialect_of(RobotSettings("ops", platform), {"STOCKGATE_ROBOT_OPS_TOKEN": "t"})
         assert dialect.secrets == ("t",)
+
+
+async def test_the_example_leads_to_the_page() -> None:
+    """The link of every notice is the gateway's page, at a path that it serves."""
+    settings = settings_of(tomllib.loads(EXAMPLE))
+    assert urlsplit(settings.page_url).path in site._PAGES
