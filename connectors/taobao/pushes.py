@@ -17,14 +17,16 @@ import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from connectors.addresses import is_local
 from connectors.base import Hint, ListingKey
 from connectors.contract import GatewayError
 from connectors.errors import ConnectorError, Misunderstood, Rejected
-from connectors.taobao.answers import Confirmation, Id, MessagesAnswer, identity
+from connectors.taobao.answers import Confirmation, Id, Message, MessagesAnswer, identity
 from connectors.taobao.requests import Pace, Requests
 from connectors.taobao.signing import SignMethod, sign
 from connectors.taobao.toplink import Frame, FrameType, Kind, decode, encode
 from connectors.transport import READING
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 Heard = Callable[[Hint], Awaitable[None]]
@@ -113,6 +115,7 @@ class Messages:
         # Whatever it is, this message comes again, and the others go on.
         except Exception:
             log.exception("message not taken in", extra={"topic": topic})
+            metrics.loop_failures.add(1, {"loop": "messages"})
             return False
         return True
 
@@ -126,12 +129,14 @@ class Messages:
                 "taobao.tmc.messages.consume", params, MessagesAnswer, priority=READING, session=False
             )
             messages = answer.messages.tmc_message
-            taken = [
-                identity(message.id)
-                for message in messages
-                if await self._taken(heard, identity(message.id), message.topic, message.content)
-            ]
-            if taken:
+            turns = asyncio.Semaphore(MESSAGES_HEARD_AT_ONCE)
+
+            async def in_turn(message: Message, turns: asyncio.Semaphore = turns) -> bool:
+                async with turns:
+                    return await self._taken(heard, identity(message.id), message.topic, message.content)
+
+            are_taken = await asyncio.gather(*map(in_turn, messages))
+            if taken := [identity(one.id) for one, is_taken in zip(messages, are_taken, strict=True) if is_taken]:
                 await self._confirm(taken)
             if len(messages) < MESSAGES_AT_ONCE:
                 await asyncio.sleep(self._pace.consume_seconds)
@@ -148,15 +153,16 @@ class Messages:
 
     async def _by_websocket(self, heard: Heard) -> None:
         url, ping = self._requests.credentials.messages_url, self._pace.ping_seconds
-        async with connect(url, max_size=FRAME_BYTES_MAX, ping_interval=ping) as connection:
+        # Like every other call: nobody asks a proxy for what is on this machine.
+        proxy = None if is_local(url) else True
+        async with connect(url, max_size=FRAME_BYTES_MAX, ping_interval=ping, proxy=proxy) as connection:
             token = await self._introduce(connection)
             # One message that takes its time must not hold up the others.
             turns = asyncio.Semaphore(MESSAGES_HEARD_AT_ONCE)
             tasks = {asyncio.create_task(self._pull(connection, token))}
             try:
                 async for data in connection:
-                    message = _message(_frame(data))
-                    if message:
+                    if message := _heard(data):
                         await turns.acquire()
                         hearing = asyncio.create_task(self._hear(connection, token, message, heard))
                         tasks.add(hearing)
@@ -207,6 +213,18 @@ class Messages:
         # If the connection is gone, the message comes again over the next one.
         with suppress(ConnectionClosed):
             await connection.send(encode(answer))
+
+
+def _heard(data: str | bytes) -> _Message | None:
+    """The message in a frame, if it is understood: another frame is no reason to lose the connection, and the others.
+
+    Not confirmed, it comes again; the walk through the orders finds what it was about.
+    """
+    try:
+        return _message(_frame(data))
+    except Misunderstood as error:
+        log.warning("frame not understood", extra={"said": error.message})
+        return None
 
 
 def _message(frame: Frame) -> _Message | None:
