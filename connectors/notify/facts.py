@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from connectors.notify.notices import Kind, Notice, Reason, Tier, clipped
+from connectors.notify.notices import LINK_BYTES_MAX, Kind, Notice, Reason, Tier, clipped
 from connectors.notify.rooms import RoomHint
 from connectors.notify.words import NOTHING, Words
 from gateway.v1 import alert_pb2, alert_service_pb2, live_service_pb2
@@ -149,14 +149,6 @@ def hint_of(hint: live_service_pb2.Hint) -> RoomHint:
 
 def _placed(notice: Notice, event: alert_pb2.AlertEvent, around: Surroundings) -> Notice:
     """With its title, its room, its link, and whether it is rehearsed."""
-    asked = {
-        "sku": event.sku,
-        "session": event.session_id,
-        "episode": event.episode,
-        "tier": notice.tier.name,
-        "revision": event.revision,
-    }
-    link = f"{around.page_url}?{urlencode(asked)}" if around.page_url else ""
     room = around.rooms[0].name if around.rooms else ""
     age = around.now - event.record_time.ToDatetime(UTC) if around.now and event.HasField("record_time") else PRESENT
     return replace(
@@ -164,11 +156,28 @@ def _placed(notice: Notice, event: alert_pb2.AlertEvent, around: Surroundings) -
         sku=event.sku,
         title=around.title,
         room=room,
-        link=link,
+        link=_link(around.page_url, event, notice),
         drill_id=event.drill_id,
         is_past=age > PAST_AGE,
         traceparent=event.traceparent,
     )
+
+
+def _link(page_url: str, event: alert_pb2.AlertEvent, notice: Notice) -> str:
+    """Where people answer: as exact as there is room for, since the name of a SKU may be long; "" without a page."""
+    if not page_url:
+        return ""
+    of_all = {"revision": event.revision}
+    of_sku = {"sku": event.sku, **of_all}
+    of_episode = {
+        "sku": event.sku,
+        "session": event.session_id,
+        "episode": event.episode,
+        "tier": notice.tier.name,
+        **of_all,
+    }
+    links = (f"{page_url}?{urlencode(asked)}" for asked in (of_episode, of_sku, of_all))
+    return next((link for link in links if len(link) <= LINK_BYTES_MAX), "")
 
 
 def _of_tier(event: alert_pb2.AlertEvent) -> Notice | None:

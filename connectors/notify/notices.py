@@ -154,7 +154,7 @@ class Notice:
 
 
 def entry_of(notice: Notice) -> str:
-    """The notice as lines; at most `ENTRY_BYTES_MAX` bytes."""
+    """The notice as lines; each has its bound, so that one notice fits any robot."""
     lines = (_headline(notice), _why(notice), _action(notice), _host(notice), _acknowledge(notice))
     return "\n".join(filter(None, lines))
 
@@ -210,13 +210,13 @@ def _host(notice: Notice) -> str:
 
 
 def _acknowledge(notice: Notice) -> str:
-    link = notice.link if len(notice.link.encode()) <= LINK_BYTES_MAX else ""
+    link = notice.link
     if not link:
         return ""
     if notice.kind is Kind.PROPOSED:
         return f"批准 Decide：{link}"
     asks = notice.kind in {Kind.TIER, Kind.ESCALATED, Kind.UNACKNOWLEDGED} and notice.tier > Tier.NORMAL
-    return f"确认 Acknowledge：{link}" if asks else ""
+    return f"认领 Acknowledge：{link}" if asks else ""
 
 
 def _fit(words: Words) -> Words:

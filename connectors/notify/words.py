@@ -32,18 +32,18 @@ KINDS: Mapping[str, Words] = {
     "old": Words("渠道无消息，数字暂不可用", "its channels are not heard: no number holds"),
     "gone": Words("已无可售", "nothing left to sell"),
     "flapping": Words("变化频繁，将保持更久", "changes all the time, held longer"),
-    "acknowledged": Words("☑ 已确认", "ACKNOWLEDGED"),
-    "unacknowledged": Words("☐ 确认已失效，请重新确认", "ACKNOWLEDGEMENT TIMED OUT"),
-    "proposed": Words("？待批准", "PROPOSED"),
+    "acknowledged": Words("☑ 已认领", "ACKNOWLEDGED"),
+    "unacknowledged": Words("☐ 认领已失效，请重新认领", "ACKNOWLEDGEMENT TIMED OUT"),
+    "proposed": Words("？建议待批准", "PROPOSED"),
     "decided": Words("☑ 已决定", "DECIDED"),
     "carried out": Words("☑ 已执行", "CARRIED OUT"),
     "drill": Words("演练", "DRILL"),
     "outage": Words("⚠ 库存预警系统", "STOCK WARNINGS"),
 }
 ESCALATED: Mapping[int, Words] = {
-    1: Words("无人确认", "nobody has acknowledged"),
-    2: Words("1 分钟无人确认，请班组长处理", "nobody has acknowledged: shift lead"),
-    3: Words("3 分钟无人确认，请所有人处理", "nobody has acknowledged: everybody"),
+    1: Words("无人认领", "nobody has acknowledged"),
+    2: Words("1 分钟无人认领，请班组长处理", "nobody has acknowledged: shift lead"),
+    3: Words("3 分钟无人认领，请所有人处理", "nobody has acknowledged: everybody"),
 }
 REHEARSAL = Words("【演练】", "DRILL")
 MAYBE_AGAIN = Words("（可能重复 maybe again）", "maybe again")

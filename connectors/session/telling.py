@@ -8,8 +8,8 @@ from gateway.v1 import alert_pb2
 
 ENDS: Mapping[str, Words] = {
     "CLOSED": Words("警报已解除", "it is over"),
-    "RISEN": Words("警报已升级，请重新确认", "the tier has risen"),
-    "TIMED_OUT": Words("超时仍未好转，请重新确认", "nothing has got better in time"),
+    "RISEN": Words("警报已升级，请重新认领", "the tier has risen"),
+    "TIMED_OUT": Words("超时仍未好转，请重新认领", "nothing has got better in time"),
 }
 
 
@@ -55,10 +55,10 @@ def _acknowledgement(event: alert_pb2.AlertEvent) -> Words:
     tier, action = TIERS.get(ack.tier, NOTHING), ACTIONS.get(ack.action, NOTHING)
     if event.kind == alert_pb2.ALERT_EVENT_KIND_ACKNOWLEDGEMENT_ENDED:
         why = ENDS.get(ack.end_reason, NOTHING)
-        return Words(f"“{tier.zh}”的确认到此为止：{why.zh}", f"the acknowledgement of {tier.en} ends: {why.en}")
+        return Words(f"“{tier.zh}”的认领到此为止：{why.zh}", f"the acknowledgement of {tier.en} ends: {why.en}")
     note = f" “{ack.note}”" if ack.note else ""
     return Words(
-        f"☑ {ack.actor} 确认“{tier.zh}”：{action.zh}{note}", f"☑ {ack.actor} takes {tier.en} on: {action.en}{note}"
+        f"☑ {ack.actor} 认领“{tier.zh}”：{action.zh}{note}", f"☑ {ack.actor} takes {tier.en} on: {action.en}{note}"
     )
 
 
@@ -100,7 +100,7 @@ def _session(event: alert_pb2.AlertEvent) -> Words:
 
 def _escalation(event: alert_pb2.AlertEvent) -> Words:
     tier = TIERS.get(event.escalation.tier, NOTHING)
-    return Words(f"‼ “{tier.zh}”无人确认：{event.sku}", f"‼ nobody has taken {tier.en} on: {event.sku}")
+    return Words(f"‼ “{tier.zh}”无人认领：{event.sku}", f"‼ nobody has taken {tier.en} on: {event.sku}")
 
 
 _TELLERS: Mapping[str, Callable[[alert_pb2.AlertEvent], Words]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.notify.facts import Room, Surroundings, hint_of, notice_of, notice_of_state, receivers_of
-from connectors.notify.notices import Kind, Notice, Tier, entry_of
+from connectors.notify.notices import LINK_BYTES_MAX, Kind, Notice, Tier, entry_of
 from gateway.v1 import alert_pb2 as pb
 from gateway.v1 import alert_service_pb2, live_service_pb2
 from tests.client import made
@@ -63,6 +63,16 @@ def test_a_tier_change_is_told_with_all_it_says() -> None:
     assert receivers_of(event(tier_change=change(3, 4))) == {"ops"}
 
 
+@pytest.mark.parametrize(("sku", "asked"), [("MUG-1", 5), ("红" * 38, 2), ("红" * 60, 1)])
+def test_every_warning_has_a_link_to_answer_it(sku: str, asked: int) -> None:
+    """As exact as there is room for: a long name is quoted at nine bytes a letter."""
+    notice = told(event(sku=sku, tier_change=change(3, 4, pages=True)))
+    assert len(notice.link) <= LINK_BYTES_MAX
+    assert notice.link.count("=") == asked
+    assert "revision=128" in notice.link
+    assert f"认领 Acknowledge：{notice.link}" in entry_of(notice)
+
+
 def test_stock_that_lasts_has_no_time() -> None:
     """Absent quantiles are no zero."""
     assert "售完" not in entry_of(told(event(tier_change=change(1, 2))))
@@ -76,7 +86,7 @@ def test_all_is_well_again() -> None:
     assert (notice.is_urgent, notice.is_escalation) == (False, False)
     text = entry_of(notice)
     assert "正常" in text
-    for words in ("处理", "主播", "确认"):
+    for words in ("处理", "主播", "认领"):
         assert words not in text
 
 
@@ -111,7 +121,7 @@ def test_acknowledged_and_no_more() -> None:
     kind = pb.ALERT_EVENT_KIND_ACKNOWLEDGED
     assert "王芳：已调货 200，下午到｜units transferred 200" in entry_of(told(event(kind, acknowledgement=taken)))
     ended = pb.ALERT_EVENT_KIND_ACKNOWLEDGEMENT_ENDED
-    assert "确认已失效" in entry_of(told(event(ended, acknowledgement={**taken, "end_reason": "TIMED_OUT"})))
+    assert "认领已失效" in entry_of(told(event(ended, acknowledgement={**taken, "end_reason": "TIMED_OUT"})))
     for reason in ("CLOSED", "RISEN"):
         assert notice_of(event(ended, acknowledgement={**taken, "end_reason": reason}), AROUND) is None
 

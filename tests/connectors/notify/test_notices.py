@@ -39,7 +39,7 @@ def test_a_notice_says_all_that_is_needed() -> None:
         "可用 23 件，每分钟 4.2 单，约 5 分钟售完（3–8）｜23 left, 4.2/min, gone in about 5 min (3-8)",
         "处理 Do：从近仓调货 200 件｜move 200 units from the near warehouse",
         "主播 Host：这款库存不多了｜few left of this one",
-        "确认 Acknowledge：https://ops.example/ack?sku=MUG-1&episode=3",
+        "认领 Acknowledge：https://ops.example/ack?sku=MUG-1&episode=3",
     ]
 
 
@@ -94,11 +94,11 @@ def test_other_facts() -> None:
     """Acknowledged by whom and with what decision; nobody has; a proposal; each with its word."""
     plain = replace(URGENT, action=Words("已调货 200 件", "200 units on their way"), actor="王芳")
     assert "王芳：已调货 200 件" in entry_of(replace(plain, kind=Kind.ACKNOWLEDGED))
-    assert "已确认 ACKNOWLEDGED" not in entry_of(plain)
+    assert "已认领 ACKNOWLEDGED" not in entry_of(plain)
     assert "请所有人处理" in entry_of(replace(plain, kind=Kind.ESCALATED, level=3))
     assert replace(plain, kind=Kind.ESCALATED, level=3).mentions_all
     assert not replace(plain, kind=Kind.ESCALATED, level=2).mentions_all
-    assert "待批准" in entry_of(replace(plain, kind=Kind.PROPOSED))
+    assert "建议待批准" in entry_of(replace(plain, kind=Kind.PROPOSED))
 
 
 @settings(deadline=None)
