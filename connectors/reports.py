@@ -123,6 +123,7 @@ class Reports:
                 self._backoff.succeeded()
                 self._needs.settle("reports")
                 for report in batch:
+                    self._needs.settle(_need(report))
                     self._delivered(report)
                 return
 
@@ -136,10 +137,17 @@ class Reports:
             for report in batch:
                 await self._deliver([report])
             return
-        self._needs.want("report", f"the gateway refuses the report on push {batch[0].push_id}: {error.message}")
+        [report] = batch
+        self._needs.want(_need(report), f"the gateway refuses the report on push {report.push_id}: {error.message}")
+        # It is heard as little the next time; the listing's reading goes on.
+        self._delivered(report)
 
     async def _wait(self, error: GatewayError) -> None:
         log.warning("reports not taken", extra={"channel": self._channel, "code": error.code, "said": error.message})
         if isinstance(error, GatewayRefused):
             self._needs.want("reports", f"the gateway refuses reports: {error.message}")
         await self._backoff.pause()
+
+
+def _need(report: PushReport) -> str:
+    return f"report on listing {report.listing_id}"

@@ -222,14 +222,15 @@ class Transport:
     def __init__(
         self, client: httpx.AsyncClient, limits: TransportLimits | None = None, *, platform: str = "", channel: str = ""
     ) -> None:
-        """Use the client's connections; `platform` and `channel` are how calls are called in traces."""
+        """Use the client's connections; `platform` and `channel` (none for a robot) are how traces name the calls."""
         self.limits = limits or TransportLimits()
         self.limiter = Limiter(self.limits.calls_per_second)
         self.breaker = Breaker(self.limits.breaker_failures, self.limits.breaker_seconds)
         self.calls = 0
         self.retries = 0
         self._client = client
-        self._told_of_all = {"stockgate.platform.name": platform, "stockgate.channel": channel}
+        self._channel = channel
+        self._told_of_all = {"stockgate.platform.name": platform} | ({"stockgate.channel": channel} if channel else {})
         self._offset = timedelta()
 
     def platform_now(self) -> datetime:
@@ -289,9 +290,8 @@ class Transport:
         with self._told(call) as told:
             begun = time.monotonic()
             await self.limiter.turn(priority)
-            metrics.rate_limit_wait.record(
-                time.monotonic() - begun, {"channel": self._told_of_all["stockgate.channel"]}
-            )
+            if self._channel:
+                metrics.rate_limit_wait.record(time.monotonic() - begun, {"channel": self._channel})
             self.calls += 1
             request = build()
             with work(f"{request.method} {call.template}", kind=SpanKind.CLIENT, attributes=self._told_of_all) as doing:

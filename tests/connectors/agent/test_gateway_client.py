@@ -58,10 +58,14 @@ async def test_a_refusal_is_told_with_its_reason(taobao: Desk) -> None:
 
 
 async def test_a_report_that_is_refused_holds_up_no_other(taobao: Desk) -> None:
-    """The others arrive, and a person is told of the one."""
+    """The others arrive, and a person is told of the one, until it is taken after all."""
     bad = taobao.book.push(MUG_ID, RAISE, 1)
     good = taobao.book.push(CUP_ID, RAISE, 1)
     taobao.book.bad_pushes.add(bad)
     await taobao.serve()
     assert (await taobao.report_on(good)).result == APPLIED
     await until(lambda: f"push {bad}" in taobao.book.heartbeats[-1].needs)
+    taobao.book.bad_pushes.clear()
+    taobao.book.go_away("MAX_AGE")
+    assert (await taobao.report_on(bad)).result == APPLIED
+    await until(lambda: not taobao.book.heartbeats[-1].needs)
