@@ -71,7 +71,7 @@ async def download(person: Person, number: int, form: str) -> bytes:
 async def test_a_drill_is_begun_and_passed(person: Person) -> None:
     """A made-up drill is previewed, begun, marked on every page while it runs, and scored in the end."""
     page = await person.open("/drills")
-    await page.get_by_role("tab", name="自己编").click()
+    await page.get_by_role("button", name="自己编").click()
     await page.locator("#drill-name").fill("晚场 <i>演练</i>")
     await page.locator("#drill-rate").fill("60")
     await page.locator("#drill-minutes").fill("10")
@@ -94,7 +94,7 @@ async def test_a_recorded_session_can_be_rehearsed_from_its_review(person: Perso
     await expect(page.locator("#drill-session")).to_have_value(str(number))
     await expect(page.locator(".preview")).to_contain_text("3 笔录下的订单")
     person.expect("400")
-    await page.get_by_role("tab", name="自己编").click()
+    await page.get_by_role("button", name="自己编").click()
     await page.locator("#drill-skus").fill("A A")
     await expect(page.locator(".preview .problem")).to_be_visible()
     await expect(page.get_by_role("button", name="开始演练")).to_be_disabled()

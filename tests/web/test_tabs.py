@@ -1,4 +1,4 @@
-"""Tabs over an evening: many of them, a session that ends, somebody who signs in again, a computer's clock that is off."""
+"""Tabs over an evening: many of them, a session that ends, somebody who signs in again, a clock that is off."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -76,7 +76,7 @@ async def test_tabs_in_the_background_take_no_connection(person: Person) -> None
     await expect(taken(page)).to_contain_text(person.name, timeout=WAIT_MS)
     await page.evaluate(HIDDEN)
     async with asyncio.timeout(WAIT_MS / 1000):
-        while await streams_of(place):
+        while await streams_of(place):  # noqa: ASYNC110 - another process knows, and is asked
             await asyncio.sleep(0.1)
     await behind[0].evaluate(SHOWN)
     await behind[0].wait_for_selector("html[data-live=live]", timeout=WAIT_MS)
@@ -140,7 +140,7 @@ async def test_a_session_that_ends_shows_nobody_elses_stock_as_his(person: Perso
 
 
 async def test_a_computers_clock_decides_nothing(browser: Browser, place: Place) -> None:
-    """An hour ahead: a connector that was just heard is there, and a quarter of an hour's silence ends when it should."""
+    """An hour ahead: a connector that was just heard is there, and a silence ends when it should."""
     shop = Shop(place.client)
     await sold_out(place)
     await shop.open()

@@ -129,7 +129,7 @@ function chips(row) {
 
 function sinceOf(row) {
   const since = time(row.tier_time);
-  return since === null || since < KNOWN_SINCE || tierName(row.tier) === "NORMAL" ? "" : t("now.since", { at: age(since) });
+  return since === null || since < KNOWN_SINCE || tierName(row.tier) === "NORMAL" ? "" : age(since);
 }
 
 function sayLeft(parts, row) {

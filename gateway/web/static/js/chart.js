@@ -17,6 +17,8 @@ export function lineChart(node, { series, height = 220, lines = [], bands = [], 
     plot?.destroy();
     plot = new window.uPlot(options(node, { series, height, marks: () => marks, bands, min, format, zoomed }), data, node);
   };
+  node.setAttribute("role", "img");
+  node.setAttribute("aria-label", series.map((one) => one.label).join(", "));
   const resized = new ResizeObserver(() => {
     if (plot && node.clientWidth && plot.width !== node.clientWidth) plot.setSize({ width: node.clientWidth, height });
   });

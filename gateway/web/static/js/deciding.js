@@ -6,6 +6,10 @@ import { ledgerNow } from "./ledger_time.js";
 import { errorText } from "./session.js";
 import { has, t } from "./words.js";
 
+// A second press within this is the first one's.
+const AGAIN_MS = 1_000;
+const running = new Set();
+
 /** What can be decided by one click, and what needs numbers. */
 export const AT_ONCE = ["WATCH", "CAP_SALES", "DELIST", "FALSE_ALARM"];
 export const WITH_UNITS = ["REPLENISH", "TRANSFER"];
@@ -17,7 +21,7 @@ const ARRIVES_MINUTES = 60;
 export async function acknowledge(row, action, { asksAll = false } = {}) {
   const said = asksAll || WITH_UNITS.includes(action) ? await askAcknowledgement(row, action, asksAll) : { action };
   if (!said) return;
-  await doing(async () => {
+  await doing(`ack ${row.sku} ${row.session_id}`, async () => {
     await act("AlertService/Acknowledge", {
       sku: row.sku,
       session_id: row.session_id,
@@ -43,7 +47,7 @@ export async function silence(row) {
     confirm: t("now.silence"),
   });
   if (!said) return;
-  await doing(async () => {
+  await doing(`silence ${row.sku}`, async () => {
     await act("AlertService/Silence", {
       matcher: { skus: [row.sku] },
       end_time: inMinutes(said.minutes),
@@ -56,7 +60,7 @@ export async function silence(row) {
 
 /** End a silence. */
 export async function endSilence(silenceId) {
-  await doing(async () => {
+  await doing(`end ${silenceId}`, async () => {
     await act("AlertService/EndSilence", { silence_id: silenceId });
     return t("now.silence_ended");
   });
@@ -66,7 +70,7 @@ export async function endSilence(silenceId) {
 export async function decide(proposal, approve) {
   const said = approve ? { note: "" } : await ask({ title: t("now.decline_title"), fields: [{ name: "note", label: t("now.why"), maxlength: 500 }], confirm: t("now.decline") });
   if (!said) return;
-  await doing(async () => {
+  await doing(`decide ${proposal.proposal_id}`, async () => {
     await act("LiveService/DecideProposal", { proposal_id: proposal.proposal_id, approve, note: said.note });
     return t(approve ? "now.approved" : "now.declined");
   });
@@ -85,9 +89,10 @@ export function proposed(proposal) {
 
 async function askAcknowledgement(row, action, asksAll) {
   const actions = [...AT_ONCE.slice(0, 1), ...WITH_UNITS, ...AT_ONCE.slice(1)];
+  const only = asksAll ? { of: "action", are: WITH_UNITS } : undefined;
   const units = [
-    { name: "quantity", label: t("now.units"), type: "number", min: 1, step: 1, required: !asksAll, inputmode: "numeric" },
-    { name: "minutes", label: t("now.arrive_minutes"), type: "number", min: 1, step: 1, value: ARRIVES_MINUTES, required: !asksAll, inputmode: "numeric" },
+    { name: "quantity", label: t("now.units"), type: "number", min: 1, step: 1, required: true, only, inputmode: "numeric" },
+    { name: "minutes", label: t("now.arrive_minutes"), type: "number", min: 1, step: 1, value: ARRIVES_MINUTES, required: true, only, inputmode: "numeric" },
   ];
   const said = await ask({
     title: t("now.ack_title", { sku: row.sku }),
@@ -102,14 +107,18 @@ async function askAcknowledgement(row, action, asksAll) {
   return said && { action, ...said };
 }
 
-/** Do it and say what came of it; of a warning that is taken on already: by whom. */
-async function doing(work) {
+/** Do it and say what came of it; of a warning that is taken on already: by whom. `what` is done once at a time. */
+async function doing(what, work) {
+  if (running.has(what)) return;
+  running.add(what);
   try {
     notify(await work(), "ok");
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     // Who does not want to say who he is has seen the question.
     if (error.reason !== "SIGN_IN") notify(refusal(error), "problem");
+  } finally {
+    setTimeout(() => running.delete(what), AGAIN_MS);
   }
 }
 

@@ -9,11 +9,12 @@ let notices = null;
  * Ask; resolves to the values by name, or null if the person thinks better of it.
  *
  * `fields`: `{name, label, type, value, options: [[value, label]], required, ...attributes}`; type "textarea", "select",
- * "choice" (buttons), or one of an input's. `danger`: what is confirmed cannot be undone.
+ * "choice" (buttons), or one of an input's; `only: {of: name, are: [value]}`: asked only if that field has such a value.
+ * `danger`: what is confirmed cannot be undone.
  */
 export function ask({ title, text, fields = [], confirm, danger = false, is_problem = false }) {
   return new Promise((resolve) => {
-    const inputs = fields.map(control);
+    const inputs = fields.map(({ only, ...field }) => ({ ...control(field), only }));
     const form = h(
       "form",
       { method: "dialog", class: "stack" },
@@ -28,6 +29,14 @@ export function ask({ title, text, fields = [], confirm, danger = false, is_prob
       ),
     );
     const dialog = h("dialog", { class: "dialog", "aria-label": title }, form);
+    const narrow = () => {
+      for (const { node, only } of inputs.filter((each) => each.only)) {
+        node.hidden = !only.are.includes(inputs.find((other) => other.name === only.of).value());
+        for (const input of node.querySelectorAll("input")) input.disabled = node.hidden;
+      }
+    };
+    form.addEventListener("change", narrow);
+    narrow();
     let values = null;
     form.addEventListener("submit", () => {
       values = Object.fromEntries(inputs.map(({ name, value }) => [name, value()]));

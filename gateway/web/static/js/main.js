@@ -1,7 +1,7 @@
 // The page: which addresses there are, and what is shown at each.
 import { redraw } from "./chart.js";
 import { show } from "./dialog.js";
-import { fill, h } from "./dom.js";
+import { fill, h, nameOf, refocus } from "./dom.js";
 import { begin, live } from "./live.js";
 import { look, onSession, readSession, session, toLogin } from "./session.js";
 import { content, drawShell, markNav, showDrill, titled } from "./shell.js";
@@ -31,11 +31,36 @@ let leave = null;
 let keys = [];
 let turn = 0;
 
+const FRAMES_OF_SCROLL = 30;
+// What may be over in a moment; a page that could not be read for it is read again.
+const PASSING = ["NETWORK", "HTTP", "DATABASE_UNAVAILABLE", "SHUTTING_DOWN", "DEADLINE_EXCEEDED", "INTERNAL"];
+const AGAIN_MS = 3_000;
+
 /** Go to another address of the page, without loading it anew. */
-export function go(path, { replace = false } = {}) {
-  if (replace) history.replaceState(null, "", path);
-  else history.pushState(null, "", path);
-  return render();
+export async function go(path, { replace = false } = {}) {
+  if (replace) {
+    const focused = content().contains(document.activeElement) && nameOf(document.activeElement);
+    history.replaceState(history.state, "", path);
+    await render();
+    if (focused) refocus(content(), focused);
+    return;
+  }
+  history.replaceState({ scroll: window.scrollY }, "");
+  history.pushState(null, "", path);
+  window.scrollTo(0, 0);
+  content().focus({ preventScroll: true });
+  await render();
+}
+
+/** Back, to where one had scrolled to; or on again. */
+async function back() {
+  const scroll = history.state?.scroll || 0;
+  await render();
+  // What a page shows in its first frames has its height by then.
+  for (let frame = 0; frame < FRAMES_OF_SCROLL && Math.abs(window.scrollY - scroll) > 1; frame += 1) {
+    window.scrollTo(0, scroll);
+    await new Promise(requestAnimationFrame);
+  }
 }
 
 async function render() {
@@ -65,7 +90,9 @@ async function render() {
     if (mine === turn) leave = ends || null;
     else ends?.();
   } catch (error) {
-    if (mine === turn) fill(root, failed(error));
+    if (mine !== turn) return;
+    fill(root, failed(error));
+    if (PASSING.includes(error.reason)) setTimeout(() => mine === turn && render(), AGAIN_MS);
     if (!error.reason) throw error;
   }
 }
@@ -117,7 +144,6 @@ document.addEventListener("click", (event) => {
   if (link.pathname.startsWith("/static/") || link.pathname.startsWith("/api/")) return;
   event.preventDefault();
   go(link.pathname + link.search + link.hash);
-  window.scrollTo(0, 0);
 });
 
 document.addEventListener("keydown", (event) => {
@@ -139,7 +165,8 @@ function showKeys() {
 // ---- begin
 
 async function start() {
-  window.addEventListener("popstate", render);
+  history.scrollRestoration = "manual";
+  window.addEventListener("popstate", back);
   onLang(() => {
     drawShell({ showKeys, redraw });
     render();

@@ -1,6 +1,7 @@
 // The frame around every page: where one can go, whose stock it is, how old what is shown is, who is signed in.
-import { fill, h, mark, s, say } from "./dom.js";
-import { duration } from "./format.js";
+import { fill, h, keepingFocus, mark, s, say } from "./dom.js";
+import { clock, duration } from "./format.js";
+import { ledgerNow } from "./ledger_time.js";
 import { live } from "./live.js";
 import { session, signIn, signOut } from "./session.js";
 import { lang, setLang, t } from "./words.js";
@@ -16,10 +17,21 @@ const NAV = [
 ];
 const THEMES = ["auto", "light", "dark"];
 const main = h("main", { id: "content", tabindex: -1 });
-const freshness = h("span", { class: "fresh", role: "status" });
+const header = h("header", { class: "top" });
+const skip = h("a", { class: "skip", href: "#content" });
+const freshness = h("span", { class: "fresh" });
+// Its words change all the time; that it is old, or not any more, is told once.
+const told = h("span", { class: "hidden-text", role: "status" });
+const old = h("div", { class: "old-strip", hidden: true });
 const drill = h("div", { class: "drill-banner", hidden: true, role: "status" });
 let current = "";
 let drawn = null;
+let drillShown = "";
+
+skip.addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 
 /** Where a page is put. */
 export function content() {
@@ -41,6 +53,9 @@ export function markNav(name) {
 
 /** Say across every page that a drill is on, or stop saying it: `{id, name}` or null. */
 export function showDrill(found) {
+  const shown = JSON.stringify(found);
+  if (shown === drillShown) return;
+  drillShown = shown;
   drill.hidden = !found;
   if (found) fill(drill, h("strong", {}, t("drill.on")), " ", h("a", { href: `/drills/${found.id}` }, found.name || `#${found.id}`));
 }
@@ -49,9 +64,10 @@ export function showDrill(found) {
 export function drawShell({ showKeys, redraw }) {
   drawn = { showKeys, redraw };
   const isIn = location.pathname !== "/login";
-  const header = h(
-    "header",
-    { class: "top" },
+  drillShown = "";
+  say(skip, t("skip"));
+  const wasOpen = Boolean(header.querySelector("details")?.open);
+  const parts = [
     h("a", { class: "brand", href: "/", "aria-label": t("title") }, logo(), h("span", {}, "stockgate")),
     isIn && h("nav", { "aria-label": t("nav.label") }, NAV.map(([name, path]) => h("a", { href: path, dataset: { nav: name } }, t(`nav.${name}`)))),
     h(
@@ -60,15 +76,16 @@ export function drawShell({ showKeys, redraw }) {
       isIn && session.merchant && h("span", { class: "merchant", title: t("merchant") }, session.merchant),
       isIn && freshness,
       isIn && pauseButton(),
-      menu(),
+      menu(wasOpen),
     ),
-  );
-  fill(document.getElementById("shell"), h("a", { class: "skip", href: "#content" }, t("skip")), header, drill, main);
+  ];
+  keepingFocus(header, () => fill(header, parts));
+  if (!main.isConnected) fill(document.getElementById("shell"), skip, header, old, drill, main, told);
   markNav(current);
   tellAge();
 }
 
-function menu() {
+function menu(isOpen) {
   const name = session.actor;
   const pop = h(
     "div",
@@ -85,10 +102,15 @@ function menu() {
   );
   const details = h(
     "details",
-    { class: "menu-place" },
-    h("summary", { class: "button quiet", "aria-label": t("menu.label") }, person(), h("span", { class: "who" }, name || t("menu.guest"))),
+    { class: "menu-place", open: isOpen },
+    h("summary", { dataset: { focus: "menu" }, class: "button quiet", "aria-label": t("menu.label") }, person(), h("span", { class: "who" }, name || t("menu.guest"))),
     pop,
   );
+  details.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !details.open) return;
+    details.open = false;
+    details.querySelector("summary").focus();
+  });
   details.addEventListener("focusout", (event) => {
     if (!details.contains(event.relatedTarget) && event.relatedTarget) details.open = false;
   });
@@ -128,7 +150,7 @@ function pauseButton() {
   };
   return h(
     "button",
-    { class: "icon pause", "aria-pressed": String(paused), "aria-label": t(paused ? "live.resume" : "live.pause"), title: t(paused ? "live.resume" : "live.pause"), onclick: toggle },
+    { class: "icon pause", dataset: { focus: "pause" }, "aria-pressed": String(paused), "aria-label": t(paused ? "live.resume" : "live.pause"), title: t(paused ? "live.resume" : "live.pause"), onclick: toggle },
     s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { d: paused ? "M4 2.5v11l9-5.5z" : "M4 2.5h3v11H4zM9 2.5h3v11H9z", fill: "currentColor" })),
   );
 }
@@ -141,6 +163,9 @@ function tellAge() {
   mark(freshness, "data-state", state);
   mark(document.documentElement, "data-live", state);
   say(freshness, age === null ? t("live.connecting") : t(`live.${state}`, { age: duration(age) }));
+  old.hidden = state !== "stale" || document.hidden;
+  if (!old.hidden) say(old, age === null ? t("live.never") : t("live.old", { at: clock(ledgerNow() - age) }));
+  say(told, state === "stale" ? old.textContent : t(`live.is_${state}`));
 }
 
 live.on("state", tellAge);
@@ -148,7 +173,8 @@ setInterval(tellAge, 200);
 
 document.addEventListener("click", (event) => {
   const open = document.querySelector("details.menu-place[open]");
-  if (open && !open.contains(event.target)) open.open = false;
+  // What was pressed may be made anew by now: where it was is what counts.
+  if (open && !event.composedPath().some((node) => node.classList?.contains("menu-place"))) open.open = false;
 });
 
 function logo() {

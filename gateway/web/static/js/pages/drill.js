@@ -1,15 +1,18 @@
 // One drill: how far it is, where its SKUs stand, what was done about it, and the score in the end.
 import { act, call, change } from "../api.js";
 import { ask, loading, notify } from "../dialog.js";
-import { fill, h, say } from "../dom.js";
+import { fill, h, keepingFocus, say } from "../dom.js";
 import { clock, duration, number, tierChip, tierName, time, when } from "../format.js";
 import { ledgerNow } from "../ledger_time.js";
 import { live } from "../live.js";
+import { every } from "../polling.js";
 import { errorText } from "../session.js";
 import { has, pick, t } from "../words.js";
 import { stateChip, took } from "./drills.js";
 
 const EVENTS = 1000;
+// Beside a drill the log holds what is true, and on a busy evening that is much.
+const PAGES_MAX = 20;
 const LOOK_MS = 1000;
 const THOUSAND = 1000;
 const SKUS = 60;
@@ -29,28 +32,40 @@ export default { path: "/drills/:id", nav: "drills", mount };
 
 class Page {
   constructor(id, root, go) {
-    Object.assign(this, { id, root, go, events: new Map(), timer: 0, drill: null, drawing: 0, isOver: false });
+    Object.assign(this, { id, root, go, events: new Map(), drill: null, drawing: 0, isOver: false, cards: new Map(), ends: [] });
   }
 
   async begin() {
-    const request = { include_drills: true, page_size: EVENTS };
-    const [{ drill }, { events }] = await Promise.all([
-      call("AlertService/GetDrill", { drill_id: this.id }),
-      call("AlertService/ListTierChanges", request),
-    ]);
-    this.drill = drill;
-    for (const event of events) this.take(event);
+    // Heard from now on, read up to now: nothing can be between.
+    this.ends.push(live.on("event", (event) => this.take(event) && this.soon()));
+    try {
+      await this.read();
+    } catch (error) {
+      this.end();
+      throw error;
+    }
     this.build();
     this.draw();
-    this.off = live.on("event", (event) => this.take(event) && this.soon());
-    this.timer = setInterval(() => this.look(), LOOK_MS);
+    this.ends.push(live.on("lost", () => this.read().then(() => this.soon(), () => {})));
+    this.ends.push(every(LOOK_MS, this.parts.bar, () => this.look()));
   }
 
   end() {
     this.isOver = true;
-    this.off?.();
-    clearInterval(this.timer);
+    for (const end of this.ends) end();
     cancelAnimationFrame(this.drawing);
+  }
+
+  /** The drill, and what the log has of it: its number is that of its first event. */
+  async read() {
+    this.drill = (await call("AlertService/GetDrill", { drill_id: this.id })).drill;
+    const request = { include_drills: true, page_size: EVENTS, page_token: "" };
+    for (let page = 0; page < PAGES_MAX && !this.isOver; page += 1) {
+      const { events, next_page_token } = await call("AlertService/ListTierChanges", request);
+      for (const event of events) this.take(event);
+      request.page_token = next_page_token;
+      if (!next_page_token || events.at(-1).revision <= this.id) return;
+    }
   }
 
   /** True if an event is this drill's. */
@@ -62,31 +77,25 @@ class Page {
 
   soon() {
     cancelAnimationFrame(this.drawing);
-    this.drawing = requestAnimationFrame(() => this.draw());
+    if (this.parts) this.drawing = requestAnimationFrame(() => this.draw());
   }
 
   async look() {
-    if (this.drill.state !== "RUNNING") {
-      clearInterval(this.timer);
-      return;
-    }
+    if (this.drill.state !== "RUNNING") return;
     this.progress();
-    try {
-      const { drill } = await call("AlertService/GetDrill", { drill_id: this.id });
-      if (this.isOver) return;
-      const isNews = drill.state !== this.drill.state;
-      this.drill = drill;
-      if (isNews) this.draw();
-    } catch (error) {
-      // The next look will tell; that nothing is heard the page says itself.
-      if (!error.reason) throw error;
-    }
+    const { drill } = await call("AlertService/GetDrill", { drill_id: this.id });
+    if (this.isOver) return;
+    const isNews = drill.state !== this.drill.state;
+    this.drill = drill;
+    if (isNews) this.draw();
   }
 
   // ---- drawing
 
   build() {
     this.parts = Object.fromEntries(["head", "bar", "score", "skus", "expected", "told"].map((name) => [name, h("div", {})]));
+    this.grid = h("div", { class: "grid" });
+    fill(this.parts.skus, this.grid);
     this.filler = h("div", { class: "filler" });
     this.at = h("span", { class: "small muted num" });
     fill(
@@ -108,24 +117,22 @@ class Page {
     if (this.isOver) return;
     const { drill } = this;
     const running = drill.state === "RUNNING";
-    fill(
-      this.parts.head,
+    const head = h(
+      "div",
+      { class: "page-head" },
       h(
         "div",
-        { class: "page-head" },
-        h(
-          "div",
-          { class: "names" },
-          h("a", { href: "/drills", class: "small" }, `‹ ${t("drill.all")}`),
-          h("h1", { class: "break" }, drill.script.name, " ", stateChip(drill)),
-          h("p", { class: "muted small" }, [`#${drill.drill_id}`, drill.script.room, when(drill.start_time), drill.actor].filter(Boolean).join("　")),
-        ),
-        running ? h("button", { class: "button danger", onclick: () => this.stop() }, t("drill.stop")) : h("a", { class: "button", href: "/drills" }, t("drill.again")),
+        { class: "names" },
+        h("a", { href: "/drills", class: "small" }, `‹ ${t("drill.all")}`),
+        h("h1", { class: "break" }, drill.script.name, " ", stateChip(drill)),
+        h("p", { class: "muted small" }, [`#${drill.drill_id}`, drill.script.room, when(drill.start_time), drill.actor].filter(Boolean).join("　")),
       ),
+      running ? h("button", { class: "button danger", onclick: () => this.stop() }, t("drill.stop")) : h("a", { class: "button", href: "/drills" }, t("drill.again")),
     );
+    keepingFocus(this.parts.head, () => fill(this.parts.head, head));
     this.progress();
     fill(this.parts.score, score(drill));
-    fill(this.parts.skus, this.skus());
+    keepingFocus(this.parts.skus, () => this.skus());
     fill(this.parts.expected, expected(drill, this.history()));
     fill(this.parts.told, this.told());
   }
@@ -153,7 +160,20 @@ class Page {
     const standing = new Map(this.drill.script.skus.map((sku) => [sku.sku, { sku: sku.sku, units: sku.units, tier: "NORMAL", episode: 0, done: new Set() }]));
     for (const event of this.history()) stand(standing.get(event.sku), event);
     const shown = [...standing.values()].sort((one, other) => ORDER.indexOf(other.tier) - ORDER.indexOf(one.tier)).slice(0, SKUS);
-    return h("div", { class: "grid" }, shown.map((one) => this.card(one)));
+    const cards = shown.map((one) => this.kept(one));
+    const { grid } = this;
+    // A card that stays as and where it is can be pressed meanwhile.
+    if (cards.length !== grid.children.length || cards.some((card, place) => grid.children[place] !== card)) fill(grid, cards);
+  }
+
+  /** The card of a SKU, made anew only if it says something else. */
+  kept(one) {
+    const says = JSON.stringify([one, [...one.done], this.drill.state]);
+    const before = this.cards.get(one.sku);
+    if (before?.says === says) return before.node;
+    const node = this.card(one);
+    this.cards.set(one.sku, { says, node });
+    return node;
   }
 
   card(one) {
@@ -161,7 +181,7 @@ class Page {
     const runsOut = one.p50 ? t("drill.in_minutes", { time: duration(one.p50 * THOUSAND) }) : "";
     return h(
       "article",
-      { class: "card stack drill-sku", dataset: { tier: one.tier } },
+      { class: "card stack drill-sku", dataset: { tier: one.tier, key: one.sku } },
       h("div", { class: "row apart" }, h("strong", { class: "break" }, one.sku), tierChip(one.tier, { stale: one.is_stale })),
       h("div", { class: "muted small num" }, [t("drill.left", { units: number(one.units) }), runsOut].filter(Boolean).join(" · ")),
       isWarned && (one.by ? h("span", { class: "ok small" }, t("drill.taken_by", { who: one.by })) : h("button", { class: "button small primary", onclick: () => this.acknowledge(one) }, t("drill.take"))),
@@ -176,7 +196,7 @@ class Page {
       {},
       h(
         "button",
-        { class: "step", disabled: isDone, "aria-pressed": String(isDone), onclick: () => this.complete(one, place) },
+        { class: "step", dataset: { focus: `${one.sku} ${place}` }, disabled: isDone, "aria-pressed": String(isDone), onclick: () => this.complete(one, place) },
         h("span", { class: "box", "aria-hidden": "true" }, isDone ? "✓" : ""),
         h("span", {}, pick(step, "text"), step.owner && h("span", { class: "muted" }, ` · ${step.owner}`)),
       ),

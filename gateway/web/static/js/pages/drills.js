@@ -1,7 +1,7 @@
 // Drills: begin one, and how those before went.
 import { act, call } from "../api.js";
 import { empty, loading, notify } from "../dialog.js";
-import { fill, h } from "../dom.js";
+import { fill, h, keepingFocus } from "../dom.js";
 import { duration, number, when } from "../format.js";
 import { more as addRows, table } from "../table.js";
 import { errorText } from "../session.js";
@@ -97,7 +97,7 @@ class Begin {
     };
     this.inputs.speed.value = "10";
     if (chosen) this.inputs.session.value = chosen;
-    this.tabs = h("div", { class: "row", role: "tablist" });
+    this.tabs = h("div", { class: "row", role: "group", "aria-label": t("drill.one") });
     this.choice = h("div", {});
     this.preview = h("div", { class: "muted preview", role: "status" });
     this.start = h("button", { class: "button primary", onclick: () => this.begin() }, t("drill.begin"));
@@ -117,8 +117,8 @@ class Begin {
   choose(kind) {
     this.kind = kind;
     const tab = (name) =>
-      h("button", { class: "button small", role: "tab", "aria-selected": String(name === kind), "aria-pressed": String(name === kind), onclick: () => this.choose(name) || this.look() }, t(`drill.kind.${name}`));
-    fill(this.tabs, KINDS.map(tab));
+      h("button", { class: "button small", "aria-pressed": String(name === kind), dataset: { focus: name }, onclick: () => this.choose(name) || this.look() }, t(`drill.kind.${name}`));
+    keepingFocus(this.tabs, () => fill(this.tabs, KINDS.map(tab)));
     fill(this.choice, { built_in: () => this.scripts(), session: () => this.session(), made_up: () => this.form() }[kind]());
   }
 

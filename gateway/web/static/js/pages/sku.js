@@ -128,12 +128,15 @@ function stand({ sku, chip, why, levels, shelves, explained, query }) {
 /** Why the channel shows what it shows, now or as of `at`; without a channel nothing is shown. */
 async function explain(node, sku, channel, at) {
   node.hidden = !channel;
+  node.dataset.channel = channel;
   if (!channel) return;
   const title = h("h2", { class: "break" }, t("sku.why_channel", { channel }));
   try {
-    fill(node, title, await explainPanel(sku, channel, at || undefined));
+    const panel = await explainPanel(sku, channel, at || undefined);
+    // Another channel's answer is wanted by now.
+    if (node.dataset.channel === channel) fill(node, title, panel);
   } catch (error) {
-    fill(node, title, h("p", { class: "problem" }, errorText(error)));
+    if (node.dataset.channel === channel) fill(node, title, h("p", { class: "problem" }, errorText(error)));
   }
 }
 
@@ -193,7 +196,7 @@ function stateOf(one) {
 
 /** A box that finds SKUs by code or title; Enter goes to the first. */
 function searchBox(go, text = "") {
-  const list = h("ul", { class: "sku-found card", hidden: true, role: "listbox" });
+  const list = h("ul", { class: "sku-found card", hidden: true });
   const input = h("input", { type: "search", value: text, placeholder: t("sku.search"), "aria-label": t("sku.search"), maxlength: 64, autocomplete: "off" });
   let timer = 0;
   let turn = 0;
@@ -207,7 +210,7 @@ function searchBox(go, text = "") {
     list.hidden = !query;
     fill(
       list,
-      codes.map((row) => h("li", { role: "option" }, h("a", { class: "row apart", href: `/sku/${encodeURIComponent(row.sku)}` }, h("span", { class: "sku-found-name" }, h("span", { class: "break" }, row.title || row.sku), h("code", { class: "muted break" }, row.sku)), tierChip(row.tier)))),
+      codes.map((row) => h("li", {}, h("a", { class: "row apart", href: `/sku/${encodeURIComponent(row.sku)}` }, h("span", { class: "sku-found-name" }, h("span", { class: "break" }, row.title || row.sku), h("code", { class: "muted break" }, row.sku)), tierChip(row.tier)))),
       codes.length === 0 && h("li", { class: "muted" }, t("sku.not_found")),
     );
     return codes;
