@@ -157,6 +157,10 @@ def _bring_up(book: Book, rule: ChannelRule, now: TakeOrder, line: OrderLine, kn
         return _seen_before(book, rule, listing, kept, now)
     if listing is None:
         return replace(kept, listing_id=0)
+    wanted = line.quantity - (0 if line.shipped else line.refunded)
+    if wanted and now.state is not OrderState.CLOSED and (known is None or not known.listing_id):
+        # Demand, once: an order that is placed, changed and paid is one.
+        listing = replace(listing, state=listing.state.sold(book.now, wanted))
     on = takes_on(rule, listing)
     kept = replace(kept, take_time=now.paid_time or now.update_time if on is TakesOn.PAYMENT else now.placed_time)
     if now.state is OrderState.CLOSED or (on is TakesOn.PAYMENT and now.state is OrderState.PLACED):
@@ -167,8 +171,8 @@ def _bring_up(book: Book, rule: ChannelRule, now: TakeOrder, line: OrderLine, kn
 def _unseen(book: Book, rule: ChannelRule, listing: Listing, line: KnownLine, now: TakeOrder, on: TakesOn) -> KnownLine:
     """Nothing is owed: closed before we ever saw it, or not paid where payment takes."""
     if on is TakesOn.PAYMENT:
-        if now.state is OrderState.PLACED:
-            book.keep_listing(_with_pace(book, listing, line.line.quantity))
+        if listing is not book.listing(listing.listing_id):
+            book.keep_listing(listing)
         return replace(line, take_time=None)
     kept = line.line.quantity - given_back(rule, now.state, line)
     if kept:
@@ -198,12 +202,7 @@ def _seen_before(book: Book, rule: ChannelRule, listing: Listing | None, line: K
     """An order outlives its listing, and what that was made of: its reservation knows what is owed."""
     if not line.reservation_id:
         return line
-    reservation = book.reservation(line.reservation_id)
-    state = reservation.state_at(book.now)
-    if now.state is OrderState.PAID and state in {ReservationState.HELD, ReservationState.EXPIRED}:
-        sold = promises.commit(book, CommitReservation("", reservation.reservation_id, retake_expired=True))
-        line = replace(line, reservation_id=sold.reservation.reservation_id)
-        state = ReservationState.COMMITTED
+    line, state = _open_or_sold(book, line, is_paid=now.state is OrderState.PAID)
     if now.state is OrderState.CLOSED:
         return _give_up(book, rule, listing, line, state)
     back = 0 if line.line.shipped else line.line.refunded
@@ -212,6 +211,35 @@ def _seen_before(book: Book, rule: ChannelRule, listing: Listing | None, line: K
     if fewer > 0:
         line = _give_back(book, rule, listing, line, fewer, state)
     return replace(line, returned=max(line.returned, back))
+
+
+def _open_or_sold(book: Book, line: KnownLine, *, is_paid: bool) -> tuple[KnownLine, ReservationState]:
+    """The line's promise, sold if it is paid, and its state; whatever somebody has done to it by hand meanwhile."""
+    reservation = book.reservation(line.reservation_id)
+    if reservation.replaced_by_reservation_id:
+        reservation = book.reservation(reservation.replaced_by_reservation_id)
+        line = replace(line, reservation_id=reservation.reservation_id)
+    state = reservation.state_at(book.now)
+    if not is_paid or state is ReservationState.COMMITTED:
+        return line, state
+    commit = CommitReservation("", reservation.reservation_id)
+    if state is not ReservationState.HELD:
+        # It has run out, or was given up by hand: what is owed is taken again, and what is not there is a shortfall.
+        commit = replace(commit, lines=_units(line, sum(share.sales for share in line.taken), reservation))
+        if not any(one.quantity for one in commit.lines):
+            return line, state
+        sold = promises.retake(book, commit, reservation)
+    else:
+        sold = promises.commit(book, commit)
+    return replace(line, reservation_id=sold.reservation.reservation_id), ReservationState.COMMITTED
+
+
+def _units(line: KnownLine, sales: int, reservation: Reservation) -> tuple[LineQuantity, ...]:
+    """The units of so many sales, line by line, but never more than the reservation has."""
+    return tuple(
+        LineQuantity(held.line_number, min(sales * part, held.held))
+        for held, part in zip(reservation.lines, line.parts, strict=True)
+    )
 
 
 def _give_up(
@@ -236,9 +264,8 @@ def _give_back(
         _return(book, line, sales)
         restores = rule.facts.refund_restores
     else:
-        left = sum(share.sales for share in rest)
-        units = tuple(LineQuantity(place, left * part) for place, part in enumerate(line.parts, start=1))
-        if state is ReservationState.HELD and left:
+        units = _units(line, sum(share.sales for share in rest), book.reservation(line.reservation_id))
+        if state is ReservationState.HELD and any(one.quantity for one in units):
             promises.resize(book, ResizeReservation("", line.reservation_id, units))
         elif state is ReservationState.HELD:
             promises.release(book, ReleaseReservation("", line.reservation_id))
@@ -280,16 +307,13 @@ def _consume(book: Book, rule: ChannelRule, listing: Listing, sales: int, now: T
         place = max(book.serving(rule), key=lambda at: room_at(book, listing, at))
         before = next((share.sales for share in shares if share.location == place), 0)
         shares = [share for share in shares if share.location != place] + [Share(place, before + missing)]
-    listing = _with_pace(book, listing, sales)
     if state.exposure is not None:
-        state = listing.state
         for share in shares:
             state = state.moved(share.location, -share.sales)
         if state.sales_left < 0:
             taken_at = now.paid_time or now.placed_time
             state = replace(state, below_zero_time=max(state.below_zero_time or taken_at, taken_at))
-        listing = replace(listing, state=state)
-    book.keep_listing(listing)
+    book.keep_listing(replace(listing, state=state))
     return tuple(shares)
 
 
@@ -306,10 +330,6 @@ def _restore(book: Book, listing: Listing | None, shares: tuple[Share, ...]) -> 
     if state.sales_left >= 0:
         state = replace(state, below_zero_time=None)
     book.keep_listing(replace(listing, state=state))
-
-
-def _with_pace(book: Book, listing: Listing, sales: int) -> Listing:
-    return replace(listing, state=listing.state.sold(book.now, sales))
 
 
 def _promise(book: Book, rule: ChannelRule, listing: Listing, shares: tuple[Share, ...], now: TakeOrder) -> Reservation:

@@ -73,7 +73,7 @@ def commit(book: Book, command: CommitReservation) -> ReservationChanged:
     """Sell an open reservation; never fails for lack of stock (R1)."""
     reservation = book.reservation(command.reservation_id)
     if command.retake_expired and reservation.state_at(book.now) is ReservationState.EXPIRED:
-        return _retake(book, command, reservation)
+        return retake(book, command, reservation)
     reservation.require_open(book.now)
     wanted = _quantities(command.lines, reservation)
     _require_at_most(command.lines, [line.held for line in reservation.lines], "held")
@@ -260,35 +260,38 @@ def _sell(book: Book, line: Line, quantity: int, reservation: Reservation, reque
     return replace(line, allotments=tuple(sold_lines))
 
 
-def _retake(book: Book, command: CommitReservation, expired: Reservation) -> ReservationChanged:
-    """Payment came after expiry (R9): a linked reservation takes and sells what there is; the rest is a shortfall."""
-    if expired.replaced_by_reservation_id:
-        expired.require_open(book.now)
-    if expired.state is ReservationState.HELD:
-        expired = expire(book, ExpireReservation("", expired.reservation_id)).reservation
+def retake(book: Book, command: CommitReservation, ended: Reservation) -> ReservationChanged:
+    """Payment came after the promise had ended (R9): a linked reservation takes and sells what there is.
+
+    The rest is a shortfall.
+    """
+    if ended.replaced_by_reservation_id:
+        ended.require_open(book.now)
+    if ended.state is ReservationState.HELD:
+        ended = expire(book, ExpireReservation("", ended.reservation_id)).reservation
     reservation = Reservation(
         book.next_reservation_id(),
         ReservationState.HELD,
         (),
-        expired.order_id,
+        ended.order_id,
         book.now,
         book.now,
-        replaces_reservation_id=expired.reservation_id,
-        locations=expired.locations,
+        replaces_reservation_id=ended.reservation_id,
+        locations=ended.locations,
     )
-    book.keep(replace(expired, replaced_by_reservation_id=reservation.reservation_id))
-    wanted = _quantities(command.lines, expired)
-    _require_at_most(command.lines, [line.held for line in expired.lines], "held before it expired")
+    book.keep(replace(ended, replaced_by_reservation_id=reservation.reservation_id))
+    wanted = _quantities(command.lines, ended)
+    _require_at_most(command.lines, [line.held for line in ended.lines], "held before it ended")
     lines = []
     shortfalls = []
-    for old in expired.lines:
+    for old in ended.lines:
         quantity = wanted.get(old.line_number, 0) if wanted else old.held
         line = Line(old.line_number, old.sku, old.location, quantity, ())
         line, missing = _hold(
             book,
             line,
             quantity,
-            expired.locations,
+            ended.locations,
             reservation_id=reservation.reservation_id,
             request_id=command.request_id,
         )

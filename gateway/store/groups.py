@@ -258,7 +258,10 @@ class GroupStore:
         if not ids:
             return {}
         rows = await connection.fetch(self._sql.reservations, list(ids))
-        return {row["reservation_id"]: reservation_of(row) for row in rows}
+        found = {row["reservation_id"]: reservation_of(row) for row in rows}
+        # What has taken the place of one stands for it.
+        successors = {one.replaced_by_reservation_id for one in found.values() if one.replaced_by_reservation_id}
+        return found | await self._read_reservations(connection, successors - found.keys())
 
     async def _read_levels(self, connection: asyncpg.Connection, skus: Iterable[str]) -> bool:
         """Make sure that these SKUs' levels are known; True if they were."""

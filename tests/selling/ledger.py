@@ -56,7 +56,7 @@ class Ledger:
             locations=self.locations,
             skus=self.rules,
             levels=self.levels,
-            reservations={one: self.reservations[one] for one in ids | needed.reservation_ids if one},
+            reservations={one: self.reservations[one] for one in self._with_successors(ids | needed.reservation_ids)},
             channels=self.channels,
             listings=self.listings,
             orders=orders,
@@ -89,6 +89,10 @@ class Ledger:
         for command in allocate(situation):
             (outcome,) = self.apply(command)
             assert not isinstance(outcome, GatewayError), outcome
+
+    def _with_successors(self, ids: set[int]) -> set[int]:
+        known = ids & self.reservations.keys()
+        return known | {self.reservations[one].replaced_by_reservation_id for one in known} - {None}
 
     def _recent(self, listing: Listing) -> list[KnownOrder]:
         reading = listing.state.reading
