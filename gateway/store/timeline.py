@@ -14,10 +14,12 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
+    Label,
     Select,
     TableValuedAlias,
     and_,
     any_,
+    case,
     cast,
     column,
     func,
@@ -34,7 +36,7 @@ from gateway.domain.attempts import Attempt
 from gateway.domain.audit import AuditEntry
 from gateway.domain.listings import Listing, PushKind, PushResult
 from gateway.domain.selling import Drift, PushRecord
-from gateway.domain.stock import Movement, Shortfall
+from gateway.domain.stock import Movement, MovementKind, Shortfall
 from gateway.domain.timeline import Kind, Place, Shown, Source, Wanted
 from gateway.store.alert_log import newest_events
 from gateway.store.alert_tables import IS_OF_MANY, alert_events
@@ -89,11 +91,12 @@ async def listings_of(connection: ReadConnection, sku: str) -> dict[int, Listing
 
 async def read_movements(connection: ReadConnection, scope: Scope) -> list[tuple[Movement, str]]:
     """Movements, with the order that asked for each, if one did."""
-    m = movements.c
+    m, channel = movements.c, _whose()
     such = scope.within(Source.MOVEMENT, m.record_time, m.revision)
     if scope.wanted.kinds and Kind.MOVEMENT not in scope.wanted.kinds:
-        such.append(m.channel.is_not(None))
-    own = select(*MOVEMENT_COLUMNS).where(m.sku == scope.wanted.sku, m.location == levels.c.location, *such)
+        such.append(channel.is_not(None))
+    columns = [channel if column is m.channel else column for column in MOVEMENT_COLUMNS]
+    own = select(*columns).where(m.sku == scope.wanted.sku, m.location == levels.c.location, *such)
     newest = own.order_by(m.record_time.desc(), m.revision.desc()).limit(scope.count_max)
     each = newest.correlate(levels).lateral("each")
     of_all = (
@@ -109,6 +112,21 @@ async def read_movements(connection: ReadConnection, scope: Scope) -> list[tuple
         reservations, reservations.c.reservation_id == of_all.c.reservation_id
     )
     return [(movement_of(row[:-1]), row[-1] or "") for row in await connection.execute(query)]
+
+
+def _whose() -> Label[str]:
+    """The channel whose order has moved; of what expires by itself that of the order for which it was held."""
+    m, held = movements.c, movements.alias("held")
+    began = (
+        select(held.c.channel)
+        .join(reservations, reservations.c.reservation_id == held.c.reservation_id)
+        .where(held.c.sku == m.sku, held.c.location == m.location, held.c.reservation_id == m.reservation_id)
+        .where(held.c.record_time == reservations.c.create_time)
+        .limit(1)
+        .correlate(movements)
+        .scalar_subquery()
+    )
+    return case((m.kind == int(MovementKind.EXPIRE), began), else_=m.channel).label("channel")
 
 
 async def read_pushes(connection: ReadConnection, scope: Scope) -> list[PushRecord]:

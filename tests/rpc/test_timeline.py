@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.alerts.engine import Engine
+from gateway.store.database import Clock
 from gateway.v1 import alert_service_pb2 as alerts
 from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import channel_service_pb2 as channels
@@ -19,7 +20,7 @@ from tests.client import Client
 from tests.faults.calls import until
 from tests.merchants import schema_of_token
 from tests.refusals import refused
-from tests.rpc.played_shop import PAID, WAIT_SECONDS, Shop, order
+from tests.rpc.played_shop import PAID, PLACED, WAIT_SECONDS, Shop, order
 from tests.store.history import add_location, adjust, stop_allocating
 
 KINDS = [number for number in TimelineKind.values() if number]
@@ -97,6 +98,27 @@ async def test_kinds_divide_the_line(shop: Shop, monkeypatch: pytest.MonkeyPatch
     assert recent == [entry for entry in whole if entry.record_time.ToNanoseconds() >= since.ToNanoseconds()]
     earlier = await _timeline(shop.client, until=since)
     assert recent + earlier == whole
+
+
+async def test_what_expires_is_its_orders(shop: Shop, clock: Clock) -> None:
+    """A platform's order that nobody paid ends under its channel, and is found with that order's other movements."""
+    await shop.report_orders(order(shop, "A-1", PLACED))
+    await shop.client.add_sku("MUG", 2)
+    await shop.client.reserve("MUG", 2, ttl_ms=1_000)
+    clock.offset += timedelta(days=30)
+
+    async def are_over() -> bool:
+        told = [*await _timeline(shop.client), *await _timeline(shop.client, sku="MUG")]
+        return sum("预占到期" in entry.text for entry in told) == 2
+
+    await until(are_over, WAIT_SECONDS)
+    orders = await _timeline(shop.client, kinds=[ORDER])
+    assert [(one.channel, one.text.partition("（")[0]) for one in orders] == [
+        ("tb", "tb 订单 A-1：预占到期，释放 1 件"),
+        ("tb", "tb 订单 A-1：预占 1 件"),
+    ]
+    ours = (await _timeline(shop.client, sku="MUG"))[0]
+    assert (ours.kind, ours.channel, ours.text.partition("（")[0]) == (MOVEMENT, "", "预占到期，释放 2 件")
 
 
 async def test_pages_lose_and_repeat_nothing_under_writes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
