@@ -7,6 +7,8 @@ is.
 from datetime import datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway import metrics
 from gateway.alerts import requests as asked_for
 from gateway.alerts.answering import announce, news, once, read_places, require_future, require_skus, silence_news
@@ -92,6 +94,7 @@ class Desk:
                 assert asked.arrive_time is not None
                 reference = f"acknowledgement {event.revision}"
                 units = IncomingUnits(asked.sku, asked.quantity, asked.arrive_time, asked.actor, 0, reference)
+                units = replace(units, is_ordered=asked.action is AckAction.REPLENISH)
                 await announce(connection, appending, units, places)
             return Acknowledged(acknowledgement, event.revision)
 

@@ -13,6 +13,7 @@ from gateway.alerts.answering import silence_news
 from gateway.alerts.surroundings import Surroundings
 from gateway.domain.alerts import EventKind, IncomingUnits, News, Silence
 from gateway.domain.attention import ack_end, escalation_due, rungs_told, silence_end
+from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Moved, Watched
 from gateway.store import desk as store
@@ -48,12 +49,17 @@ def duties(
 
 
 def arrivals(came: Iterable[Moved], surroundings: Surroundings, now: datetime) -> dict[int, Duty]:
-    """Units that have come are those that were announced for the soonest, and before they came."""
+    """Units that have come are those that were announced for the soonest, and before they came.
+
+    What is moved from another place is not what a supplier was asked for.
+    """
     left = {each.incoming_id: each.quantity for each in surroundings.desk.incoming}
     for movement in came:
         units, at = movement.on_hand_change, surroundings.tempo.time(movement.time)
         for each in surroundings.desk.incoming:
-            if each.sku == movement.sku and (each.announce_time is None or each.announce_time <= at):
+            if each.sku != movement.sku or (each.is_ordered and movement.kind is MovementKind.TRANSFER_IN):
+                continue
+            if each.announce_time is None or each.announce_time <= at:
                 taken = min(units, left[each.incoming_id])
                 left[each.incoming_id] -= taken
                 units -= taken

@@ -63,11 +63,12 @@ class Surroundings:
         }
         self.profile: Profile | None = None
         self.curve: HourCurve = FLAT
+        self.stranger = UNKNOWN
         if desk.profile:
             self.profile = msgspec.json.decode(desk.profile, type=Profile)
-            self.curve = self.profile.curve()
+            self.curve, self.stranger = self.profile.curve(), self.profile.stranger()
         elif before is not None and desk.profile_time is not None:
-            self.profile, self.curve = before.profile, before.curve
+            self.profile, self.curve, self.stranger = before.profile, before.curve, before.stranger
         self._sessions: dict[str, list[Session]] = {}
         for session in sessions:
             for sold in session.skus:
@@ -188,7 +189,7 @@ class Surroundings:
         policy, session = known.policy, self._session(key) if key.session_id else None
         sessions = known.sessions if session is None else (session,)
         ends = [self.tempo.seconds(each.planned_end_time) for each in sessions if not each.is_forgotten(self.now)]
-        is_known = self.profile is not None and key.sku in self.profile.skus
+        history = self.profile if self.profile is not None and key.sku in self.profile.skus else None
         assert policy.service_level is not None
         assert policy.false_raise_seconds is not None
         return Circumstances(
@@ -201,8 +202,8 @@ class Surroundings:
             not self._silent.isdisjoint(known.facts.channels),
             bool(sessions),
             None if session is None else _exclusive(session, key.sku),
-            self.profile.prior(key.sku) if self.profile else UNKNOWN,
-            is_known,
+            self.stranger if history is None else history.prior(key.sku),
+            history is not None,
             self.curve,
             policy.false_raise_seconds,
             None if session is not None else known.facts.serving,

@@ -249,7 +249,10 @@ class Compaction(Struct, frozen=True, tag="compaction"):
 
 
 class IncomingUnits(Struct, frozen=True, tag="incoming"):
-    """Units on their way. `end_reason`: ARRIVED, LATE, CANCELLED; empty while they are."""
+    """Units on their way. `end_reason`: ARRIVED, LATE, CANCELLED; empty while they are.
+
+    `is_ordered`: a supplier brings them, so that what only moves from one place to another is none of them.
+    """
 
     sku: str
     quantity: int
@@ -259,6 +262,7 @@ class IncomingUnits(Struct, frozen=True, tag="incoming"):
     reference: str = ""
     end_reason: str = ""
     announce_time: datetime | None = None
+    is_ordered: bool = False
 
 
 class AlertPolicy(Struct, frozen=True, tag="policy"):

@@ -63,10 +63,10 @@ class Profile(Struct, frozen=True):
         return hour_curve(self.hours, day_seconds=day_seconds, offset_seconds=self.offset_seconds)
 
     def prior(self, sku: str) -> Prior:
-        """What to expect of a SKU; of an unknown one, the mean of those that are known."""
+        """What to expect of a SKU; of an unknown one, what is expected of a stranger."""
         known = self.skus.get(sku)
         if known is None:
-            return Prior(sum(each.rate for each in self.skus.values()) / len(self.skus))
+            return self.stranger()
         return Prior(
             known.rate,
             quantity_mean=known.quantity_mean,
@@ -75,6 +75,10 @@ class Profile(Struct, frozen=True):
             day_mean=known.day_mean,
             day_variance=known.day_variance,
         )
+
+    def stranger(self) -> Prior:
+        """What to expect of a SKU that history does not know: the mean of those that are known. Goes over all."""
+        return Prior(sum(each.rate for each in self.skus.values()) / len(self.skus))
 
 
 def learned(sales: Iterable[Sale], offset_seconds: float = CHINA_OFFSET_SECONDS) -> Profile:

@@ -46,7 +46,7 @@ _FIELD_OF: dict[type[Body], str] = {
 }
 # What the proto calls otherwise, and what it does not tell.
 _RENAMED = {"before": "from", "after": "to"}
-_UNTOLD = {"journal_revision", "open_revision", "open_reservation", "announce_time"}
+_UNTOLD = {"journal_revision", "open_revision", "open_reservation", "announce_time", "is_ordered"}
 
 
 def fill_event(m: alert_pb2.AlertEvent, event: Event) -> None:

@@ -55,6 +55,7 @@ async def test_what_was_ordered_enters_the_forecast(counter: Counter, action: Ac
     reference = f"acknowledgement {answer.revision}"
     when = announced.record_time
     units = IncomingUnits(SKU, 200, arrives, "li", announced.revision, reference, announce_time=when)
+    units = replace(units, is_ordered=action is AckAction.REPLENISH)
     assert announced.body == units
     assert (await counter.state()).incoming == (units,)
 

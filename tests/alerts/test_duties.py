@@ -2,14 +2,17 @@
 
 from datetime import timedelta
 
-from gateway.alerts.duties import duties
+import pytest
+
+from gateway.alerts.duties import arrivals, duties
 from gateway.alerts.requests import AnnounceIncoming
 from gateway.alerts.surroundings import Surroundings, read_surroundings
-from gateway.domain.alerts import EventKind, News, SilenceMatcher
+from gateway.domain.alerts import AckAction, EventKind, News, SilenceMatcher
 from gateway.domain.demand import Prior, begin
+from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Standing, Tier
-from gateway.domain.vigil import Key, Watched
-from tests.alerts.counter import HOUR, OTHER, SKU, Counter, hush, new_id
+from gateway.domain.vigil import Key, Moved, Watched
+from tests.alerts.counter import HOUR, OTHER, SKU, Counter, ack, hush, new_id
 
 WARNED = Watched(begin(Prior(0.1), 0.0), Standing(Tier.THRESHOLD, episode=1))
 
@@ -60,3 +63,25 @@ async def test_a_silence_until_it_is_resolved_lasts_as_long_as_what_it_is_about(
     (ended,) = await due(counter, timedelta(seconds=1), OTHER)
     assert ended.kind is EventKind.SILENCE_ENDED
     assert (await counter.state()).silences == (kept,)
+
+
+@pytest.mark.parametrize(
+    ("action", "kind", "left"),
+    [
+        (AckAction.REPLENISH, MovementKind.RECEIVE, 300),
+        (AckAction.REPLENISH, MovementKind.TRANSFER_IN, None),
+        (AckAction.TRANSFER, MovementKind.TRANSFER_IN, 300),
+    ],
+)
+async def test_a_transfer_is_not_what_was_ordered(
+    counter: Counter, action: AckAction, kind: MovementKind, left: int | None
+) -> None:
+    """Two hundred from the near warehouse: what the supplier was asked for is still on its way, all of it."""
+    await counter.stand(Tier.URGENT)
+    asked = ack(action=action, quantity=500, arrive_time=await counter.now() + HOUR)
+    await counter.desk.acknowledge(asked)
+    around, now = await read(counter), await counter.now()
+    came = Moved(9, now.timestamp(), kind, SKU, "main", 200, 200, 0, 240)
+    assert [getattr(duty.news.body, "quantity", 0) for duty in arrivals([came], around, now).values()] == (
+        [left] if left else []
+    )
