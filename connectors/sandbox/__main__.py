@@ -137,6 +137,8 @@ def _secrets(stall: Stall) -> dict[str, str]:
 def _told(city: City, control: str, robots: str) -> str:
     """What a person needs to point a connector at the city, to be typed as it stands."""
     lines = ["Three platforms are open. They and their keys are for play only.", ""]
+    lines += ["A gateway that keeps their numbers needs the SKUs first:"]
+    lines += [*(f"  stockgate sku add {good.sku}" for good in city.goods), ""]
     for name, stall in city.stalls.items():
         lines += [
             f"{name} at http://{stall.address}" + (f", pushes to {stall.push_url}" if stall.push_url else ""),
@@ -147,11 +149,10 @@ def _told(city: City, control: str, robots: str) -> str:
                 for good in city.goods
                 for key in (good.keys[name],)
             ),
-            f"  stockgate connect {name}",
             "",
         ]
     lines += [
-        "A gateway that keeps their numbers needs the SKUs first: " + _skus_told(city),
+        "Then, in a terminal of its own: stockgate connect all",
         f"DingTalk, Feishu and WeCom robots and Agora rooms at http://{robots}; --json prints their keys",
         "",
         f"To steer them: http://{control} (GET /shops shows everything there is)",
@@ -162,10 +163,6 @@ def _told(city: City, control: str, robots: str) -> str:
         "Ctrl-C ends.",
     ]
     return "\n".join(lines)
-
-
-def _skus_told(city: City) -> str:
-    return "; ".join(f"stockgate sku add {good.sku}" for good in city.goods)
 
 
 if __name__ == "__main__":

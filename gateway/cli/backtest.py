@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # loaded when something is judged
 app = typer.Typer()
 
 DEFAULT_SEED = 1
-PLOT_ADVICE = "Install it with `pip install 'stockgate[plot]'`, or leave --plot out."
+PLOT_ADVICE = "Install it (`.venv/bin/pip install matplotlib`), or leave --plot out."
 
 Log = Annotated[
     Path | None,

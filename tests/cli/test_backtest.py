@@ -230,7 +230,7 @@ def test_a_picture_is_drawn_or_the_way_to_one_is_told(
     if code == 0:
         assert picture.read_bytes().startswith(b"\x89PNG")
     else:
-        assert "stockgate[plot]" in json.loads(err)["error"]["next_step"]
+        assert "pip install matplotlib" in json.loads(err)["error"]["next_step"]
 
 
 def test_learn_writes_a_profile_that_backtest_reads(
