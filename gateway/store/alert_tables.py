@@ -71,6 +71,7 @@ standings = Table(
     Column("seen_time", TIME, nullable=False),
     Column("content", JSONB, nullable=False),
     Index("standings_awake", "tier", "sku", postgresql_where=text("is_awake")),
+    Index("standings_by_tier", text("tier DESC"), text("is_awake DESC"), "sku", "session_id"),
     postgresql_with={"fillfactor": "50"},
 )
 

@@ -42,6 +42,10 @@ def upgrade() -> None:
     op.create_index(
         "alert_events_of_many", "alert_events", ["revision"], postgresql_where=sa.text("kind IN (4, 5, 11, 12, 13)")
     )
+    # The most pressing first, among a hundred thousand.
+    op.create_index(
+        "standings_by_tier", "standings", [sa.text("tier DESC"), sa.text("is_awake DESC"), "sku", "session_id"]
+    )
     op.create_index("proposals_by_sku", "proposals", ["sku", "proposal_id"])
     op.create_index("proposals_by_session", "proposals", ["session_id", "proposal_id"])
     _create_attempts()
