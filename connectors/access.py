@@ -216,6 +216,8 @@ class Access:
             raise AuthExpired("the platform refuses tokens that it has just issued")
 
     def _build(self, grant: Grant) -> None:
+        if self._grant is not None:  # another application, with limits of its own
+            self.transport.limiter.forgive()
         try:
             self._platform = self._platform_of(self._name, grant.credentials_json, self.transport, grant.tokens)
         except BadCredentials as error:

@@ -20,7 +20,7 @@ from connectors.errors import AuthExpired, BelowZero, ConnectorError, Rejected, 
 MESSAGE_LENGTH_MAX = 500
 CODE_LENGTH_MAX = 128
 # The front refuses by itself: nothing has left this process.
-BREAKER_OPEN, PARKED = "BREAKER_OPEN", "PARKED"
+BREAKER_OPEN, PARKED, BANNED = "BREAKER_OPEN", "PARKED", "BANNED"
 # As Taobao, Kuaishou and Douyin call a request's number in an answer.
 _REQUEST_ID = re.compile(rb'"(?:request_id|log_id)"\s*:\s*"([\w.:-]{1,128})"', re.ASCII)
 
@@ -150,7 +150,7 @@ def listeners(call: Call) -> list[Tries]:
 
 def outcome_of_try(error: ConnectorError) -> AttemptOutcome:
     """What an error says of the call that it came from; only what is certain."""
-    if error.code in {BREAKER_OPEN, PARKED}:
+    if error.code in {BREAKER_OPEN, PARKED, BANNED}:
         return AttemptOutcome.NOT_SENT
     match error:
         case Throttled():

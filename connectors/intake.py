@@ -74,7 +74,8 @@ class Intake:
                     is_behind = await self._walk_once(doing)
             except (GatewayError, ConnectorError) as error:
                 self._say_broken(error, backoff.failures)
-                await backoff.pause(self._access.transport.limiter.banned_seconds)
+                await backoff.pause()
+                await self._access.transport.limiter.lifted()
                 continue
             backoff.succeeded()
             self._needs.settle("orders")

@@ -171,9 +171,9 @@ class Pusher:
     async def _next(self) -> list[_Entry]:
         while True:
             await self._access.open()
-            banned_seconds = self._access.transport.limiter.banned_seconds
-            if banned_seconds and self._heap:
-                await asyncio.sleep(banned_seconds)
+            limiter = self._access.transport.limiter
+            if limiter.banned_seconds and self._heap:
+                await limiter.lifted()
             elif entries := self._taken():
                 return entries
             else:

@@ -19,6 +19,7 @@ from connectors.contract import GatewayError, KnownListing, ReadOrder, ShelfRead
 from connectors.errors import ConnectorError, Misunderstood, Rejected
 from connectors.gateway_client import GatewayClient
 from connectors.needs import words
+from connectors.pacing import LINE_SECONDS_MAX
 from connectors.settings import AgentSettings
 from connectors.tracing import Work, work
 from connectors.transport import Transport
@@ -167,8 +168,9 @@ class Reader:
     async def _spare_calls(self) -> None:
         """Wait while others wait for their turn."""
         limiter = self._access.transport.limiter
-        while limiter.banned_seconds or limiter.waiting:  # noqa: ASYNC110 - the limiter tells nobody
-            await asyncio.sleep(max(limiter.banned_seconds, 1 / limiter.rate))
+        while limiter.banned_seconds or limiter.waiting:
+            await limiter.lifted()
+            await asyncio.sleep(1 / limiter.rate)
 
     # ---- one reading
 
@@ -185,7 +187,7 @@ class Reader:
         backoff = self._failing.setdefault(
             order.listing_id, Backoff(settings.reread_seconds, settings.backoff_seconds_max)
         )
-        seconds = max(backoff.failed(), self._access.transport.limiter.banned_seconds)
+        seconds = max(backoff.failed(), min(self._access.transport.limiter.banned_seconds, LINE_SECONDS_MAX))
         asyncio.get_running_loop().call_later(seconds, self._ask_again, order)
 
     def _ask_again(self, order: ReadOrder) -> None:

@@ -6,8 +6,6 @@ A call is tried again here only if it certainly did nothing, or is safe to repea
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,9 +20,10 @@ import httpx
 import tenacity
 from opentelemetry.trace import SpanKind
 
-from connectors.attempts import BREAKER_OPEN, Call, Try, listeners, request_id_in
+from connectors.attempts import Call, Try, listeners, request_id_in
 from connectors.errors import AuthExpired, ConnectorError, OutcomeUnknown, Rejected, Throttled, Transient
 from connectors.measuring import measured
+from connectors.pacing import Breaker, Limiter
 from connectors.tracing import Work, work
 from gateway import metrics
 
@@ -35,13 +34,9 @@ T = TypeVar("T")
 
 # Nothing of the request has left this machine.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-THROTTLE_SECONDS = 1.0
 # Of the deadline: for a connection, which a network that swallows packets never gives.
 CONNECT_SHARE = 0.6
 FIRST_YEAR, LAST_YEAR = 2000, 2100
-RATE_MIN = 0.5
-# After a ban the rate doubles in some seven calls: back from a fortieth within half a minute.
-RATE_GROWTH = 1.1
 # Most urgent first; see `Limiter.turn`. One order by itself comes last: the walk through all of them brings it anyway,
 # so that where calls are few, hints must not take them from everything else.
 TO_ZERO, ORDERS, LOWERING, RAISING, READING, ONE_ORDER = 0, 1, 2, 3, 4, 5
@@ -57,109 +52,6 @@ class TransportLimits:
     # So many failures in a row open the breaker; it lets one call through after a while.
     breaker_failures: int = 8
     breaker_seconds: float = 5.0
-
-
-class Limiter:
-    """A token bucket that serves the most urgent caller first, and learns: it halves when the platform throttles."""
-
-    def __init__(self, calls_per_second: float) -> None:
-        """Begin full; a burst is one second's calls."""
-        self.rate = self._rate_max = calls_per_second
-        self._tokens = calls_per_second
-        self._filled = time.monotonic()
-        self._banned_until = 0.0
-        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._number = itertools.count()
-        self._serving: asyncio.Task[None] | None = None
-
-    @property
-    def banned_seconds(self) -> float:
-        """How long no call may be made; 0 if none is banned."""
-        return max(0.0, self._banned_until - time.monotonic())
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for their turn."""
-        return len(self._waiting)
-
-    async def turn(self, priority: float) -> None:
-        """Wait until a call may be made; the lowest `priority` goes first."""
-        if not self._waiting and self._take():
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._number), future))
-        if self._serving is None or self._serving.done():
-            self._serving = asyncio.create_task(self._serve())
-        await future
-
-    def throttled(self, retry_after_seconds: float | None) -> None:
-        """The platform wants fewer calls; those that were on their way when it said so say nothing new."""
-        if not self.banned_seconds:
-            self.rate = max(RATE_MIN, self.rate / 2)
-        self._tokens = 0.0
-        seconds = THROTTLE_SECONDS if retry_after_seconds is None else retry_after_seconds
-        self._banned_until = max(self._banned_until, time.monotonic() + seconds)
-
-    def answered(self) -> None:
-        """A call went well: grow again, slowly."""
-        self.rate = min(self._rate_max, self.rate * RATE_GROWTH)
-
-    def _take(self) -> bool:
-        now = time.monotonic()
-        if now < self._banned_until:
-            return False
-        self._tokens = min(max(1.0, self.rate), self._tokens + (now - self._filled) * self.rate)
-        self._filled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    async def _serve(self) -> None:
-        while self._waiting:
-            if self._waiting[0][2].done():  # who waited has gone
-                heapq.heappop(self._waiting)
-            elif self._take():
-                heapq.heappop(self._waiting)[2].set_result(None)
-            else:
-                await asyncio.sleep(max(self.banned_seconds, (1 - self._tokens) / self.rate, 0.001))
-
-
-class Breaker:
-    """Open while a platform is away, so that nobody waits for it; one call at a time finds out whether it is back."""
-
-    def __init__(self, failures: int, seconds: float) -> None:
-        """Begin closed."""
-        self._failures_max, self._seconds = failures, seconds
-        self._failures = 0
-        self._closed_again = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """True while calls are refused here."""
-        return self._failures >= self._failures_max and time.monotonic() < self._closed_again
-
-    @property
-    def open_seconds(self) -> float:
-        """How long calls are still refused here; 0 if they are not."""
-        return max(0.0, self._closed_again - time.monotonic()) if self.is_open else 0.0
-
-    def require_closed(self) -> None:
-        """Raise `Transient` while open; the first caller after the pause passes, the next one waits for its news."""
-        if self.is_open:
-            raise Transient("the platform has been away; it is asked again in a moment", code=BREAKER_OPEN)
-        if self._failures >= self._failures_max:
-            self._closed_again = time.monotonic() + self._seconds
-
-    def succeeded(self) -> None:
-        """The platform has answered."""
-        self._failures = 0
-
-    def failed(self) -> None:
-        """The platform has not answered."""
-        self._failures += 1
-        if self._failures >= self._failures_max:
-            self._closed_again = time.monotonic() + self._seconds
 
 
 @dataclass

@@ -95,8 +95,9 @@ class Messages:
             except (OSError, TimeoutError, WebSocketException, ConnectorError) as error:
                 said = error.message if isinstance(error, ConnectorError) else ""
                 log.warning("message channel lost", extra={"error": type(error).__name__, "said": said})
-                pause = self._pace.after_error_seconds  # a ban is kept by the transport
+                pause = self._pace.after_error_seconds
             await asyncio.sleep(pause)
+            await self._requests.transport.limiter.lifted()
 
     async def _taken(self, heard: Heard, message_id: str, topic: str, content: str | bytes) -> bool:
         """True if the message need not come again."""

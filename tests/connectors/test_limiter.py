@@ -2,7 +2,11 @@
 
 import asyncio
 
-from connectors.transport import LOWERING, ONE_ORDER, ORDERS, RAISING, RATE_MIN, READING, TO_ZERO, Limiter
+import pytest
+
+from connectors.errors import Throttled
+from connectors.pacing import BAN_SECONDS_MAX, RATE_MIN, Limiter
+from connectors.transport import LOWERING, ONE_ORDER, ORDERS, RAISING, READING, TO_ZERO
 
 
 async def test_calls_that_meet_one_ban_slow_down_once() -> None:
@@ -49,3 +53,41 @@ async def test_the_most_urgent_goes_first_and_hints_go_last() -> None:
     async with asyncio.timeout(10):
         await asyncio.gather(*calls)
     assert went == wanted
+
+
+async def test_a_day_without_calls_is_looked_at_again() -> None:
+    """A quota may be reset by hand, or raised: one call now and then finds it out."""
+    limiter = Limiter(calls_per_second=64)
+    limiter.throttled(40_000.0)
+    assert BAN_SECONDS_MAX - 5 < limiter.banned_seconds <= BAN_SECONDS_MAX
+
+
+async def test_nobody_waits_in_line_for_a_long_ban_to_end() -> None:
+    """Neither who is there when it begins, nor who comes later; after a short one the line goes on."""
+    limiter = Limiter(calls_per_second=1)
+    await limiter.turn(RAISING)
+    waits = [asyncio.create_task(limiter.turn(priority)) for priority in (RAISING, LOWERING)]
+    await asyncio.sleep(0)
+    limiter.throttled(600.0)
+    results = await asyncio.wait_for(asyncio.gather(*waits, return_exceptions=True), 20)
+    assert [type(result) for result in results] == [Throttled, Throttled]
+    with pytest.raises(Throttled) as caught:
+        await limiter.turn(TO_ZERO)
+    assert 590 < (caught.value.retry_after_seconds or 0) <= 600
+    assert limiter.waiting == 0
+    limiter.forgive()
+    await asyncio.wait_for(limiter.turn(TO_ZERO), 20)
+
+
+async def test_who_gives_up_leaves_the_line() -> None:
+    """A night of hints that were given up leaves nothing behind."""
+    limiter = Limiter(calls_per_second=1)
+    await limiter.turn(RAISING)
+    for _ in range(100):
+        waits = asyncio.create_task(limiter.turn(ONE_ORDER))
+        await asyncio.sleep(0)
+        assert limiter.waiting == 1
+        waits.cancel()
+        await asyncio.wait([waits])
+    assert limiter.waiting == 0
+    await asyncio.wait_for(limiter.turn(RAISING), 20)

@@ -9,6 +9,7 @@ import pytest
 from connectors.base import Tokens
 from connectors.contract import PlatformName
 from connectors.platforms import BadCredentials, platform_of
+from connectors.sandbox.taobao import Refusal
 from connectors.transport import Transport
 from tests.connectors.agent.desk import MUG, MUG_ID, Desk, quick, until
 from tests.connectors.agent.gateway import APPLIED, RAISE
@@ -109,6 +110,18 @@ def test_bad_credentials_are_refused_without_a_secret(name: PlatformName, text: 
     with pytest.raises(BadCredentials) as refusal:
         platform_of(name, text, transport, Tokens("token"))
     assert "hidden" not in str(refusal.value)
+
+
+async def test_another_application_is_not_banned_for_what_the_first_has_used_up(taobao: Desk) -> None:
+    """The quota of the day is gone, and a person stores the keys of an application that has one: it is used at once."""
+    taobao.sandbox.inject(Refusal(7, "accesscontrol.limited-by-app-access-count"))
+    await taobao.serve()
+    await until(lambda: taobao.book.heartbeats and taobao.book.heartbeats[-1].ban.ToTimedelta() > timedelta(minutes=5))
+    push_id = taobao.book.push(MUG_ID, RAISE, 4)
+    known = json.loads(taobao.book.credentials_json)
+    taobao.book.credentials_json = json.dumps({**known, "group_name": "another"})
+    taobao.book.version += 1
+    assert (await taobao.report_on(push_id)).result == APPLIED
 
 
 FIELDS = {
