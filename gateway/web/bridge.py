@@ -5,6 +5,7 @@ than to see the page; whatever changes anything needs somebody who is signed in,
 `actor` is never taken from the body. What is for connectors and robots alone (credentials, reports) is not served here.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ _TOLD = {"sku": "stockgate.sku", "channel": "stockgate.channel", "request_id": "
 _TOLD_LENGTH_MAX = 200
 BODY_BYTES_MAX = 1024 * 1024
 CALL_SECONDS_MAX = 30.0
+# A larger answer is made in a thread.
+LARGE_BYTES = 32 * 1024
 _READING = ("Get", "List", "Explain", "Check", "Preview", "Export")
 # Between the gateway and its connectors and robots: secrets, reports, claims.
 _NOT_FOR_PEOPLE = frozenset(
@@ -76,7 +79,9 @@ class Bridge:
             message = _parse(method, await read_body(request), visitor)
             metadata = ((ACTOR_KEY, quote(visitor.actor)),) if visitor.actor else ()
             call = Call(visitor.merchant, time.monotonic() + CALL_SECONDS_MAX, metadata=metadata)
-            return JSONResponse(as_json(await _done(method, call, message)))
+            done = await _done(method, call, message)
+            # Tens of thousands of points of a review: calls are not to wait for them.
+            return await asyncio.to_thread(_answer, done) if done.ByteSize() > LARGE_BYTES else _answer(done)
         except (GatewayError, PageRefusal) as error:
             return answer_of(error)
         # The top of a call: whatever went wrong, the page gets an answer and the log gets the traceback.
@@ -88,6 +93,10 @@ class Bridge:
         if path not in self._methods:
             raise PageRefusal(HTTPStatus.NOT_FOUND, "METHOD_UNKNOWN", "there is no such method")
         return self._methods[path]
+
+
+def _answer(message: Message) -> Response:
+    return JSONResponse(as_json(message))
 
 
 async def _done(method: _Method, call: Call, message: Message) -> Message:

@@ -13,8 +13,8 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from math import isfinite
 from typing import Any
 
@@ -40,8 +40,13 @@ TICK_SECONDS = 1.0
 RETRY_MS = 1_000
 # A tab that is ended takes no longer than this, though what was written last is still on its way.
 END_SECONDS = 0.5
+# A tab that takes nothing for so long is asleep.
+WRITE_SECONDS_MAX = 20.0
+# How often it is asked whether who listens may still do so.
+ASK_SECONDS = 30.0
 STREAMS_MAX = 200
 _ID_LENGTH_MAX = 100
+StillMay = Callable[[], Awaitable[bool]]
 _HEADERS = {"X-Accel-Buffering": "no"}
 
 
@@ -53,12 +58,12 @@ class Streams:
         self._tabs: set[_Tab] = set()
         self._closing = False
 
-    def response(self, request: Request, merchant: Merchant) -> Response:
-        """The stream of one tab; raises `TooManyStreams`."""
+    def response(self, request: Request, merchant: Merchant, still_may: StillMay) -> Response:
+        """The stream of one tab, while `still_may` says that it may listen; raises `TooManyStreams`."""
         if len(self._tabs) >= STREAMS_MAX or self._closing:
             raise TooManyStreams(f"{STREAMS_MAX} tabs listen already; close some")
         last = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        return _Stream(_Tab(merchant, last[:_ID_LENGTH_MAX]), self._tabs)
+        return _Stream(_Tab(merchant, last[:_ID_LENGTH_MAX], still_may), self._tabs)
 
     def close(self) -> None:
         """The gateway stops: end all, at once."""
@@ -82,7 +87,12 @@ class _Stream(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         self._tabs.add(self._tab)
         telling = asyncio.create_task(self._tell(send))
-        ends = (telling, asyncio.create_task(_gone(receive)), asyncio.create_task(self._tab.overdue()))
+        ends = (
+            telling,
+            asyncio.create_task(_gone(receive)),
+            asyncio.create_task(self._tab.overdue()),
+            asyncio.create_task(self._tab.refused()),
+        )
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -97,7 +107,12 @@ class _Stream(Response):
         try:
             async with aclosing(self._tab.told()) as parts:
                 async for part in parts:
-                    await send({"type": "http.response.body", "body": part, "more_body": True})
+                    async with asyncio.timeout(WRITE_SECONDS_MAX):
+                        await send({"type": "http.response.body", "body": part, "more_body": True})
+        except TimeoutError:
+            # It is asleep, and is not to keep its place from others. The connection ends with the answer.
+            log.info("a tab has not read for long; its stream ends")
+            return
         except GatewayError as error:
             # The browser comes again by itself, and is told then if it is still so.
             log.info("a tab's stream ends", extra={"error": str(error)})
@@ -110,8 +125,9 @@ async def _gone(receive: Receive) -> None:
 
 
 class _Tab:
-    def __init__(self, merchant: Merchant, last: str) -> None:
+    def __init__(self, merchant: Merchant, last: str, still_may: StillMay) -> None:
         self._merchant = merchant
+        self._still_may = still_may
         self._last = last
         self._ended = asyncio.Event()
         self._position = ""
@@ -124,6 +140,17 @@ class _Tab:
         """Until the tab should have ended and has not."""
         await self._ended.wait()
         await asyncio.sleep(END_SECONDS)
+
+    async def refused(self) -> None:
+        """Until the tab has ended as who listens may not any more: his session is over, or another merchant's."""
+        while True:
+            await asyncio.sleep(ASK_SECONDS)
+            # Who cannot be asked at the moment is asked again.
+            with suppress(GatewayError):
+                if not await self._still_may():
+                    break
+        self.end()
+        await self.overdue()
 
     async def told(self) -> AsyncGenerator[bytes]:
         """All that the tab is told, until it is ended."""

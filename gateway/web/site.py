@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from gateway import exposition
 from gateway.domain.errors import GatewayError
@@ -67,11 +67,9 @@ class Site:
         self._templates = Environment(
             loader=FileSystemLoader(_FOLDER / "templates"), autoescape=select_autoescape(), auto_reload=False
         )
-        self.app = Starlette(
-            routes=self._routes(),
-            middleware=[Middleware(Guard, is_secure=is_secure)],
-            exception_handlers={HTTPException: self._not_there, Exception: self._failed},
-        )
+        handlers = {HTTPException: self._not_there, Exception: self._failed}
+        # Around all of it: as a middleware of Starlette's it would not see the answer to a fault.
+        self.app: ASGIApp = Guard(Starlette(routes=self._routes(), exception_handlers=handlers), is_secure=is_secure)
 
     def close(self) -> None:
         """The gateway stops: end the streams."""
@@ -101,7 +99,14 @@ class Site:
 
     async def _events(self, request: Request) -> Response:
         visitor = await self._visitors.visitor(request)
-        return self._streams.response(request, visitor.merchant)
+
+        async def still_may() -> bool:
+            try:
+                return (await self._visitors.visitor(request)).merchant is visitor.merchant
+            except PageRefusal:
+                return False
+
+        return self._streams.response(request, visitor.merchant, still_may)
 
     async def _metrics(self, request: Request) -> Response:
         """What this gateway measures, for Prometheus: all of it from this machine, else what is the token's owner's."""

@@ -3,7 +3,8 @@
 Where the page is served on loopback, whoever asks from this machine by one of its own names may read; who acts says
 first who he is: a name, and one of the merchant's access tokens, or the name alone where gRPC asks for no token either.
 From anywhere else nothing is shown before that. A page reached through a proxy, or under a foreign name (so that no
-site can make a browser read it: DNS rebinding), counts as from elsewhere.
+site can make a browser read it: DNS rebinding), counts as from elsewhere. Of a proxy that hides itself entirely nothing
+can be seen: whoever sets one up has it say X-Forwarded-For, or serves the page at an address that is not loopback.
 
 Signed in is who has a cookie: random, not for scripts, kept here by its SHA-256 alone, good for twelve hours. Forms and
 frames of other sites do not send it; their links do, or whoever follows one from a chat would have to sign in. Whatever
@@ -37,7 +38,14 @@ MERCHANT_HEADER = "x-merchant"
 LIFETIME = timedelta(hours=12)
 TRIES_MAX, TRIES_SECONDS = 10, 60.0
 TRIES_OF_ALL_MAX = 60
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_FORWARDED = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-original-host"}
+)
+# Of browsers that say where a request comes from.
+_OURS = frozenset({"same-origin", "none"})
+_FORWARDED_PREFIX = "x-forwarded-"
+# What nginx speaks to what is behind it unless it is told otherwise, and no browser does.
+_PROXYS_HTTP = "1.0"
 
 
 class Visitor(NamedTuple):
@@ -67,8 +75,8 @@ class Visitors:
         self._tries = _Tries()
 
     def is_local(self, request: Request) -> bool:
-        """True if the request is from this machine, by one of its own names."""
-        if not self._on_loopback or any(name in request.headers for name in _FORWARDED):
+        """True if the request is from this machine, by one of its own names, and nothing says that it was passed on."""
+        if not self._on_loopback or _is_passed_on(request):
             return False
         return is_loopback(request.url.hostname or "")
 
@@ -77,7 +85,9 @@ class Visitors:
         return not (self._anonymous and self.is_local(request))
 
     async def visitor(self, request: Request) -> Visitor:
-        """Who it is; raises `PageRefusal` if nothing is shown to him."""
+        """Who it is; raises `PageRefusal` if nothing is shown to him, or another site asks in his browser."""
+        if request.headers.get("sec-fetch-site", "none") not in _OURS and not _is_followed(request):
+            raise PageRefusal(HTTPStatus.FORBIDDEN, "ORIGIN", "this request comes from another site")
         found = await self.signed_in(request)
         if found is None and self.is_local(request):
             found = Visitor(self._merchants.get(DEFAULT_MERCHANT))
@@ -181,11 +191,26 @@ def is_loopback(host: str) -> bool:
 def require_same_origin(request: Request) -> None:
     """Raise `PageRefusal` for what another site has sent."""
     origin = request.headers.get("origin")
-    if origin is None and request.headers.get("sec-fetch-site", "same-origin") in {"same-origin", "none"}:
+    if origin is None and request.headers.get("sec-fetch-site", "same-origin") in _OURS:
         return
     if origin is not None and urlsplit(origin).netloc == request.headers.get("host"):
         return
     raise PageRefusal(HTTPStatus.FORBIDDEN, "ORIGIN", "this request comes from another site")
+
+
+def _is_followed(request: Request) -> bool:
+    """True if somebody has followed a link, from wherever."""
+    return request.headers.get("sec-fetch-mode") == "navigate"
+
+
+def _is_passed_on(request: Request) -> bool:
+    """True if a proxy has sent it, as far as it can be seen: by what it adds, speaks, or leaves of the browser's."""
+    if request.scope["http_version"] == _PROXYS_HTTP:
+        return True
+    if any(name in _FORWARDED or name.startswith(_FORWARDED_PREFIX) for name in request.headers):
+        return True
+    origin = request.headers.get("origin")
+    return origin is not None and not is_loopback(urlsplit(origin).hostname or "")
 
 
 def _same_merchant(request: Request, found: Visitor) -> Visitor:

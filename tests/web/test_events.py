@@ -13,10 +13,12 @@ import httpx
 import pytest
 
 from gateway import app
+from gateway.alerts.hub import AlertHub
 from gateway.settings import Settings
 from gateway.v1 import alert_service_pb2 as alerts
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.web import events
+from tests.hubs import hub_of
 from tests.web.people import Place
 from tests.web.streaming import Tab, listening
 
@@ -202,3 +204,31 @@ async def test_the_board_finds_what_it_does_not_show(place: Place) -> None:
     assert await found(query="%_") == (["MUG-%_"], 1)
     assert await found(query="nothing") == ([], 0)
     assert await found(skus=["TEA", "CUP-1", "NONE"]) == (["CUP-1", "TEA"], 2)
+
+
+async def test_a_tab_that_sleeps_gives_up_its_place(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who takes nothing of a stream for long is let go, though nothing else ends it."""
+    monkeypatch.setattr(events, "WRITE_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(events, "_tick", lambda *_, **__: b'"%s"' % (b"x" * 4_000_000))
+    host, _, port = place.url.removeprefix("http://").partition(":")
+    hub = hub_of(AlertHub, place.token)
+    async with visitor(place) as client:
+        cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(f"GET /events HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\n\r\n".encode())
+        await reader.readline()
+        async with asyncio.timeout(30):
+            for wanted in (1, 0):
+                while hub.streams() != wanted:  # noqa: ASYNC110 - it says so by a number
+                    await asyncio.sleep(0.02)
+        writer.close()
+
+
+async def test_a_stream_ends_with_its_session(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has signed out in one tab hears nothing in the others."""
+    monkeypatch.setattr(events, "ASK_SECONDS", 0.1)
+    async with visitor(place) as client, listening(client) as tab:
+        await tab.next("tick")
+        assert (await client.delete("/session")).status_code == HTTPStatus.OK
+        with pytest.raises(StopAsyncIteration):
+            await tab.next("never")

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,10 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
+from google.protobuf.message import Message
 
 from gateway import app
 from gateway.settings import Settings
-from gateway.web.visitors import LIFETIME, TRIES_MAX
+from gateway.web import bridge
+from gateway.web.messages import as_json
+from gateway.web.visitors import LIFETIME, TRIES_MAX, Visitors
 from tests.client import new_id
 from tests.merchants import Blueprint, drop_merchant, new_merchant_name
 from tests.web.people import Place
@@ -152,6 +156,9 @@ async def test_a_form_is_no_request(open_place: Place, kind: str) -> None:
         ({"x-forwarded-for": "203.0.113.9"}, False),
         ({"forwarded": "for=203.0.113.9"}, False),
         ({"via": "1.1 proxy"}, False),
+        ({"x-forwarded-proto": "https"}, False),
+        ({"origin": "https://shop.example"}, False),
+        ({"sec-fetch-site": "same-origin"}, True),
         ({"host": "localhost"}, True),
         ({"host": "[::1]"}, True),
     ],
@@ -168,6 +175,40 @@ async def test_nothing_is_shown_under_a_foreign_name(
         # Who has signed in goes on to where he wanted to go.
         to = shell.headers.get("location", "/login?next=%2F%3Fsku%3DCUP%26tier%3DURGENT")
         assert to == "/login?next=%2F%3Fsku%3DCUP%26tier%3DURGENT"
+
+
+async def test_a_proxy_that_says_nothing_is_seen_by_how_it_speaks(open_place: Place) -> None:
+    """nginx as it comes passes requests on as HTTP/1.0, under our own name: nothing is shown to who is behind it."""
+    host, _, port = open_place.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /session HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+    async with asyncio.timeout(20):
+        assert (await reader.readline()).split()[1] == b"401"
+    writer.close()
+
+
+async def test_another_site_opens_no_stream(open_place: Place) -> None:
+    """A page elsewhere cannot fill this gateway with streams through somebody's browser; a link may lead here."""
+    async with visiting(open_place) as client:
+        for path in ("/events", "/session", "/review/1/report.html"):
+            refused = await client.get(path, headers={"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"})
+            assert (refused.status_code, refused.json()["reason"]) == (403, "ORIGIN")
+        followed = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        assert (await client.get("/review/1/report.html", headers=followed)).status_code == 404
+
+
+async def test_a_fault_of_ours_is_guarded_too(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to a request that has failed forbids what every other does."""
+
+    def fail(*_arguments: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Visitors, "is_local", fail)
+    async with visiting(open_place) as client:
+        answer = await client.get("/")
+        assert answer.status_code == 500
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(
@@ -331,3 +372,22 @@ async def test_who_acts_is_who_has_signed_in(open_place: Place) -> None:
         told = await client.post("/api/AlertService/Silence", json=silence, headers=csrf)
         assert told.status_code == 200, told.text
         assert told.json()["silence"]["actor"] == "李敏"
+
+
+async def test_a_large_answer_keeps_no_call_waiting(open_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What takes long to be made into JSON is made beside the loop that calls are answered in."""
+    made_in: list[bool] = []
+
+    def noted(message: Message) -> dict[str, Any]:
+        made_in.append(threading.current_thread() is threading.main_thread())
+        return as_json(message)
+
+    monkeypatch.setattr(bridge, "as_json", noted)
+    async with visiting(open_place) as client:
+        csrf = {"x-csrf-token": (await sign_in(client, open_place)).json()["csrf"]}
+        for wanted in ("SMALL", "LARGE"):
+            if wanted == "LARGE":
+                monkeypatch.setattr(bridge, "LARGE_BYTES", 1)
+            assert (await client.post(CREATE, json=sku(wanted), headers=csrf)).status_code == 200
+            assert (await client.post("/api/CatalogService/GetSku", json={"sku": wanted})).status_code == 200
+    assert made_in == [True, True, False, False]
