@@ -5,6 +5,7 @@ from collections.abc import Collection
 from gateway.alerts.tiers import KeyState, Tiers
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Tempo
+from gateway.live.counted import Counted
 from gateway.live.lines import Lines
 from gateway.live.proposals import Proposals
 from gateway.live.proposing import Proposing
@@ -38,11 +39,12 @@ class Live:
             count_max = PRESSING_MAX if skus is None else KEYS_MAX
             return (await tiers.pressing(min_tier=min_tier, skus=skus, count_max=count_max))[0]
 
-        self.sessions = Sessions(database)
+        counted = Counted(database)
+        self.sessions = Sessions(database, counted)
         self.rooms = Rooms(database, read_tiers)
         self.lines = Lines(database, self.rooms)
         self.proposals = Proposals(database)
-        self.proposing = Proposing(database, writer, read_pressing, tempo)
+        self.proposing = Proposing(database, writer, read_pressing, counted, tempo)
 
     def wake(self) -> None:
         """Something was saved in the ledger."""

@@ -31,6 +31,7 @@ from gateway.domain.errors import (
 from gateway.domain.proposals import bars, gives_up, is_over, propose
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Tempo
+from gateway.live.counted import Counted
 from gateway.live.needs import read_needs, session_of
 from gateway.live.proposals import tell
 from gateway.live.sessions import SkuAsked, change, require_open
@@ -52,7 +53,7 @@ _WAITING = {ProposalState.OPEN, ProposalState.APPROVED}
 _PASSING = (QueueFull, DatabaseUnavailable, DeadlinePassed, ShuttingDown)
 
 ReadPressing = Callable[[Collection[str] | None, Tier], Awaitable[list[KeyState]]]
-Do = Callable[[ReadConnection, MerchantDatabase, Appending, Proposal], Awaitable[str]]
+Do = Callable[["_Doing", Proposal], Awaitable[str]]
 
 
 class Proposing:
@@ -63,12 +64,14 @@ class Proposing:
         database: MerchantDatabase,
         writer: Writer,
         read_pressing: ReadPressing,
+        counted: Counted,
         tempo: Tempo = Tempo(),  # noqa: B008 - frozen, so one for all
     ) -> None:
         """Move units through the writer; where SKUs stand is asked of `read_pressing`, which counts in this tempo."""
         self._database = database
         self._writer = writer
         self._read_pressing = read_pressing
+        self._counted = counted
         self._tempo = tempo
         self._woken = asyncio.Event()
 
@@ -135,6 +138,7 @@ class Proposing:
                 await self._settle(proposal, ProposalState.APPROVED, ProposalState.DONE, effect)
             else:
                 do = _DO[proposal.kind]
+                await self._counted.catch_up(proposal.session_id)
                 await self._settle(proposal, ProposalState.APPROVED, ProposalState.DONE, do=do)
         except _PASSING:
             raise
@@ -176,7 +180,7 @@ class Proposing:
             if kept is None or kept.proposal.state is not before:
                 return
             if do is not None:
-                effect = await do(connection, self._database, appending, kept.proposal)
+                effect = await do(_Doing(connection, self._database, appending, self._counted), kept.proposal)
             is_done = after in {ProposalState.DONE, ProposalState.FAILED}
             settled = replace(kept.proposal, state=after, effect=effect, effect_time=appending.now if is_done else None)
             if after is before:
@@ -268,29 +272,36 @@ def _reason(error: GatewayError, proposal: Proposal) -> str:
 # ---- what is done in one transaction with saying so
 
 
-async def _raise_exclusive(
-    connection: ReadConnection, database: MerchantDatabase, appending: Appending, proposal: Proposal
-) -> str:
-    session = await require_open(connection, proposal.session_id)
+class _Doing(NamedTuple):
+    """What a proposal is carried out with, while the log is locked."""
+
+    connection: ReadConnection
+    database: MerchantDatabase
+    appending: Appending
+    counted: Counted
+
+    async def change(self, session: Session, asked: SkuAsked) -> None:
+        """Change what a session sells."""
+        await change(self.connection, self.database, self.appending, session, [asked], self.counted)
+
+
+async def _raise_exclusive(doing: _Doing, proposal: Proposal) -> str:
+    session = await require_open(doing.connection, proposal.session_id)
     had = sum(one.exclusive_units for one in session.skus if one.sku == proposal.sku)
     asked = SkuAsked(proposal.sku, had + proposal.quantity)
-    await change(connection, database, appending, session, [asked])
+    await doing.change(session, asked)
     return f"本场专属库存由{had}件增加到{asked.exclusive_units}件 (own units: {had} to {asked.exclusive_units})"
 
 
-async def _list_substitute(
-    connection: ReadConnection, database: MerchantDatabase, appending: Appending, proposal: Proposal
-) -> str:
-    session = await require_open(connection, proposal.session_id)
+async def _list_substitute(doing: _Doing, proposal: Proposal) -> str:
+    session = await require_open(doing.connection, proposal.session_id)
     if all(one.sku != proposal.substitute for one in session.skus):
-        await change(connection, database, appending, session, [SkuAsked(proposal.substitute)])
+        await doing.change(session, SkuAsked(proposal.substitute))
     return f"{proposal.substitute}已加入本场 (listed in the session)"
 
 
-async def _slow_pace(
-    connection: ReadConnection, _database: MerchantDatabase, _appending: Appending, proposal: Proposal
-) -> str:
-    await require_open(connection, proposal.session_id)
+async def _slow_pace(doing: _Doing, proposal: Proposal) -> str:
+    await require_open(doing.connection, proposal.session_id)
     return "主播提示已改为放慢节奏 (the host is told to slow down)"
 
 

@@ -20,6 +20,7 @@ from gateway.domain.errors import (
     SessionUnknown,
     SkuUnknown,
 )
+from gateway.live.counted import Counted
 from gateway.store import catalog, live, shops
 from gateway.store.alert_log import Appending, begin_append
 from gateway.store.alert_requests import first_answer, keep_answer
@@ -68,9 +69,10 @@ class CloseSession(Struct, frozen=True):
 class Sessions:
     """The live sessions of one merchant."""
 
-    def __init__(self, database: MerchantDatabase) -> None:
-        """Use the merchant's store."""
+    def __init__(self, database: MerchantDatabase, counted: Counted) -> None:
+        """Use the merchant's store, and what is counted of own units."""
         self._database = database
+        self._counted = counted
 
     async def open(self, request_id: str, asked: OpenSession) -> Session:
         """Begin a session.
@@ -97,7 +99,7 @@ class Sessions:
                 open_revision=await live.journal_revision(connection),
             )
             await _require_channels(connection, asked.channels)
-            session = await change(connection, self._database, log, session, asked.skus)
+            session = await change(connection, self._database, log, session, asked.skus, self._counted)
             await keep_answer(connection, request_id, "OpenSession", asked, session)
             return session
 
@@ -106,6 +108,7 @@ class Sessions:
 
         Raises `SessionUnknown`, `SessionOver`, and what `open` does.
         """
+        await self._counted.catch_up(asked.session_id)
         async with self._database.transaction() as connection:
             log = await begin_append(connection, self._database)
             known = await first_answer(connection, request_id, "UpdateSession", asked, Session)
@@ -115,7 +118,9 @@ class Sessions:
             if asked.planned_end_time is not None:
                 _require_end(asked.planned_end_time, log.now)
                 session = replace(session, planned_end_time=asked.planned_end_time)
-            session = await change(connection, self._database, log, session, asked.skus, asked.remove_skus)
+            session = await change(
+                connection, self._database, log, session, asked.skus, self._counted, asked.remove_skus
+            )
             await keep_answer(connection, request_id, "UpdateSession", asked, session)
             return session
 
@@ -130,21 +135,22 @@ class Sessions:
             if live.own(session):
                 await live.touch_skus(connection, self._database.schema, [one.sku for one in live.own(session)])
             await live.write_session(connection, session)
-            session = await live.with_left(connection, session)
+            session = await self._counted.with_left(connection, session)
             await log.append([_news(EventKind.SESSION_CLOSED, session)], changes_settings=True)
             await keep_answer(connection, request_id, "CloseSession", asked, session)
-            return session
+        self._counted.forget(session.session_id)
+        return session
 
     async def get(self, session_id: int) -> Session:
         """One session, with what it has left of its own; raises `SessionUnknown`."""
         async with self._database.transaction() as connection:
-            return await live.with_left(connection, await _require(connection, session_id))
+            return await self._counted.with_left(connection, await _require(connection, session_id))
 
     async def list(self, *, open_only: bool, before: int, count_max: int) -> list[Session]:
         """Up to `count_max` sessions with a number below `before`, newest first."""
         async with self._database.transaction() as connection:
             found = await live.list_sessions(connection, open_only=open_only, before=before, count_max=count_max)
-            return [await live.with_left(connection, session) for session in found]
+            return [await self._counted.with_left(connection, session) for session in found]
 
 
 async def change(
@@ -153,11 +159,13 @@ async def change(
     log: Appending,
     session: Session,
     asked: Sequence[SkuAsked],
+    counted: Counted,
     removed: Collection[str] = (),
 ) -> Session:
     """Store a session with these SKUs changed, and append the event; the session as it is then.
 
-    To be said while the log is locked. Raises `InvalidArgument`, `SkuUnknown`, `SessionConflict`, `InsufficientStock`.
+    To be said while the log is locked, and after `counted` has caught up. Raises `InvalidArgument`, `SkuUnknown`,
+    `SessionConflict`, `InsufficientStock`.
     """
     is_new, before = not session.skus, live.own(session)
     concerned = {one.sku for one in before} | {one.sku for one in asked if one.exclusive_units}
@@ -167,7 +175,7 @@ async def change(
     await _require_skus(connection, asked)
     await _require_alone(connection, session, asked)
     session = _merged(session, asked, removed, *await live.last_numbers(connection))
-    session = await live.with_left(connection, session)
+    session = await counted.with_left(connection, session)
     await _require_units(connection, session, before, asked)
     await live.write_session(connection, session)
     kind = EventKind.SESSION_OPENED if is_new else EventKind.SESSION_CHANGED

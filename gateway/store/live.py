@@ -1,5 +1,6 @@
 """Reading and writing live sessions, and what their channels have sold of their own units."""
 
+import asyncio
 from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,8 @@ from gateway.store.tables import CODE, channels, head, levels, listings, locatio
 
 _decode = msgspec.json.Decoder(Session).decode
 _s = sessions.c
+# So much of the journal is read in one statement.
+SOLD_REVISIONS_MAX = 200_000
 # More lines than these are not said within a minute.
 LINES_MAX = 10
 _SESSION_TOLD = (int(EventKind.SESSION_OPENED), int(EventKind.SESSION_CHANGED))
@@ -28,12 +31,17 @@ _OWN_UNITS = text("body @? '$.skus[*].exclusive_units ? (@ > 0)'")
 
 
 class Sold:
-    """What a session's channels have taken of its own units up to a revision of the journal; goes on as it is read."""
+    """What a session's channels have taken of its own units, as far as the journal was read; goes on as it is read.
+
+    Whoever reads holds `reading`: what two have read at once would count twice.
+    """
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        self.revision = 0
-        self.since: dict[str, int] = {}
+        self.reading = asyncio.Lock()
+        # By SKU: the revision at which it got units of its own, and the last that was read.
+        self._since: dict[str, int] = {}
+        self._read: dict[str, int] = {}
         self._taken: dict[tuple[str, int], int] = {}
         self._total: dict[str, int] = {}
 
@@ -43,12 +51,15 @@ class Sold:
 
     def begin(self, sku: str, since: int) -> int:
         """The revision after which movements of the SKU are news; all that is known of it, if it began anew."""
-        if self.since.get(sku) != since:
-            self.since[sku] = since
+        if self._since.get(sku) != since:
+            self._since[sku] = self._read[sku] = since
             self._total.pop(sku, None)
             self._taken = {key: units for key, units in self._taken.items() if key[0] != sku}
-            return since
-        return max(since, self.revision)
+        return self._read[sku]
+
+    def end(self, skus: Iterable[str], revision: int) -> None:
+        """The movements of these SKUs were added up to there."""
+        self._read.update((sku, max(revision, self._read[sku])) for sku in skus)
 
     def add(self, sku: str, reservation_id: int, units: int, *, is_channels: bool) -> None:
         """A reservation has taken so many units, net; `is_channels`: one of the session's channels has sold them."""
@@ -146,23 +157,36 @@ async def is_drill(connection: ReadConnection, drill_id: int) -> bool:
 async def read_sold(connection: ReadConnection, session: Session, sold: Sold, until: datetime | None = None) -> Sold:
     """What the session's channels have taken of its own units up to a time (None: now), going on from what is known.
 
-    An order taken in takes units, one that is given up or sent back returns them, whichever way it ends.
+    An order taken in takes units, one that is given up or sent back returns them, whichever way it ends. A long journal
+    is read in steps, each of which is known from then on: whoever runs out of time goes on from there.
     """
-    revision, m = await journal_revision(connection), movements.c
-    after = {one.sku: sold.begin(one.sku, one.open_revision or session.open_revision) for one in own(session)}
-    if after and revision > min(after.values()):
-        of_channel = func.coalesce(func.bool_or(m.channel == any_(_codes(session.channels))), False)
-        is_past = [] if until is None else [m.record_time <= until]
-        rows = await connection.execute(
-            select(m.sku, m.reservation_id, func.sum(m.reserved_change - m.on_hand_change), of_channel)
-            .where(m.revision > min(after.values()), m.revision <= revision, m.reservation_id.is_not(None))
-            .where(or_(*((m.sku == sku) & (m.revision > seen) for sku, seen in after.items())), *is_past)
-            .group_by(m.sku, m.reservation_id)
-        )
-        for sku, reservation_id, units, is_channels in rows:
-            sold.add(sku, reservation_id, int(units), is_channels=is_channels)
-    sold.revision = revision
+    async with sold.reading:
+        revision = await journal_revision(connection)
+        since = {one.sku: one.open_revision or session.open_revision for one in own(session)}
+        after = {sku: sold.begin(sku, began) for sku, began in since.items()}
+        while after and (first := min(after.values())) < revision:
+            last = min(revision, first + SOLD_REVISIONS_MAX)
+            for sku, reservation_id, units, is_channels in await _read_taken(connection, session, after, last, until):
+                sold.add(sku, reservation_id, int(units), is_channels=is_channels)
+            sold.end(after, last)
+            after = {sku: sold.begin(sku, began) for sku, began in since.items()}
     return sold
+
+
+async def _read_taken(
+    connection: ReadConnection, session: Session, after: dict[str, int], last: int, until: datetime | None
+) -> list[Any]:
+    """What each reservation has taken net of each SKU after a revision of its own, and up to the last; and if ours."""
+    m = movements.c
+    of_channel = func.coalesce(func.bool_or(m.channel == any_(_codes(session.channels))), False)
+    is_past = [] if until is None else [m.record_time <= until]
+    query = (
+        select(m.sku, m.reservation_id, func.sum(m.reserved_change - m.on_hand_change), of_channel)
+        .where(m.revision > min(after.values()), m.revision <= last, m.reservation_id.is_not(None))
+        .where(or_(*((m.sku == sku) & (m.revision > seen) for sku, seen in after.items())), *is_past)
+        .group_by(m.sku, m.reservation_id)
+    )
+    return list(await connection.execute(query))
 
 
 async def read_locks(connection: ReadConnection, known: dict[int, Sold]) -> dict[str, Lock]:
@@ -213,11 +237,11 @@ def left_of(session: Session, sold: Sold) -> Session:
     return replace(session, skus=skus)
 
 
-async def with_left(connection: ReadConnection, session: Session) -> Session:
-    """The session with what it has left of its own units now; nothing once it is closed."""
+async def with_left(connection: ReadConnection, session: Session, sold: Sold | None = None) -> Session:
+    """The session with what it has left of its own units now, counted on from `sold`; nothing once it is closed."""
     if session.close_time is not None:
         return replace(session, skus=tuple(replace(one, exclusive_left=0) for one in session.skus))
-    return left_of(session, await read_sold(connection, session, Sold())) if own(session) else session
+    return left_of(session, await read_sold(connection, session, sold or Sold())) if own(session) else session
 
 
 def _codes(codes: Iterable[str]) -> Any:

@@ -1,5 +1,6 @@
 """Live sessions: open, change, close; units of their own; who asks twice, who asks for what cannot be (R10, R29)."""
 
+import itertools
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,9 @@ from grpc import StatusCode
 
 from gateway import app
 from gateway.domain.alerts import EventKind
+from gateway.domain.errors import DatabaseUnavailable
 from gateway.settings import Settings
+from gateway.store import live
 from gateway.store.alert_log import read_events
 from gateway.store.database import Clock
 from gateway.v1 import live_service_pb2 as pb
@@ -205,6 +208,36 @@ async def test_what_a_room_sells_is_its_own(client: Client) -> None:
         raised = await update_session(client, session.session_id, skus=[{"sku": "CUP", "exclusive_units": 50}])
         assert left(raised) == {"CUP": 43}
         assert left(await close_session(client, session.session_id)) == {"CUP": 0}
+
+
+async def test_what_is_left_is_counted_in_steps_and_on_from_there(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal of hours takes more than one look; nothing is lost, or counted twice, on the way."""
+    await corner(client)
+    shops = [Shop(client, code) for code in ("tb", "dy")]
+    for shop in shops:
+        await shop.link(("CUP", 1))
+    session = await open_session(client, ["tb"], {"CUP": 60})
+    monkeypatch.setattr(live, "SOLD_REVISIONS_MAX", 3)
+    read, looks = live._read_taken, itertools.count()
+
+    async def tires(*rest: Any) -> list[Any]:
+        if next(looks) >= 2:
+            raise DatabaseUnavailable("it took too long")
+        return await read(*rest)
+
+    for number in range(6):
+        await shops[0].report_orders(order(shops[0], f"tb-{number}", PLACED, {"quantity": 2}))
+        await shops[1].report_orders(order(shops[1], f"dy-{number}", PLACED))
+    monkeypatch.setattr(live, "_read_taken", tires)
+    assert (await refused(get_session(client, session.session_id))).code == StatusCode.UNAVAILABLE
+    monkeypatch.setattr(live, "_read_taken", read)
+    assert left(await get_session(client, session.session_id)) == {"CUP": 48}
+    await shops[0].report_orders(order(shops[0], "tb-0", CLOSED, {"quantity": 2}))
+    asked = {"skus": [{"sku": "MUG", "exclusive_units": 5}], "remove_skus": ["CUP"]}
+    assert (await refused(update_session(client, session.session_id, **asked))).reason == "INSUFFICIENT_STOCK"
+    assert left(await get_session(client, session.session_id)) == {"CUP": 50}
 
 
 async def test_a_rooms_channels_never_show_more_than_its_own(client: Client) -> None:
