@@ -130,7 +130,7 @@ class Selling:
     async def _book(self, channel: str, reports: Sequence[ReportPush], deadline: float | None) -> None:
         for outcome in await self._writer.apply(reports, deadline=deadline):
             if isinstance(outcome, GatewayError):
-                log.warning("a report on a push of channel %s is not booked: %s", channel, outcome)
+                log.warning("a report on a push is not booked", extra={"channel": channel, "error": str(outcome)})
         for report in reports:
             if report.result is PushResult.APPLIED:
                 delay = self.allocator.sync_delay_seconds

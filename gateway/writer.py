@@ -28,6 +28,7 @@ from gateway.domain.changes import Changes
 from gateway.domain.commands import ExpireReservation, ReserveStock
 from gateway.domain.errors import DatabaseUnavailable, DeadlinePassed, GatewayError, QueueFull, ShuttingDown
 from gateway.domain.groups import Outcome, Span, Wish, decide, needs, short_skus
+from gateway.store.database import cause_of
 from gateway.store.groups import GroupStore
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class Writer:
         self._queued = 0
         self._wake = asyncio.Event()
         self._closing = False
+        self._is_lost = False
         self._accepted = Lane(0)
         self._refused = Lane(REFUSALS_PAUSE_SECONDS)
 
@@ -221,21 +223,34 @@ class Writer:
             with course.run():
                 outcomes = await self._apply_group(units, course)
         except DatabaseUnavailable as error:
+            self._say_lost(error)
             await self._store.close()
             # Those in the queue have waited as long already, and would only learn the same one after the other.
             for unit in (*units, *self._queue):
                 unit.fail(error)
             self._queue.clear()
             self._queued = 0
-        # Whatever else the database says is about one of these units: find it, and let the others go on.
+        # Whatever else it is, it is about one of these units: find it, and let the others go on.
         except Exception as error:
-            log.warning("a group was refused by the database", extra={"units": len(units)}, exc_info=True)
+            log.warning(
+                "a group has failed; the unit at fault is looked for", extra={"units": len(units)}, exc_info=True
+            )
             await self._store.close()
             await self._bisect(units, error)
         else:
+            if self._is_lost:
+                self._is_lost = False
+                log.info("the database is back", extra={"merchant": self._store.merchant})
             for unit, answers in zip(units, outcomes, strict=True):
                 is_refused = all(isinstance(answer, GatewayError) for answer in answers)
                 (self._refused if is_refused else self._accepted).put(unit, answers)
+
+    def _say_lost(self, error: DatabaseUnavailable) -> None:
+        """Once for all the calls that find out."""
+        if not self._is_lost:
+            about = {"merchant": self._store.merchant, "said": error.message, "cause": cause_of(error)}
+            log.error("the database is lost: nothing is saved until it is back", extra=about)
+        self._is_lost = True
 
     async def _bisect(self, units: list[Unit], error: Exception) -> None:
         if len(units) == 1:

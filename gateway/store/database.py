@@ -72,19 +72,41 @@ def fence() -> Iterator[None]:
     try:
         yield
     except sqlalchemy.exc.TimeoutError as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
     except sqlalchemy.exc.DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig and error.orig.__cause__, _LOST):
-            raise _unavailable() from error
+        cause = error.orig and error.orig.__cause__
+        if error.connection_invalidated or isinstance(cause, _LOST):
+            raise _unavailable(cause or error) from error
         raise
     except _LOST as error:
-        raise _unavailable() from error
+        raise _unavailable(error) from error
 
 
-def _unavailable() -> DatabaseUnavailable:
-    return DatabaseUnavailable(
-        "the database cannot be reached; try again with the same request_id, which is safe whatever happened"
-    )
+# What it was, in words that say where to look; the first that fits.
+_WORDS: tuple[tuple[type[Exception], str], ...] = (
+    (asyncpg.DiskFullError, "the database's disk is full"),
+    (asyncpg.TooManyConnectionsError, "the database has no connection left for us"),
+    (asyncpg.QueryCanceledError, "the database took too long"),
+    (asyncpg.ReadOnlySQLTransactionError, "the database takes no changes: it is a standby, or set to read only"),
+    (asyncpg.InvalidAuthorizationSpecificationError, "the database does not let us in"),
+    (asyncpg.InvalidCatalogNameError, "there is no database of this name"),
+    (asyncpg.OperatorInterventionError, "the database is starting, or stopping"),
+    (sqlalchemy.exc.TimeoutError, "all our connections to the database are busy"),
+    (TimeoutError, "the database does not answer in time"),
+)
+
+
+def _unavailable(error: BaseException) -> DatabaseUnavailable:
+    why = next((words for kind, words in _WORDS if isinstance(error, kind)), "the database cannot be reached")
+    return DatabaseUnavailable(f"{why}; try again with the same request_id, which is safe whatever happened")
+
+
+def cause_of(error: DatabaseUnavailable) -> str:
+    """For a log: the kind of error behind it, and its SQLSTATE if it has one; never what was asked, or of whom."""
+    cause = error.__cause__
+    if isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.orig is not None:
+        cause = cause.orig.__cause__ or cause
+    return f"{type(cause).__name__} {getattr(cause, 'sqlstate', None) or ''}".rstrip()
 
 
 class _Connection(asyncpg.Connection):
