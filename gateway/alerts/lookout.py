@@ -11,7 +11,7 @@ from itertools import groupby
 from gateway.alerts.surroundings import Surroundings
 from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import TierChange
-from gateway.domain.vigil import Key, Moved, Tempo, Watched, begin_watch, is_awake, looked, moved
+from gateway.domain.vigil import Key, Moved, Tempo, Watched, begin_watch, is_awake, looked, moved, whole_orders
 from gateway.store.standings import Stand
 
 TICK_SECONDS = 5.0
@@ -55,6 +55,8 @@ class Lookout:
         self.revision = revision
         self.ticked = ticked // TICK_SECONDS * TICK_SECONDS
         self.arrived: list[Moved] = []
+        # Since others had their turn.
+        self._looked_at = 0
 
     def keep(self, stands: Sequence[Stand]) -> None:
         """Know these keys as their rows have them; who is known already knows better."""
@@ -75,12 +77,12 @@ class Lookout:
         for at, together in groupby(batch, key=lambda movement: movement.time):
             told += await self.tick(at, surroundings, now)
             touched: dict[Key, Entry] = {}
-            for movement in together:
+            for movement in whole_orders(list(together)):
                 self.revision = movement.revision
                 if surroundings.knows(movement.sku):
                     self._take(movement, surroundings, touched)
             if at >= now - self._looked_at_seconds:
-                told += self._look_at(touched.items(), at, surroundings)
+                told += await self._look_in_turns(list(touched.items()), at, surroundings)
         return told
 
     async def tick(self, until: float, surroundings: Surroundings, now: float) -> list[Told]:
@@ -91,9 +93,7 @@ class Lookout:
             if self.ticked < now - self._looked_at_seconds:
                 continue
             everybody = [(key, entry) for key, entry in self.entries.items() if entry.seen < self.ticked]
-            for start in range(0, len(everybody), KEYS_AT_ONCE):
-                told += self._look_at(everybody[start : start + KEYS_AT_ONCE], self.ticked, surroundings)
-                await asyncio.sleep(0)
+            told += await self._look_in_turns(everybody, self.ticked, surroundings)
         return told
 
     def look_again(self, skus: Iterable[str], surroundings: Surroundings) -> list[Told]:
@@ -134,6 +134,20 @@ class Lookout:
                 touched[key] = entry
             if not key.session_id and movement.kind in {MovementKind.RECEIVE, MovementKind.TRANSFER_IN}:
                 self.arrived.append(movement)
+
+    async def _look_in_turns(
+        self, those: Sequence[tuple[Key, Entry]], at: float, surroundings: Surroundings
+    ) -> list[Told]:
+        """Look at these, and let others have their turn now and then."""
+        told: list[Told] = []
+        for start in range(0, len(those), KEYS_AT_ONCE):
+            some = those[start : start + KEYS_AT_ONCE]
+            told += self._look_at(some, at, surroundings)
+            self._looked_at += len(some)
+            if self._looked_at >= KEYS_AT_ONCE:
+                self._looked_at = 0
+                await asyncio.sleep(0)
+        return told
 
     def _look_at(self, those: Iterable[tuple[Key, Entry]], at: float, surroundings: Surroundings) -> list[Told]:
         told = []

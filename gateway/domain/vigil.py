@@ -10,6 +10,7 @@ are one order, though each location that serves it has its own movement. A sessi
 less what its channels have taken, net.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -148,6 +149,21 @@ def begin_watch(balances: dict[str, int], circumstances: Circumstances, now: flo
     return Watched(pace, balances=balances, was_stocked=was_stocked)
 
 
+def whole_orders(moment: Sequence[Moved]) -> Sequence[Moved]:
+    """The movements of one moment; the first of an order has all of its units, whichever locations give them."""
+    if len(moment) < 2:  # noqa: PLR2004 - one movement is whole
+        return moment
+    units: dict[tuple[str, int], int] = {}
+    for one in moment:
+        if one.kind is MovementKind.RESERVE and one.reservation_id is not None:
+            order = one.sku, one.reservation_id
+            units[order] = units.get(order, 0) + one.quantity
+    return [
+        one if (whole := _ordered_units(units, one)) in {0, one.quantity} else replace(one, quantity=whole)
+        for one in moment
+    ]
+
+
 def moved(watched: Watched, movement: Moved, circumstances: Circumstances) -> Watched:
     """The key after a movement of its SKU (its own units: of its channels too); itself if nothing has changed."""
     pace, reservation_id = watched.pace, watched.reservation_id
@@ -208,6 +224,13 @@ def is_awake(watched: Watched, now: float, circumstances: Circumstances) -> bool
     if now - max(last_order, watched.standing.since) < AWAKE_SECONDS:
         return True
     return watched.standing.tier not in {Tier.NORMAL, Tier.SOLD_OUT}
+
+
+def _ordered_units(units: dict[tuple[str, int], int], movement: Moved) -> int:
+    """What the order asks for of which this is the first movement; 0 if it is none."""
+    if movement.kind is not MovementKind.RESERVE or movement.reservation_id is None:
+        return 0
+    return units.pop((movement.sku, movement.reservation_id), 0)
 
 
 def _ordered(pace: Pace, movement: Moved, circumstances: Circumstances) -> Pace:

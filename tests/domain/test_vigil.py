@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.alerts import lookout as lookout_module
 from gateway.alerts.lookout import Lookout, Told
 from gateway.alerts.surroundings import Surroundings
 from gateway.domain.alerts import AlertPolicy, Session, SessionSku
@@ -52,6 +53,47 @@ def test_one_reservation_from_two_locations_is_one_order() -> None:
     watched = moved(watched, order(START + 9, 4, reservation_id=5, location="near"), HALF_HOUR)
     assert watched.pace.evidence_orders == 1
     assert watched.available(HALF_HOUR) == 4
+
+
+async def test_an_order_has_all_its_units_whichever_places_give_them() -> None:
+    """Ten from one place, or six and four from two: as many are expected of the next."""
+    paces = []
+    for parts in ((10,), (6, 4)):
+        lookout, surroundings = Lookout(0, START), around()
+        lookout.begin(POOL, {"main": 60, "near": 40}, surroundings, START)
+        moment = [
+            order(START + 1, 50, units, reservation_id=5, location=at)
+            for units, at in zip(parts, ("main", "near"), strict=False)
+        ]
+        await lookout.take([*moment, order(START + 1, 49, 1)], surroundings, START + 2)
+        paces.append(lookout.entries[POOL].watched.pace)
+    assert paces[0] == paces[1]
+    assert paces[0].evidence_orders == 2
+
+
+async def test_who_catches_up_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand orders that are read at once are looked at in turns with the gateway's calls."""
+    turns, looked_at, looks = 0, [], lookout_module.looked
+
+    def note(*asked: Any) -> Any:
+        looked_at.append(turns)
+        return looks(*asked)
+
+    async def live() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(lookout_module, "looked", note)
+    lookout, surroundings = Lookout(0, START), around()
+    lookout.begin(POOL, {"main": 2_000}, surroundings, START)
+    living = asyncio.create_task(live())
+    await asyncio.sleep(0)
+    await lookout.take([order(START + n / 1_000, 2_000 - n) for n in range(1_000)], surroundings, START + 1)
+    living.cancel()
+    assert len(looked_at) == 1_000
+    assert len(set(looked_at)) >= 1_000 // lookout_module.KEYS_AT_ONCE
 
 
 def test_paying_for_an_order_is_no_second_order() -> None:
