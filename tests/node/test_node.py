@@ -16,6 +16,7 @@ import pytest
 
 from gateway.v1.stock_pb2 import ReservationState
 from tests.client import Client
+from tests.rpc.played_shop import Shop
 from tests.store.history import movements, units
 
 HERE = Path(__file__).parent
@@ -47,6 +48,48 @@ async def test_a_client_in_another_language_learns_and_trades(gateway_address: s
     assert ReservationState.Name(ReservationState.RESERVATION_STATE_COMMITTED) == sold["state"]
 
 
+# What each method says to rubbish, in the order in which it is asked.
+BAD, UNKNOWN, USED = "INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS"
+REFUSALS = {
+    "ExplainListing": [BAD, UNKNOWN, UNKNOWN, BAD, BAD],
+    "ListTimeline": [BAD, UNKNOWN, BAD, BAD, BAD],
+    "GetSeries": [BAD, BAD, BAD],
+    "ListAudit": [BAD, BAD],
+    "TraceSku": [UNKNOWN, BAD],
+    "GetTrace": [BAD, BAD],
+    "ListStreams": [],
+    "ListChannelHealth": [],
+    "GetBoard": [BAD, BAD],
+    "GetReview": [BAD, UNKNOWN],
+    "PreviewRehearsal": [BAD, BAD, UNKNOWN, BAD],
+    "Rehearse": [BAD, BAD, USED],
+}
+
+
+async def test_a_client_in_another_language_looks_on(gateway_address: str, client: Client, token: str) -> None:
+    """It asks why, what happened and how things stand, and rehearses; rubbish is refused in words, with details."""
+    node, folder = await _installed()
+    await client.add_sku("CUP", 10)
+    shop = Shop(client)
+    await shop.open()
+    await shop.link(("CUP", 1))
+    seen = json.loads(await _run(node, "onlooker.mjs", gateway_address, token, folder=folder))
+    refusals = seen["refusals"]
+    assert {method: [one["code"] for one in said] for method, said in refusals.items()} == REFUSALS
+    assert all(one["details"] and one["rich"] == 1 for said in refusals.values() for one in said)
+    answers = seen["answers"]
+    [explanation] = answers["ExplainListing"]["explanations"]
+    assert (explanation["listing"]["listing_id"], len(explanation["deciders"])) == ("1", 14)
+    assert {entry["kind"] for entry in answers["ListTimeline"]["entries"]} >= {"TIMELINE_KIND_MOVEMENT"}
+    assert "on_hand" in {one["name"] for one in answers["GetSeries"]["series"]}
+    assert {entry["actor"] for entry in answers["ListAudit"]["entries"]} == {"小美"}
+    assert [one["channel"]["channel"] for one in answers["ListChannelHealth"]["channels"]] == ["tb"]
+    assert [row["sku"] for row in answers["GetBoard"]["rows"]] == ["CUP"]
+    assert answers["GetReview"]["review"]["session"]["session_id"] == seen["session_id"]
+    scripts = [answers["PreviewRehearsal"]["script"], answers["Rehearse"]["drill"]["script"]]
+    assert scripts[0]["expectations"] == scripts[1]["expectations"]
+
+
 async def _installed() -> tuple[str, Path]:
     """Node, and a folder outside the tree with the script and what it needs, installed once per lock file."""
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -54,7 +97,7 @@ async def _installed() -> tuple[str, Path]:
         _skip("install Node.js 18 or newer, with npm")
     folder = INSTALLED / hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "shop.mjs"):
+    for name in ("package.json", "package-lock.json", "shop.mjs", "onlooker.mjs"):
         shutil.copy(HERE / name, folder)
     if not (folder / "done").exists():
         try:
