@@ -291,7 +291,7 @@ class Follower:
         return News(None, [])
 
     async def _look(self) -> News:
-        async with self._database.transaction() as connection:
+        async with self._database.statements() as connection:
             rows = await store.listings_since(connection, self._channel, self._version)
             news = self._news(rows)
             # Every order taken in is a change of its listing, and hardly any is news: then there is no more to ask.
