@@ -1,7 +1,8 @@
 """How a drill went: what was expected of it, judged by what the alert log has told of it, and how fast people were.
 
     met          a change into the tier or over it (for NORMAL: back to it), within the expectation's span
-    detect       from the last inject that may have caused it (else from the span's beginning) to that change
+    detect       from the last inject that may have caused it to that change; else from the span's beginning. Where that
+                 is the drill's, nothing has happened that could be detected, and there is no figure
     deliver      from a rise to the report of the last subscriber who listens
     acknowledge  from a rise to the first acknowledgement of it, before it rises again
     act          from a rise to the last step that was done of its tier's runbook, before it rises again
@@ -132,15 +133,16 @@ def _reaches(change: TierTold, tier: Tier) -> bool:
     return change.before < tier <= change.after
 
 
-def _detected(drill: Drill, expected: DrillExpectation, at: float) -> float:
-    """Seconds of the clock from what happened to the change at this second of the drill."""
+def _detected(drill: Drill, expected: DrillExpectation, at: float) -> float | None:
+    """Seconds of the clock from what happened to the change at this second of the drill; None if nothing did."""
     causes = _EASING if expected.tier is Tier.NORMAL else _PRESSING
     injects = [
         each.at_seconds
         for each in drill.script.injects
         if each.kind in causes and each.concerns(expected.sku) and each.at_seconds <= at
     ]
-    return (at - max(injects, default=expected.after_seconds)) / drill.script.speed
+    since = max(injects, default=expected.after_seconds)
+    return (at - since) / drill.script.speed if injects or since else None
 
 
 # ---- what people have done

@@ -110,7 +110,8 @@ def test_what_expects_nothing_passes() -> None:
 
 
 def test_detection_is_counted_from_its_cause() -> None:
-    """From the last surge or delay of that SKU before it; from the span's beginning if there was none."""
+    """From the last surge or delay of that SKU before it; else from the span's beginning, if it is not the drill's."""
+    assert score(drill(DrillExpectation("tea", Tier.TREND, 0, 150)), RISES, {}).detect_seconds is None
     expectations = (DrillExpectation("tea", Tier.TREND, 50, 150), DrillExpectation("tea", Tier.NORMAL, 310, 500))
     assert score(drill(*expectations[:1]), RISES, {}).detect_seconds == pytest.approx(5.0)
     injects = (
