@@ -326,10 +326,15 @@ def spoken_tier(tier: Tier, sales: int, *, is_unsure: bool) -> Tier | None:
 
 
 def is_on_its_way(view: RoomView, sku: str, tier: Tier, sales: int) -> bool:
-    """True if the room shows none of many units that are there for it: nobody is to hear that they are gone."""
+    """True if the room shows none of many units that are there for it: nobody is to hear that they are gone.
+
+    What none of its channels sells yet is not gone either.
+    """
+    if not view.shelf.sellers(sku):
+        return sku not in view.shelf.frozen
     if sales or tier >= Tier.URGENT or sku in view.shelf.own or sku in view.shelf.frozen:
         return False
-    return bool(view.shelf.sellers(sku)) and available(view.shelf, sku) > 0
+    return available(view.shelf, sku) > 0
 
 
 def substitutes(view: RoomView, facts: SkuFacts) -> tuple[Substitute, ...]:

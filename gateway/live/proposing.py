@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from gateway import metrics
 from gateway.alerts.tiers import KeyState
 from gateway.domain.alerts import EventKind, Proposal, ProposalKind, ProposalState, Session
 from gateway.domain.commands import StockMoved, TransferStock
@@ -89,7 +90,8 @@ class Proposing:
             try:
                 await self.look()
             except GatewayError as error:
-                log.warning("proposals pause", extra={"error": str(error)})
+                log.warning("proposals pause", extra={"merchant": self._database.merchant, "error": str(error)})
+                metrics.loop_pauses.add(1, {"loop": "proposals"})
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

@@ -97,6 +97,7 @@ class Room:
         self._database = database
         self._read_tiers = read_tiers
         self._session_id = session_id
+        self._about = {"merchant": database.merchant, "session_id": session_id}
         self._sold = Sold()
         self._tiers: dict[str, TierNow] = {}
         self._tiers_due = 0.0
@@ -128,10 +129,11 @@ class Room:
             try:
                 await self._tell()
             except GatewayError as error:
-                log.warning("a room pauses", extra={"error": str(error)})
+                log.warning("a room pauses", extra={**self._about, "error": str(error)})
+                metrics.loop_pauses.add(1, {"loop": "rooms"})
             # The top of a loop: who follows hears nothing, and that is how he knows that numbers are old.
             except Exception:
-                log.exception("a room has failed")
+                log.exception("a room has failed", extra=self._about)
                 metrics.loop_failures.add(1, {"loop": "rooms"})
             await asyncio.sleep(PAUSE_SECONDS)
 

@@ -49,7 +49,7 @@ class RoomState(Struct, frozen=True):
 async def read_room(connection: ReadConnection, session: Session, sold: Sold, now: datetime) -> RoomState:
     """What bears on a session's hints now; `sold` goes on as it is read."""
     session = live.left_of(session, await live.read_sold(connection, session, sold))
-    facts, frozen = await _read_facts(connection, [one.sku for one in session.skus])
+    facts, frozen = await _read_facts(connection, [one.sku for one in session.skus], now)
     sellers = await _read_sellers(connection, facts)
     parts = facts.keys() | {part.sku for one in sellers for part in one.components}
     rules, _ = await read_channels(connection, now)
@@ -77,14 +77,18 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
     )
 
 
-async def _read_facts(connection: ReadConnection, codes: Collection[str]) -> tuple[dict[str, SkuFacts], frozenset[str]]:
+async def _read_facts(
+    connection: ReadConnection, codes: Collection[str], now: datetime
+) -> tuple[dict[str, SkuFacts], frozenset[str]]:
     """The session's SKUs and their substitutes; and those of them that are frozen."""
     s = skus.c
     columns = select(s.sku, s.title, s.substitutes, s.frozen)
     rows = list(await connection.execute(_of(columns, s.sku, codes)))
     instead = {code for row in rows for code in row.substitutes} - set(codes)
     rows += list(await connection.execute(_of(columns, s.sku, instead))) if instead else []
-    on_the_way = select(incoming.c.sku, func.min(incoming.c.arrive_time)).where(incoming.c.end_time.is_(None))
+    # What is late is nothing to promise.
+    is_coming = (incoming.c.end_time.is_(None), incoming.c.arrive_time > now)
+    on_the_way = select(incoming.c.sku, func.min(incoming.c.arrive_time)).where(*is_coming)
     restocks = dict((await connection.execute(_of(on_the_way, incoming.c.sku, codes).group_by(incoming.c.sku))).all())
     facts = {row.sku: SkuFacts(row.sku, row.title, tuple(row.substitutes), restocks.get(row.sku)) for row in rows}
     return facts, frozenset(row.sku for row in rows if row.frozen)

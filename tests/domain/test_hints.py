@@ -266,3 +266,13 @@ def test_nobody_hears_that_it_is_gone_while_units_are_on_their_way(tier: Tier, o
     view = RoomView(seen, {"CUP": SkuFacts("CUP", "茶杯")}, {"CUP": TierNow(tier)}, {}, frozenset(), frozenset(), 1)
     told = hint(view, "CUP")
     assert (told.sellable, words in told.host_line) == (0, True)
+
+
+def test_what_was_never_on_sale_here_is_not_sold_out() -> None:
+    """A SKU of the session that no listing of its channels sells: nobody is told that it is gone."""
+    seen = shelf([listing(1, "dy", exposure={"east": 9})], {("CUP", "east"): 9}, ("tb",))
+    view = RoomView(seen, {"CUP": SkuFacts("CUP", "茶杯")}, {}, {}, frozenset(), frozenset(), 1)
+    told = hint(view, "CUP")
+    assert told.sellable == 0
+    assert "先不要报数字" in told.host_line
+    assert "卖完" not in told.chat_line
