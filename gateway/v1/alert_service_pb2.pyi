@@ -651,9 +651,9 @@ class GetTierResponse(_message.Message):
     WHY_FIELD_NUMBER: _builtins.int
     WHY_EN_FIELD_NUMBER: _builtins.int
     lead_mean_seconds: _builtins.float
-    """The lead time that counts: mean and standard deviation, in seconds."""
+    """The lead time that counts: its mean, in seconds."""
     lead_deviation_seconds: _builtins.float
-    """Its standard deviation."""
+    """Its standard deviation, in seconds."""
     why: _builtins.str
     """In one sentence (zh-CN): why it stands there."""
     why_en: _builtins.str
@@ -2007,8 +2007,8 @@ class MadeUpSales(_message.Message):
     seconds: _builtins.float
     """How long, in its own time; 60 to 86,400."""
     surge: _builtins.float
-    """So many times faster sells the first third of them, from a third of the time on, for a quarter of it; 0 or 1: none;
-    up to 1,000.
+    """A surge: from a third of the time on, for a quarter of it, the first third of the SKUs sell so many times faster; up
+    to 1,000; 0 or 1: none.
     """
     lead_seconds: _builtins.float
     """Seconds until more can come; 0: it comes at once."""

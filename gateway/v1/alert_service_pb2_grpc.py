@@ -29,6 +29,13 @@ class AlertServiceStub:
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+    ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+    FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    OUT_OF_RANGE: REVISION_COMPACTED
+    RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     def __init__(self, channel):
@@ -193,6 +200,13 @@ class AlertServiceServicer:
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+    ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+    FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    OUT_OF_RANGE: REVISION_COMPACTED
+    RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     def WatchTierChanges(self, request, context):
@@ -570,6 +584,13 @@ class AlertService:
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+    ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+    FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    OUT_OF_RANGE: REVISION_COMPACTED
+    RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     @staticmethod

@@ -30,6 +30,13 @@ class AlertServiceStub:
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+      ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+      FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+      OUT_OF_RANGE: REVISION_COMPACTED
+      RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     @_typing.overload
@@ -102,6 +109,13 @@ class AlertServiceAsyncStub(AlertServiceStub):
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+      ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+      FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+      OUT_OF_RANGE: REVISION_COMPACTED
+      RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -170,6 +184,13 @@ class AlertServiceServicer(metaclass=_abc_1.ABCMeta):
     """The warnings of the caller's merchant: one numbered log, and where everything stands now.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, SESSION_UNKNOWN, SILENCE_UNKNOWN, INCOMING_UNKNOWN, DRILL_UNKNOWN
+      ALREADY_EXISTS: ALREADY_ACKNOWLEDGED
+      FAILED_PRECONDITION: EPISODE_OVER, TIER_CHANGED, SESSION_OVER, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+      OUT_OF_RANGE: REVISION_COMPACTED
+      RESOURCE_EXHAUSTED: SLOW_CONSUMER, TOO_MANY_STREAMS, DRILL_RUNNING
     """
 
     @_abc_1.abstractmethod

@@ -27,6 +27,12 @@ if _version_not_supported:
 
 class CatalogServiceStub:
     """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    ALREADY_EXISTS: ALREADY_EXISTS
+    FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
     """
 
     def __init__(self, channel):
@@ -149,6 +155,12 @@ class CatalogServiceStub:
 
 class CatalogServiceServicer:
     """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    ALREADY_EXISTS: ALREADY_EXISTS
+    FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
     """
 
     def CreateSku(self, request, context):
@@ -429,6 +441,12 @@ def add_CatalogServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
     """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    ALREADY_EXISTS: ALREADY_EXISTS
+    FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
     """
 
     @staticmethod

@@ -27,7 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CatalogServiceStub:
-    """SKUs, locations, channels, listings and policies of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+      ALREADY_EXISTS: ALREADY_EXISTS
+      FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+      OUT_OF_RANGE: QUANTITY_OVERFLOW
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -82,7 +89,14 @@ class CatalogServiceStub:
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
-    """SKUs, locations, channels, listings and policies of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+      ALREADY_EXISTS: ALREADY_EXISTS
+      FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+      OUT_OF_RANGE: QUANTITY_OVERFLOW
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSku: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.CreateSkuRequest, _catalog_service_pb2.CreateSkuResponse]  # type: ignore[assignment]
@@ -133,7 +147,14 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Writes SKUs or listings as CSV, in the form ImportCatalog reads."""
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
-    """SKUs, locations, channels, listings and policies of the caller's merchant."""
+    """SKUs, locations, channels, listings and policies of the caller's merchant.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+      ALREADY_EXISTS: ALREADY_EXISTS
+      FAILED_PRECONDITION: LISTING_IN_USE, CREDENTIALS_LOCKED
+      OUT_OF_RANGE: QUANTITY_OVERFLOW
+    """
 
     @_abc_1.abstractmethod
     def CreateSku(

@@ -26,7 +26,13 @@ if _version_not_supported:
 
 
 class ChannelServiceStub:
-    """Connectors call the first seven; operators and tools the others.
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+    FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+    ABORTED: TOKENS_CHANGED
     """
 
     def __init__(self, channel):
@@ -113,7 +119,13 @@ class ChannelServiceStub:
 
 
 class ChannelServiceServicer:
-    """Connectors call the first seven; operators and tools the others.
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+    FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+    ABORTED: TOKENS_CHANGED
     """
 
     def WatchAllocations(self, request, context):
@@ -308,7 +320,13 @@ def add_ChannelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ChannelService:
-    """Connectors call the first seven; operators and tools the others.
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+    FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+    ABORTED: TOKENS_CHANGED
     """
 
     @staticmethod

@@ -27,7 +27,14 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ChannelServiceStub:
-    """Connectors call the first seven; operators and tools the others."""
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+      FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+      ABORTED: TOKENS_CHANGED
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -66,7 +73,14 @@ class ChannelServiceStub:
 
 @_typing.type_check_only
 class ChannelServiceAsyncStub(ChannelServiceStub):
-    """Connectors call the first seven; operators and tools the others."""
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+      FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+      ABORTED: TOKENS_CHANGED
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     WatchAllocations: _aio.UnaryStreamMultiCallable[_channel_service_pb2.WatchAllocationsRequest, _channel_service_pb2.WatchAllocationsResponse]  # type: ignore[assignment]
@@ -101,7 +115,14 @@ class ChannelServiceAsyncStub(ChannelServiceStub):
     """Lists orders for listings nobody has linked yet."""
 
 class ChannelServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Connectors call the first seven; operators and tools the others."""
+    """Connectors call WatchAllocations, ReportPushes, ReportOrders, ReportShelf, GetCredentials, StoreTokens and Heartbeat;
+    operators and tools the others.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: CHANNEL_UNKNOWN, LISTING_UNKNOWN, SHORTFALL_UNKNOWN
+      FAILED_PRECONDITION: CREDENTIALS_MISSING, CREDENTIALS_LOCKED
+      ABORTED: TOKENS_CHANGED
+    """
 
     @_abc_1.abstractmethod
     def WatchAllocations(

@@ -273,7 +273,7 @@ class EvidenceRow(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """Which kind of row: movement, reservation, push, attempt, drift, order, policy, event."""
+    """Which kind of row: movement, reservation, push, attempt, reading, drift, order, channel, policy, event, shortfall, audit."""
     id: _builtins.str
     """Its number or id, as the API names it."""
     def __init__(
@@ -1175,9 +1175,9 @@ class BoardRow(_message.Message):
     available: _builtins.int
     """Units that can still be promised."""
     fast_rate: _builtins.float
-    """Units per minute, of the last minutes."""
+    """Orders per minute, the last two minutes counting most."""
     slow_rate: _builtins.float
-    """Units per minute, of the last hours."""
+    """Orders per minute, over the last hour or so."""
     minutes_p50: _builtins.float
     """Minutes until it is sold out: half the time sooner; unset if it is not foreseen."""
     minutes_p10: _builtins.float

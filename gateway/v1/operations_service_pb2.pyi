@@ -183,7 +183,7 @@ class ExplainListingRequest(_message.Message):
     """The listing, where the channel has more than one for the SKU; the others may be left out then."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
-        """As of when; unset: now."""
+        """As of when, at most seven days ago; unset, or to come: now."""
 
     def __init__(
         self,
@@ -321,7 +321,7 @@ class GetSeriesRequest(_message.Message):
     """At most so many points in each series, 10 to 2000; 300 by default."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """From when on; unset: an hour before `until`."""
+        """From when on; before `until`; unset: an hour before it."""
 
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
@@ -717,10 +717,10 @@ class GetBoardRequest(_message.Message):
     rows_max: _builtins.int
     """At most so many rows, 1 to 1000; 200 by default."""
     query: _builtins.str
-    """Only SKUs with this in their code or title."""
+    """Only SKUs with this in their code or title; up to 100 characters, and not together with `skus`."""
     @_builtins.property
     def skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these SKUs."""
+        """Only these SKUs; up to 1,000."""
 
     def __init__(
         self,

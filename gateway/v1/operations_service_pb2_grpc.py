@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class OperationsServiceStub:
-    """Checks and facts about the running gateway.
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
     """
 
     def __init__(self, channel):
@@ -98,7 +101,10 @@ class OperationsServiceStub:
 
 
 class OperationsServiceServicer:
-    """Checks and facts about the running gateway.
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
     """
 
     def CheckConsistency(self, request, context):
@@ -117,7 +123,7 @@ class OperationsServiceServicer:
 
     def ExplainListing(self, request, context):
         """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
-        (R32). Answered from rows, now or as of a past time.
+        (R32). Answered from rows, now or as of a time of the last seven days.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,14 +152,14 @@ class OperationsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetTrace(self, request, context):
-        """The recent spans of a trace, and of those linked with it.
+        """The spans of a trace, and of those linked with it; they are kept for an hour. None is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTraces(self, request, context):
-        """Recent traces, newest first.
+        """Traces of the last hour, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -259,7 +265,10 @@ def add_OperationsServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationsService:
-    """Checks and facts about the running gateway.
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
     """
 
     @staticmethod

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationsServiceStub:
-    """Checks and facts about the running gateway."""
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -39,7 +43,7 @@ class OperationsServiceStub:
     """Says which release is running."""
     ExplainListing: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ExplainListingRequest, _operations_service_pb2.ExplainListingResponse]
     """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
-    (R32). Answered from rows, now or as of a past time.
+    (R32). Answered from rows, now or as of a time of the last seven days.
     """
     ListTimeline: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]
     """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now."""
@@ -50,9 +54,9 @@ class OperationsServiceStub:
     connectors do is in the journal, orders, pushes and attempts.
     """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]
-    """The recent spans of a trace, and of those linked with it."""
+    """The spans of a trace, and of those linked with it; they are kept for an hour. None is no error."""
     ListTraces: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]
-    """Recent traces, newest first."""
+    """Traces of the last hour, newest first."""
     TraceSku: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]
     """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second."""
     ListStreams: _grpc.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]
@@ -64,7 +68,11 @@ class OperationsServiceStub:
 
 @_typing.type_check_only
 class OperationsServiceAsyncStub(OperationsServiceStub):
-    """Checks and facts about the running gateway."""
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CheckConsistency: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.CheckConsistencyRequest, _operations_service_pb2.CheckConsistencyResponse]  # type: ignore[assignment]
@@ -73,7 +81,7 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """Says which release is running."""
     ExplainListing: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ExplainListingRequest, _operations_service_pb2.ExplainListingResponse]  # type: ignore[assignment]
     """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
-    (R32). Answered from rows, now or as of a past time.
+    (R32). Answered from rows, now or as of a time of the last seven days.
     """
     ListTimeline: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTimelineRequest, _operations_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
     """Everything that happened to a SKU, merged, newest first. What is told of listings is of those that are linked now."""
@@ -84,9 +92,9 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     connectors do is in the journal, orders, pushes and attempts.
     """
     GetTrace: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.GetTraceRequest, _operations_service_pb2.GetTraceResponse]  # type: ignore[assignment]
-    """The recent spans of a trace, and of those linked with it."""
+    """The spans of a trace, and of those linked with it; they are kept for an hour. None is no error."""
     ListTraces: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListTracesRequest, _operations_service_pb2.ListTracesResponse]  # type: ignore[assignment]
-    """Recent traces, newest first."""
+    """Traces of the last hour, newest first."""
     TraceSku: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.TraceSkuRequest, _operations_service_pb2.TraceSkuResponse]  # type: ignore[assignment]
     """Has calls about a SKU traced for some minutes: every one, but no more than 50 a second."""
     ListStreams: _aio.UnaryUnaryMultiCallable[_operations_service_pb2.ListStreamsRequest, _operations_service_pb2.ListStreamsResponse]  # type: ignore[assignment]
@@ -97,7 +105,11 @@ class OperationsServiceAsyncStub(OperationsServiceStub):
     """The SKUs that need a look, most pressing first."""
 
 class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Checks and facts about the running gateway."""
+    """Checks and facts about the running gateway: why a number is what it is, what happened, how everything keeps up.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SKU_UNKNOWN, CHANNEL_UNKNOWN, LISTING_UNKNOWN
+    """
 
     @_abc_1.abstractmethod
     def CheckConsistency(
@@ -122,7 +134,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ExplainListingResponse, _abc.Awaitable[_operations_service_pb2.ExplainListingResponse]]:
         """Says why a listing shows what it shows: every station from the ledger to the platform, and the first that is not fine
-        (R32). Answered from rows, now or as of a past time.
+        (R32). Answered from rows, now or as of a time of the last seven days.
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +169,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.GetTraceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.GetTraceResponse, _abc.Awaitable[_operations_service_pb2.GetTraceResponse]]:
-        """The recent spans of a trace, and of those linked with it."""
+        """The spans of a trace, and of those linked with it; they are kept for an hour. None is no error."""
 
     @_abc_1.abstractmethod
     def ListTraces(
@@ -165,7 +177,7 @@ class OperationsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_service_pb2.ListTracesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_operations_service_pb2.ListTracesResponse, _abc.Awaitable[_operations_service_pb2.ListTracesResponse]]:
-        """Recent traces, newest first."""
+        """Traces of the last hour, newest first."""
 
     @_abc_1.abstractmethod
     def TraceSku(

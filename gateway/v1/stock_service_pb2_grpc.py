@@ -30,7 +30,27 @@ class StockServiceStub:
 
     Every mutation carries a request_id chosen by the caller. The same id with the same content gets the first answer
     again; with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED). A refusal leaves nothing behind, and
-    its id may be tried again. Errors carry google.rpc.ErrorInfo with a reason from a closed list, domain "stockgate".
+    its id may be tried again.
+
+    Errors carry google.rpc.ErrorInfo, domain "stockgate", with a reason from a closed list and facts in its metadata; where
+    one field is at fault BadRequest with its path; RetryInfo where waiting helps.
+
+    Any service may answer, by status and reason:
+    INVALID_ARGUMENT: INVALID_ARGUMENT
+    UNAUTHENTICATED: UNAUTHENTICATED
+    ALREADY_EXISTS: REQUEST_ID_REUSED
+    RESOURCE_EXHAUSTED: QUEUE_FULL
+    UNAVAILABLE: DATABASE_UNAVAILABLE, SHUTTING_DOWN
+    DEADLINE_EXCEEDED: DEADLINE_EXCEEDED
+    INTERNAL: INTERNAL
+
+    This one also:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, RESERVATION_UNKNOWN, MOVEMENT_UNKNOWN
+    FAILED_PRECONDITION: INSUFFICIENT_STOCK, RESERVATION_RESOLVED, RESERVATION_EXPIRED, RESERVATION_NOT_COMMITTED,
+    SKU_FROZEN, BELOW_RESERVED, ABOVE_HELD, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    ABORTED: ON_HAND_CHANGED, ATOMIC_GROUP_FAILED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
+    RESOURCE_EXHAUSTED: READER_TOO_SLOW
     """
 
     def __init__(self, channel):
@@ -136,7 +156,27 @@ class StockServiceServicer:
 
     Every mutation carries a request_id chosen by the caller. The same id with the same content gets the first answer
     again; with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED). A refusal leaves nothing behind, and
-    its id may be tried again. Errors carry google.rpc.ErrorInfo with a reason from a closed list, domain "stockgate".
+    its id may be tried again.
+
+    Errors carry google.rpc.ErrorInfo, domain "stockgate", with a reason from a closed list and facts in its metadata; where
+    one field is at fault BadRequest with its path; RetryInfo where waiting helps.
+
+    Any service may answer, by status and reason:
+    INVALID_ARGUMENT: INVALID_ARGUMENT
+    UNAUTHENTICATED: UNAUTHENTICATED
+    ALREADY_EXISTS: REQUEST_ID_REUSED
+    RESOURCE_EXHAUSTED: QUEUE_FULL
+    UNAVAILABLE: DATABASE_UNAVAILABLE, SHUTTING_DOWN
+    DEADLINE_EXCEEDED: DEADLINE_EXCEEDED
+    INTERNAL: INTERNAL
+
+    This one also:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, RESERVATION_UNKNOWN, MOVEMENT_UNKNOWN
+    FAILED_PRECONDITION: INSUFFICIENT_STOCK, RESERVATION_RESOLVED, RESERVATION_EXPIRED, RESERVATION_NOT_COMMITTED,
+    SKU_FROZEN, BELOW_RESERVED, ABOVE_HELD, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    ABORTED: ON_HAND_CHANGED, ATOMIC_GROUP_FAILED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
+    RESOURCE_EXHAUSTED: READER_TOO_SLOW
     """
 
     def ReceiveStock(self, request, context):
@@ -371,7 +411,27 @@ class StockService:
 
     Every mutation carries a request_id chosen by the caller. The same id with the same content gets the first answer
     again; with other content it is refused (ALREADY_EXISTS, REQUEST_ID_REUSED). A refusal leaves nothing behind, and
-    its id may be tried again. Errors carry google.rpc.ErrorInfo with a reason from a closed list, domain "stockgate".
+    its id may be tried again.
+
+    Errors carry google.rpc.ErrorInfo, domain "stockgate", with a reason from a closed list and facts in its metadata; where
+    one field is at fault BadRequest with its path; RetryInfo where waiting helps.
+
+    Any service may answer, by status and reason:
+    INVALID_ARGUMENT: INVALID_ARGUMENT
+    UNAUTHENTICATED: UNAUTHENTICATED
+    ALREADY_EXISTS: REQUEST_ID_REUSED
+    RESOURCE_EXHAUSTED: QUEUE_FULL
+    UNAVAILABLE: DATABASE_UNAVAILABLE, SHUTTING_DOWN
+    DEADLINE_EXCEEDED: DEADLINE_EXCEEDED
+    INTERNAL: INTERNAL
+
+    This one also:
+    NOT_FOUND: SKU_UNKNOWN, LOCATION_UNKNOWN, RESERVATION_UNKNOWN, MOVEMENT_UNKNOWN
+    FAILED_PRECONDITION: INSUFFICIENT_STOCK, RESERVATION_RESOLVED, RESERVATION_EXPIRED, RESERVATION_NOT_COMMITTED,
+    SKU_FROZEN, BELOW_RESERVED, ABOVE_HELD, EPOCH_MISMATCH, REVISION_FROM_FUTURE
+    ABORTED: ON_HAND_CHANGED, ATOMIC_GROUP_FAILED
+    OUT_OF_RANGE: QUANTITY_OVERFLOW
+    RESOURCE_EXHAUSTED: READER_TOO_SLOW
     """
 
     @staticmethod
