@@ -195,7 +195,7 @@ class Allocator:
                 for outcome in outcomes:
                     if isinstance(outcome, GatewayError):
                         log.info("an allocation was overtaken", extra={"error": str(outcome)})
-        self._causes.settle(situation, decisions.planned)
+        self._causes.settle(situation, decisions.planned, causes)
         self._look_again(situation)
 
     async def _causes_of(
@@ -204,12 +204,22 @@ class Allocator:
         """What each listing's push answers, if it answers something."""
         planned = [command.listing_id for command in commands if isinstance(command, PlanPush)]
         await self._catch_up(situation, {one.sku for number in planned for one in listings[number].components})
-        found = {number: cause for number in planned if (cause := self._causes.of(listings[number])) is not None}
+        again = await self._come_to_nothing([listings[number] for number in planned])
+        causes = ((number, self._causes.of(listings[number], again=number in again)) for number in planned)
+        found = {number: cause for number, cause in causes if cause is not None}
         if unmet := [number for number in planned if number not in self._met]:
             async with self._database.transaction() as connection:
                 found = await store.unanswered(connection, unmet, situation.now) | found
         self._met.update(listing.listing_id for listing in situation.listings if can_change(situation, listing))
         return found
+
+    async def _come_to_nothing(self, planned: Sequence[Listing]) -> frozenset[int]:
+        """The listings whose last push has changed nothing, of those for which that matters."""
+        last = [one.state.last_push_id for one in planned if self._causes.has_promised(one.listing_id)]
+        if not last:
+            return frozenset()
+        async with self._database.transaction() as connection:
+            return await store.come_to_nothing(connection, last)
 
     async def _catch_up(self, situation: Situation, skus: Collection[str]) -> None:
         """Hear of what has moved between the question what has, and the look at it."""

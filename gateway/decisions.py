@@ -18,7 +18,7 @@ from opentelemetry.util.types import AttributeValue
 from gateway import telemetry
 from gateway.domain.causes import Cause
 from gateway.domain.groups import Outcome
-from gateway.domain.listings import Listing, Push
+from gateway.domain.listings import Listing, Push, PushKind
 from gateway.domain.selling import AnySelling, ListingChanged, PlanPush
 from gateway.telemetry import JOIN_SECONDS, Origin
 
@@ -29,7 +29,8 @@ PUSHES_TOLD_MAX = 32
 class Decisions:
     """The pushes of one look, from its beginning (ns since 1970) to their being saved.
 
-    `planned`: the listings that got theirs. A context; what fails within is an error of all of its spans.
+    `planned`: the listings that got theirs, and of which kind. A context; what fails within is an error of all its
+    spans.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Decisions:
         began_ns: int,
     ) -> None:
         """Nothing is decided; `causes` are of listings."""
-        self.planned: set[int] = set()
+        self.planned: dict[int, PushKind] = {}
         self._merchant = merchant
         self._listings = listings
         self._causes = causes
@@ -62,7 +63,7 @@ class Decisions:
             if isinstance(outcome, ListingChanged) and outcome.changed:
                 span, push = self._of.get(outcome.listing.listing_id), outcome.listing.state.push
                 if span is not None and push is not None:
-                    self.planned.add(outcome.listing.listing_id)
+                    self.planned[outcome.listing.listing_id] = push.kind
                     self._pushes[span].append((outcome.listing, push))
 
     def current(self) -> AbstractContextManager[Any]:

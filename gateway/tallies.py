@@ -10,7 +10,6 @@ from gateway.domain.selling import Drift, PushRecord
 
 # Confirmed pushes that wait for their lag to be looked up; more in five seconds no platform allows.
 CONFIRMED_MAX = 50_000
-_CONFIRMING = frozenset((PushResult.APPLIED, PushResult.READ_BACK))
 
 
 class Tallies:
@@ -57,6 +56,9 @@ class Tallies:
             metrics.drift_units.record(off, {"merchant": self._merchant, "channel": drift.channel})
 
     def _note_confirmed(self, pushes: Sequence[PushRecord]) -> None:
-        self._confirmed.extend(
-            push.push_id for push in pushes if push.settle_time is not None and push.result in _CONFIRMING
-        )
+        self._confirmed.extend(push.push_id for push in pushes if _is_confirmed(push))
+
+
+def _is_confirmed(push: PushRecord) -> bool:
+    """True if the platform shows what was asked for, or has said how much of it it can."""
+    return push.result is PushResult.APPLIED or (push.result is PushResult.READ_BACK and (push.applied or 0) > 0)

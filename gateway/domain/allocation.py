@@ -118,16 +118,23 @@ def _starving(situation: Situation, wants: Wants) -> dict[str, float]:
     """By SKU, the pace of the fastest listing that sells and has next to nothing, and should have more."""
     found: dict[str, float] = {}
     for listing in situation.listings:
-        state = listing.state
-        # One that shows nothing cannot show its pace either.
-        pace = max(state.pace_at(situation.now), PACE_MIN if state.sales_left <= 0 else 0.0)
-        if not can_change(situation, listing) or state.push is not None:
+        if not can_change(situation, listing) or listing.state.push is not None:
             continue
-        is_short = state.sales_left < sum(wants[listing.listing_id].values())
-        if is_short and state.sales_left <= pace * COVER_SECONDS:
+        if is_starving(situation, listing, wants):
             for one in listing.components:
-                found[one.sku] = max(found.get(one.sku, 0.0), pace)
+                found[one.sku] = max(found.get(one.sku, 0.0), _hunger(situation, listing))
     return found
+
+
+def is_starving(situation: Situation, listing: Listing, wants: Wants) -> bool:
+    """True if it should have more, and what it has is gone within `COVER_SECONDS`."""
+    left = listing.state.sales_left
+    return left < sum(wants[listing.listing_id].values()) and left <= _hunger(situation, listing) * COVER_SECONDS
+
+
+def _hunger(situation: Situation, listing: Listing) -> float:
+    """Its pace; one that shows nothing cannot show that either."""
+    return max(listing.state.pace_at(situation.now), PACE_MIN if listing.state.sales_left <= 0 else 0.0)
 
 
 def _should_lower(

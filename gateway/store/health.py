@@ -27,7 +27,6 @@ PUSHES_LOOKED_AT = 20_000
 DRIFTS_LOOKED_AT = 10_000
 WARNINGS_LOOKED_AT = 2_000
 CHANNELS_MAX = 1_000
-_CONFIRMED = (int(PushResult.APPLIED), int(PushResult.READ_BACK))
 _FINE = (int(AttemptOutcome.APPLIED),)
 _PARKED = ListingState.__struct_fields__.index("parked_reason")
 _decode_connector = msgspec.json.Decoder(ConnectorState, strict=False).decode
@@ -167,6 +166,7 @@ async def read_paces(connection: ReadConnection, since: datetime) -> dict[str, P
     newest = _newest(pushes, _p.push_id, PUSHES_LOOKED_AT).subquery()
     n = newest.c
     lag = func.extract("epoch", n.settle_time - n.origin_time)
+    is_confirmed = (n.result == int(PushResult.APPLIED)) | ((n.result == int(PushResult.READ_BACK)) & (n.applied > 0))
     query = (
         select(
             listings.c.channel,
@@ -175,7 +175,7 @@ async def read_paces(connection: ReadConnection, since: datetime) -> dict[str, P
             func.count(),
         )
         .join(listings, listings.c.listing_id == n.listing_id)
-        .where(n.settle_time >= since, n.result.in_(_CONFIRMED))
+        .where(n.settle_time >= since, is_confirmed)
         .group_by(listings.c.channel)
     )
     return {row[0]: Pace(_seconds(row[1]), _seconds(row[2]), row[3]) for row in await connection.execute(query)}

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway.domain.causes import TRACEPARENTS_MAX, Cause
 from gateway.domain.changes import LevelKey
 from gateway.domain.division import Lock, Situation
-from gateway.domain.listings import ChannelFacts, ChannelRule, Listing
+from gateway.domain.listings import ChannelFacts, ChannelRule, Listing, PushResult
 from gateway.domain.policies import Policy
 from gateway.domain.selling import Drift, KnownLine, KnownOrder, OrderState
 from gateway.domain.stock import Level
@@ -132,6 +132,17 @@ async def unanswered(connection: AsyncConnection, listing_ids: Iterable[int], no
         .group_by(listings.c.listing_id)
     )
     return {row[0]: _cause(row[1:]) for row in await connection.execute(query)}
+
+
+async def come_to_nothing(connection: AsyncConnection, push_ids: Iterable[int]) -> frozenset[int]:
+    """The listings of those of these pushes that were not sent, or not applied as far as a reading tells."""
+    is_void = (pushes.c.result == int(PushResult.NOT_SENT)) | (
+        (pushes.c.result == int(PushResult.READ_BACK)) & (pushes.c.applied <= 0)
+    )
+    query = select(pushes.c.listing_id).where(
+        pushes.c.push_id == any_(literal(list(push_ids), ARRAY(BigInteger))), is_void
+    )
+    return frozenset(await connection.scalars(query))
 
 
 def _cause(row: Sequence[Any]) -> Cause:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from msgspec.structs import replace
 
 from gateway.domain.causes import TRACEPARENTS_MAX, WAITING_MAX, Cause, Causes
@@ -41,7 +42,7 @@ def test_a_push_answers_all_that_has_moved_since_the_last() -> None:
     for moved in (cause(4, 2, "a"), cause(6, 1, "b", "a"), cause(9, 3)):
         causes.add("CUP", moved)
     assert causes.of(TB) == Cause(9, START + timedelta(seconds=1), ("a", "b"))
-    causes.settle(look(TB, DY), {1})
+    causes.settle(look(TB, DY), {1: PushKind.RAISE})
     assert causes.of(TB) is None
 
 
@@ -49,7 +50,7 @@ def test_who_needed_no_push_has_answered() -> None:
     """What moved then is not the reason of what is done later."""
     causes = Causes()
     causes.add("CUP", cause(4))
-    causes.settle(look(TB, DY), set())
+    causes.settle(look(TB, DY), {})
     causes.add("CUP", cause(7, 60))
     assert causes.of(TB) == cause(7, 60)
 
@@ -58,10 +59,52 @@ def test_what_moves_while_a_push_is_under_way_waits_for_the_next() -> None:
     """Of that listing; the others go on."""
     causes = Causes()
     causes.add("CUP", cause(4))
-    causes.settle(look(busy(TB), DY), set())
+    causes.settle(look(busy(TB), DY), {})
     causes.add("CUP", cause(7, 1))
     assert (revision_of(causes.of(TB)), causes.of(DY)) == (7, cause(7, 1))
     assert causes.of(TB) == cause(7, 0)
+
+
+def test_a_push_that_came_to_nothing_has_answered_nothing() -> None:
+    """The next one answers for both, and so on; as soon as none is needed, that is over."""
+    causes = Causes()
+    causes.add("CUP", cause(4, 0, "a"))
+    for number in range(3):
+        answers = causes.of(TB, again=True)
+        assert answers == (cause(4, 0, "a") if number == 0 else cause(10 + number - 1, 0, "a"))
+        causes.settle(look(TB, DY), {1: PushKind.RAISE}, {1: answers})
+        causes.add("CUP", cause(10 + number, 60))
+    assert causes.has_promised(1)
+    assert causes.of(TB) == cause(12, 60)
+    causes.settle(look(TB, DY), {})
+    assert not causes.has_promised(1)
+    assert causes.of(TB, again=True) is None
+
+
+def test_what_was_overtaken_is_not_answered() -> None:
+    """A push was wanted, and could not be by the time it was written down."""
+    causes = Causes()
+    causes.add("CUP", cause(4))
+    causes.settle(look(TB, DY), {}, {1: cause(4)})
+    assert (causes.of(TB), causes.of(DY)) == (cause(4), None)
+
+
+@pytest.mark.parametrize("has_units", [True, False])
+def test_who_waits_for_anothers_lowering_has_not_answered(has_units: bool) -> None:
+    """He shows nothing, and what he could have is on its way out of the other; where there is none, he needs none."""
+    causes = Causes()
+    causes.add("CUP", cause(4))
+    full, hungry = listing(1, "tb", exposure={"east": 10}), listing(2, "dy")
+    units = UNITS if has_units else {("CUP", "east"): 0}
+    seen = situation([full, hungry], units)
+    causes.settle(seen, {1: PushKind.LOWER})
+    assert causes.of(full) is None
+    assert causes.of(hungry) == (cause(4) if has_units else None)
+    pushed = replace(full.state, push=Push(1, PushKind.LOWER, (), START))
+    causes.settle(situation([replace(full, state=pushed), hungry], units), {})
+    assert causes.of(hungry) == (cause(4) if has_units else None)
+    causes.settle(seen, {})
+    assert causes.of(hungry) is None
 
 
 def test_a_channel_that_is_away_answers_when_it_is_back() -> None:
@@ -70,7 +113,7 @@ def test_a_channel_that_is_away_answers_when_it_is_back() -> None:
     causes.add("CUP", cause(4))
     closed = replace(look(TB, DY), open_channels=frozenset({"dy"}))
     for number in range(3):
-        causes.settle(closed, {2})
+        causes.settle(closed, {2: PushKind.RAISE})
         causes.add("CUP", cause(10 + number, 100))
     assert causes.of(TB) == cause(12, 0)
     assert causes.of(DY) == cause(12, 100)

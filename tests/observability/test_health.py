@@ -1,7 +1,7 @@
 """How channels and readers keep up: what ListChannelHealth and ListStreams say, and what the gauges and counters do."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -20,7 +20,7 @@ from tests.faults.calls import until
 from tests.observability.conftest import samples, value_of
 from tests.refusals import refused
 from tests.rpc.alert_streams import AlertStream, stop_engines
-from tests.rpc.played_shop import PAID, REFUSED, Shop, order
+from tests.rpc.played_shop import NOT_SENT, PAID, REFUSED, UNKNOWN, Shop, Watch, order
 
 WAIT_SECONDS = 5.0
 WAIT_SECONDS_MAX = 30.0
@@ -96,6 +96,51 @@ async def test_a_channel_in_step_is_healthy(shop: Shop, client: Client, token: s
     await gauge("stockgate_notes_depth", 0, **labels, consumer="pushes")
     await gauge("stockgate_breaker_state", 0, **labels)
     await gauge("stockgate_channel_paused", 0, **labels)
+
+
+@pytest.mark.parametrize("how", ["not sent", "read back"])
+async def test_an_outage_of_a_minute_is_a_lag_of_a_minute(
+    shop: Shop, client: Client, token: str, clock: Clock, how: str
+) -> None:
+    """Pushes that come to nothing answer nothing: the one that does is as late as its oldest movement, and links to it.
+
+    Nothing else that moves meanwhile makes it younger.
+    """
+    labels = {"merchant": token.partition(".")[0], "channel": "tb"}
+    async with shop.serving():
+        await shop.wait_shown(L1=10)
+    async with shop.watching() as watch:
+        await watch.current()
+        await client.receive("CUP", 5)
+        for _ in range(3):
+            await _fail(shop, watch, how)
+            clock.offset += timedelta(seconds=20)
+            await shop.beat()
+            await client.receive("CUP", 1)
+        await _settled(shop, watch, 18)
+
+    async def is_late() -> bool:
+        return value_of("stockgate_sync_lag_seconds_sum", **labels) >= 60
+
+    await until(is_late, WAIT_SECONDS_MAX)
+    (found,) = (await client.ask(client.operations.ListChannelHealth, pb.ListChannelHealthRequest)).channels
+    assert found.lag_p99.ToTimedelta().total_seconds() >= 60
+
+
+async def _fail(shop: Shop, watch: Watch, how: str) -> None:
+    """A push comes to nothing: it was never sent, or nobody knows, and a reading shows that nothing has changed."""
+    push = await watch.push()
+    if how == "not sent":
+        await shop.report(push, NOT_SENT, error="no connection")
+        return
+    await shop.report(push, UNKNOWN, error="no answer")
+    await shop.answer(await watch.asked())
+
+
+async def _settled(shop: Shop, watch: Watch, shown: int) -> None:
+    """Apply pushes until so many are shown."""
+    while shop.shown[1] != shown:
+        await shop.apply(await watch.push())
 
 
 async def test_what_waits_is_seen_with_its_age(shop: Shop, client: Client, token: str) -> None:
