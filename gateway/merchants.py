@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from gateway import metrics
+from gateway.advising import Advising
 from gateway.alerts.desk import Desk
 from gateway.alerts.drills import Drills
 from gateway.alerts.engine import Engine
@@ -94,6 +95,7 @@ class Merchant:
         self.live = Live(database, self._writer, self.tiers, limits.tempo)
         self.desk = Desk(database)
         self.reviewing = Reviewing(database, limits.tempo)
+        self.advising = Advising(database, self.reviewing, self.catalog, self.desk.rules)
         self.drills = Drills(database, str(uuid4()))
         self.tracing = Tracing(database)
         self.engine = Engine(database, str(uuid4()), limits.tempo, self.tracing.is_traced)

@@ -7,6 +7,7 @@ as long as the log keeps its events (`alerts/tending.py`). Titles, lead times an
 
 import asyncio
 from collections import OrderedDict, defaultdict
+from collections.abc import Collection
 
 from msgspec.structs import replace
 
@@ -15,7 +16,7 @@ from gateway.domain.alerts import Event, Session
 from gateway.domain.errors import SessionUnknown
 from gateway.domain.listings import PushResult
 from gateway.domain.review.looking_back import review_of
-from gateway.domain.review.record import PushTold, SessionRecord, Shown, SkuRecord
+from gateway.domain.review.record import PushTold, SessionRecord, Settings, Shown, SkuRecord
 from gateway.domain.review.values import Review
 from gateway.domain.vigil import Circumstances, Key, Moved, Tempo
 from gateway.store import live
@@ -105,6 +106,7 @@ async def read_record(
     short = await store.read_session_shortfalls(connection, codes, begin, end)
     shown = _shown(await store.read_session_shown(connection, codes, begin, end, SHOWN_POINTS), tempo)
     pushes = await store.read_session_pushes(connection, codes, begin, end)
+    settings = await read_settings(connection, codes, around)
     return SessionRecord(
         session=session,
         tempo=tempo,
@@ -121,6 +123,7 @@ async def read_record(
                 _circumstances(around, session, sku),
                 tuple(shown[sku]),
                 short.get(sku, 0),
+                settings.get(sku),
             )
             for sku in codes
             if around.knows(sku)
@@ -130,6 +133,20 @@ async def read_record(
         drifts=await store.read_session_drifts(connection, codes, begin, end),
         compact_revision=compact_revision,
     )
+
+
+async def read_settings(
+    connection: ReadConnection, codes: Collection[str], around: Surroundings
+) -> dict[str, Settings]:
+    """What these SKUs' warnings go by now; those that there are none of any more are missing."""
+    found: dict[str, Settings] = {}
+    for sku, safety_stock in (await store.read_safety_stock(connection, codes)).items():
+        policy = around.policy(sku)
+        assert policy.service_level is not None
+        assert policy.lead_seconds is not None
+        days = around.known[sku].facts.lead_time_mean_days
+        found[sku] = Settings(policy.service_level, policy.lead_seconds, days, safety_stock)
+    return found
 
 
 def _circumstances(around: Surroundings, session: Session, sku: str) -> Circumstances:

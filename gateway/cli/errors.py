@@ -66,6 +66,8 @@ NEXT_STEPS: Mapping[str, str] = {
     "DRILL_UNKNOWN": "`stockgate drill list` shows them with their numbers.",
     "DRILL_RUNNING": "Wait for the one that runs, or end it with `stockgate drill stop {drill_id}`.",
     "SESSION_UNKNOWN": "`stockgate live list` shows them with their numbers.",
+    "ADVICE_UNKNOWN": "`stockgate report SESSION` says what can be accepted.",
+    "SETTING_CHANGED": "Somebody has set something else since. Set it by hand if it is still right.",
     "SESSION_OVER": "It is closed for good. `stockgate live open` opens another.",
     "SESSION_CONFLICT": "Session {session_id} has units of its own of {sku}. Change one of the two.",
     "TEMPLATE_UNKNOWN": "`stockgate live template list` shows them.",

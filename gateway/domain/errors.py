@@ -210,3 +210,11 @@ class ProposalUnknown(GatewayError):
 
 class ProposalSettled(GatewayError):
     """The proposal was decided before, or has lapsed. Facts: state, by."""
+
+
+class AdviceUnknown(GatewayError):
+    """The session's review has no such advice, or none that sets something."""
+
+
+class SettingChanged(GatewayError):
+    """Somebody has set something else since the session was looked back upon. Facts: value."""

@@ -273,7 +273,8 @@ _DEEDS = {
     "OpenSession": "开播",
     "UpdateSession": "调整场次",
     "CloseSession": "下播",
-    "DecideProposal": "决定提议",
+    "DecideProposal": "决定建议",
+    "AcceptAdvice": "采纳复盘建议",
     "TraceSku": "跟踪商品",
 }
 

@@ -38,7 +38,10 @@ AUDITED: dict[str, frozenset[str]] = {
         }
     ),
     "LiveService": frozenset(
-        {"OpenSession", "UpdateSession", "CloseSession", "SetTemplate", "DeleteTemplate", "DecideProposal"}
+        {
+            *("OpenSession", "UpdateSession", "CloseSession", "SetTemplate", "DeleteTemplate", "DecideProposal"),
+            "AcceptAdvice",
+        }
     ),
     "OperationsService": frozenset({"TraceSku"}),
 }

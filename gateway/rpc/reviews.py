@@ -1,4 +1,4 @@
-"""LiveService: the review of a session."""
+"""LiveService: the review of a session, and accepting what it advises."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -7,8 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.advising import Accept
 from gateway.domain.review.values import Happening, Review
-from gateway.rpc import live_parsing
+from gateway.rpc import live_parsing, parsing
 from gateway.rpc.alert_rendering import fill, fill_event
 from gateway.rpc.rendering import timestamp
 from gateway.rpc.server import Call, Streaming, Unary
@@ -20,9 +21,26 @@ from gateway.v1.operations_pb2 import TimelineKind
 async def get_review(call: Call, request: pb.GetReviewRequest) -> pb.GetReviewResponse:
     """What happened in a session, what it cost, and what to change."""
     session_id = live_parsing.session_id(request.session_id)
+    review = await call.merchant.reviewing.review(session_id)
     response = pb.GetReviewResponse()
+    for advice, value in await call.merchant.advising.values(review.advice):
+        response.settings.add(kind=advice.kind, sku=advice.sku, value=value)
     # Tens of thousands of points: other calls are not to wait for them.
-    await asyncio.to_thread(fill_review, response.review, await call.merchant.reviewing.review(session_id))
+    await asyncio.to_thread(fill_review, response.review, review)
+    return response
+
+
+async def accept_advice(call: Call, request: pb.AcceptAdviceRequest) -> pb.AcceptAdviceResponse:
+    """Do what a review advises."""
+    asked = Accept(
+        parsing.request_id(request.request_id),
+        live_parsing.session_id(request.session_id),
+        parsing.code(request.kind, "kind"),
+        parsing.code(request.sku, "sku"),
+        live_parsing.name(request.actor, "actor"),
+    )
+    response = pb.AcceptAdviceResponse()
+    _fill(response.change, await call.merchant.advising.accept(asked))
     return response
 
 
@@ -66,4 +84,4 @@ def _fill_happening(m: operations_pb2.TimelineEntry, happening: Happening) -> No
         fill_event(m.event, event)
 
 
-METHODS: dict[str, Unary | Streaming] = {"GetReview": get_review}
+METHODS: dict[str, Unary | Streaming] = {"GetReview": get_review, "AcceptAdvice": accept_advice}

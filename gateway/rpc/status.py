@@ -58,6 +58,8 @@ STATUS_OF: dict[type[GatewayError], tuple[grpc.StatusCode, str]] = {
     errors.DrillUnknown: (grpc.StatusCode.NOT_FOUND, "DRILL_UNKNOWN"),
     errors.DrillRunning: (grpc.StatusCode.RESOURCE_EXHAUSTED, "DRILL_RUNNING"),
     errors.SessionUnknown: (grpc.StatusCode.NOT_FOUND, "SESSION_UNKNOWN"),
+    errors.AdviceUnknown: (grpc.StatusCode.NOT_FOUND, "ADVICE_UNKNOWN"),
+    errors.SettingChanged: (grpc.StatusCode.FAILED_PRECONDITION, "SETTING_CHANGED"),
     errors.SessionOver: (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_OVER"),
     errors.SessionConflict: (grpc.StatusCode.FAILED_PRECONDITION, "SESSION_CONFLICT"),
     errors.TemplateUnknown: (grpc.StatusCode.NOT_FOUND, "TEMPLATE_UNKNOWN"),

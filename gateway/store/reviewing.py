@@ -20,7 +20,7 @@ from gateway.store.alert_log import newest_events
 from gateway.store.alert_tables import alert_events
 from gateway.store.database import ReadConnection
 from gateway.store.operations_tables import listing_states
-from gateway.store.tables import CODE, drifts, head, listings, movements, pushes, shortfalls
+from gateway.store.tables import CODE, drifts, head, listings, movements, pushes, shortfalls, skus
 
 # So many movements, or events, are read before others have their turn.
 PAGE = 2_000
@@ -207,6 +207,12 @@ async def read_session_shortfalls(
         .where(s.sku == any_(_codes(codes)), s.open_time >= begin, s.open_time <= end)
         .group_by(s.sku)
     )
+    return {sku: int(units) for sku, units in await connection.execute(query)}
+
+
+async def read_safety_stock(connection: ReadConnection, codes: Collection[str]) -> dict[str, int]:
+    """The safety stock of each of these SKUs."""
+    query = select(skus.c.sku, skus.c.safety_stock).where(skus.c.sku == any_(_codes(codes)))
     return {sku: int(units) for sku, units in await connection.execute(query)}
 
 

@@ -1108,9 +1108,9 @@ class SessionSku(_message.Message):
     sku: _builtins.str
     """The SKU's code."""
     exclusive_units: _builtins.int
-    """Units that only this session may sell; 0: it sells from what all sell from."""
+    """Units that only this session may sell, those it has sold included; 0: it sells from what all sell from."""
     exclusive_left: _builtins.int
-    """How many of those it has left."""
+    """How many of those it has left; as it is told, not as it is asked for."""
     def __init__(
         self,
         *,

@@ -123,7 +123,7 @@ class UpdateSessionRequest(_message.Message):
     """Who; 1 to 100 characters."""
     @_builtins.property
     def skus(self) -> _containers.RepeatedCompositeFieldContainer[_alert_pb2.SessionSku]:
-        """SKUs to add, or whose own units to set anew."""
+        """SKUs to add, or whose own units to set anew: all it was ever given, those that are sold included."""
 
     @_builtins.property
     def remove_skus(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -743,7 +743,7 @@ class LineTemplate(_message.Message):
     template_id: _builtins.str
     """Which one it is, as TakeLine says it."""
     is_stale: _builtins.bool
-    """For when knowledge is old: no variable that is a number may be in it. Its words stand in for `variants`."""
+    """For when knowledge is old, in the place of those of all tiers: no variable that is a number may be in it."""
     @_builtins.property
     def variants(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The words; they take turns. 1 to 20, each 1 to 200 characters; for the chat at least 3."""
@@ -1136,19 +1136,87 @@ class GetReviewResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REVIEW_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def review(self) -> _review_pb2.Review:
         """The review."""
+
+    @_builtins.property
+    def settings(self) -> _containers.RepeatedCompositeFieldContainer[_review_pb2.AdvisedSetting]:
+        """What the settings are now that its advice would change, in the order of the advice."""
 
     def __init__(
         self,
         *,
         review: _review_pb2.Review | None = ...,
+        settings: _abc.Iterable[_review_pb2.AdvisedSetting] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["review", b"review"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review", b"review", "settings", b"settings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetReviewResponse: _TypeAlias = GetReviewResponse  # noqa: Y015
+
+@_typing.final
+class AcceptAdviceRequest(_message.Message):
+    """Request of AcceptAdvice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the caller; 1 to 128 characters."""
+    session_id: _builtins.int
+    """The session."""
+    kind: _builtins.str
+    """Which of its review's advice: the kind."""
+    sku: _builtins.str
+    """And the SKU."""
+    actor: _builtins.str
+    """Who; 1 to 100 characters."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        session_id: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "kind", b"kind", "request_id", b"request_id", "session_id", b"session_id", "sku", b"sku"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptAdviceRequest: _TypeAlias = AcceptAdviceRequest  # noqa: Y015
+
+@_typing.final
+class AcceptAdviceResponse(_message.Message):
+    """Response of AcceptAdvice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> _review_pb2.AdviceChange:
+        """What was set, or was so already."""
+
+    def __init__(
+        self,
+        *,
+        change: _review_pb2.AdviceChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptAdviceResponse: _TypeAlias = AcceptAdviceResponse  # noqa: Y015

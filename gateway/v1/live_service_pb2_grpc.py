@@ -112,6 +112,11 @@ class LiveServiceStub:
                 request_serializer=gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.SerializeToString,
                 response_deserializer=gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.FromString,
                 _registered_method=True)
+        self.AcceptAdvice = channel.unary_unary(
+                '/gateway.v1.LiveService/AcceptAdvice',
+                request_serializer=gateway_dot_v1_dot_live__service__pb2.AcceptAdviceRequest.SerializeToString,
+                response_deserializer=gateway_dot_v1_dot_live__service__pb2.AcceptAdviceResponse.FromString,
+                _registered_method=True)
 
 
 class LiveServiceServicer:
@@ -198,7 +203,7 @@ class LiveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PreviewTemplate(self, request, context):
-        """Shows what a template would say, now or with given numbers; stores nothing.
+        """Shows what a template would say, with an open room's numbers or with made-up ones; stores nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,6 +225,13 @@ class LiveServiceServicer:
 
     def GetReview(self, request, context):
         """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AcceptAdvice(self, request, context):
+        """Do what a review advises: set what it names, unless somebody has set something else since.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +314,11 @@ def add_LiveServiceServicer_to_server(servicer, server):
                     servicer.GetReview,
                     request_deserializer=gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.FromString,
                     response_serializer=gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.SerializeToString,
+            ),
+            'AcceptAdvice': grpc.unary_unary_rpc_method_handler(
+                    servicer.AcceptAdvice,
+                    request_deserializer=gateway_dot_v1_dot_live__service__pb2.AcceptAdviceRequest.FromString,
+                    response_serializer=gateway_dot_v1_dot_live__service__pb2.AcceptAdviceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -712,6 +729,33 @@ class LiveService:
             '/gateway.v1.LiveService/GetReview',
             gateway_dot_v1_dot_live__service__pb2.GetReviewRequest.SerializeToString,
             gateway_dot_v1_dot_live__service__pb2.GetReviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AcceptAdvice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gateway.v1.LiveService/AcceptAdvice',
+            gateway_dot_v1_dot_live__service__pb2.AcceptAdviceRequest.SerializeToString,
+            gateway_dot_v1_dot_live__service__pb2.AcceptAdviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

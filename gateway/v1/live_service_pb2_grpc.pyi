@@ -59,13 +59,15 @@ class LiveServiceStub:
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.ListTemplatesRequest, _live_service_pb2.ListTemplatesResponse]
     """Lists templates: the merchant's, and the built-in where there is none."""
     PreviewTemplate: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.PreviewTemplateRequest, _live_service_pb2.PreviewTemplateResponse]
-    """Shows what a template would say, now or with given numbers; stores nothing."""
+    """Shows what a template would say, with an open room's numbers or with made-up ones; stores nothing."""
     ListProposals: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.ListProposalsRequest, _live_service_pb2.ListProposalsResponse]
     """Lists what was proposed, newest first."""
     DecideProposal: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.DecideProposalRequest, _live_service_pb2.DecideProposalResponse]
     """Approves or declines a proposal; an approved one is carried out."""
     GetReview: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.GetReviewRequest, _live_service_pb2.GetReviewResponse]
     """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
+    AcceptAdvice: _grpc.UnaryUnaryMultiCallable[_live_service_pb2.AcceptAdviceRequest, _live_service_pb2.AcceptAdviceResponse]
+    """Do what a review advises: set what it names, unless somebody has set something else since."""
 
 @_typing.type_check_only
 class LiveServiceAsyncStub(LiveServiceStub):
@@ -98,13 +100,15 @@ class LiveServiceAsyncStub(LiveServiceStub):
     ListTemplates: _aio.UnaryUnaryMultiCallable[_live_service_pb2.ListTemplatesRequest, _live_service_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """Lists templates: the merchant's, and the built-in where there is none."""
     PreviewTemplate: _aio.UnaryUnaryMultiCallable[_live_service_pb2.PreviewTemplateRequest, _live_service_pb2.PreviewTemplateResponse]  # type: ignore[assignment]
-    """Shows what a template would say, now or with given numbers; stores nothing."""
+    """Shows what a template would say, with an open room's numbers or with made-up ones; stores nothing."""
     ListProposals: _aio.UnaryUnaryMultiCallable[_live_service_pb2.ListProposalsRequest, _live_service_pb2.ListProposalsResponse]  # type: ignore[assignment]
     """Lists what was proposed, newest first."""
     DecideProposal: _aio.UnaryUnaryMultiCallable[_live_service_pb2.DecideProposalRequest, _live_service_pb2.DecideProposalResponse]  # type: ignore[assignment]
     """Approves or declines a proposal; an approved one is carried out."""
     GetReview: _aio.UnaryUnaryMultiCallable[_live_service_pb2.GetReviewRequest, _live_service_pb2.GetReviewResponse]  # type: ignore[assignment]
     """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
+    AcceptAdvice: _aio.UnaryUnaryMultiCallable[_live_service_pb2.AcceptAdviceRequest, _live_service_pb2.AcceptAdviceResponse]  # type: ignore[assignment]
+    """Do what a review advises: set what it names, unless somebody has set something else since."""
 
 class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     """Live sessions of the caller's merchant.
@@ -206,7 +210,7 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _live_service_pb2.PreviewTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_live_service_pb2.PreviewTemplateResponse, _abc.Awaitable[_live_service_pb2.PreviewTemplateResponse]]:
-        """Shows what a template would say, now or with given numbers; stores nothing."""
+        """Shows what a template would say, with an open room's numbers or with made-up ones; stores nothing."""
 
     @_abc_1.abstractmethod
     def ListProposals(
@@ -231,5 +235,13 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_live_service_pb2.GetReviewResponse, _abc.Awaitable[_live_service_pb2.GetReviewResponse]]:
         """What happened in a session, what it cost, and what to change: from the log and the journal alone (R47)."""
+
+    @_abc_1.abstractmethod
+    def AcceptAdvice(
+        self,
+        request: _live_service_pb2.AcceptAdviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_live_service_pb2.AcceptAdviceResponse, _abc.Awaitable[_live_service_pb2.AcceptAdviceResponse]]:
+        """Do what a review advises: set what it names, unless somebody has set something else since."""
 
 def add_LiveServiceServicer_to_server(servicer: LiveServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -11,6 +11,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AdviceSetting:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdviceSettingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdviceSetting.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADVICE_SETTING_UNSPECIFIED: _AdviceSetting.ValueType  # 0
+    """None."""
+    ADVICE_SETTING_LEAD_SECONDS: _AdviceSetting.ValueType  # 1
+    """The alert policy's lead time of the SKU, in seconds."""
+    ADVICE_SETTING_LEAD_DAYS: _AdviceSetting.ValueType  # 2
+    """The catalog's mean lead time of the SKU, in days."""
+    ADVICE_SETTING_SAFETY_STOCK: _AdviceSetting.ValueType  # 3
+    """The SKU's safety stock, in units."""
+    ADVICE_SETTING_SERVICE_LEVEL: _AdviceSetting.ValueType  # 4
+    """The alert policy's service level of the SKU."""
+
+class AdviceSetting(_AdviceSetting, metaclass=_AdviceSettingEnumTypeWrapper):
+    """A setting that advice changes."""
+
+ADVICE_SETTING_UNSPECIFIED: AdviceSetting.ValueType  # 0
+"""None."""
+ADVICE_SETTING_LEAD_SECONDS: AdviceSetting.ValueType  # 1
+"""The alert policy's lead time of the SKU, in seconds."""
+ADVICE_SETTING_LEAD_DAYS: AdviceSetting.ValueType  # 2
+"""The catalog's mean lead time of the SKU, in days."""
+ADVICE_SETTING_SAFETY_STOCK: AdviceSetting.ValueType  # 3
+"""The SKU's safety stock, in units."""
+ADVICE_SETTING_SERVICE_LEVEL: AdviceSetting.ValueType  # 4
+"""The alert policy's service level of the SKU."""
+Global___AdviceSetting: _TypeAlias = AdviceSetting  # noqa: Y015
 
 @_typing.final
 class ReviewWarning(_message.Message):
@@ -297,6 +330,66 @@ class ReviewPolicy(_message.Message):
 Global___ReviewPolicy: _TypeAlias = ReviewPolicy  # noqa: Y015
 
 @_typing.final
+class AdviceChange(_message.Message):
+    """What advice sets, if somebody accepts it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTING_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    setting: Global___AdviceSetting.ValueType
+    """Which setting."""
+    before: _builtins.float
+    """What it was when the session was looked back upon."""
+    after: _builtins.float
+    """What it is to be."""
+    def __init__(
+        self,
+        *,
+        setting: Global___AdviceSetting.ValueType = ...,
+        before: _builtins.float = ...,
+        after: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "setting", b"setting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdviceChange: _TypeAlias = AdviceChange  # noqa: Y015
+
+@_typing.final
+class AdvisedSetting(_message.Message):
+    """What a setting is that advice changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """The advice's kind."""
+    sku: _builtins.str
+    """The advice's SKU."""
+    value: _builtins.float
+    """What it is now."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "sku", b"sku", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdvisedSetting: _TypeAlias = AdvisedSetting  # noqa: Y015
+
+@_typing.final
 class ReviewAdvice(_message.Message):
     """Something to change."""
 
@@ -307,6 +400,7 @@ class ReviewAdvice(_message.Message):
     CHANNEL_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     TEXT_EN_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """Which: LEAD_TIME, POLICY, SAFETY_STOCK, REACTION, SYNC, PROFILE, STOCK."""
     sku: _builtins.str
@@ -317,6 +411,10 @@ class ReviewAdvice(_message.Message):
     """In Chinese."""
     text_en: _builtins.str
     """In English."""
+    @_builtins.property
+    def change(self) -> Global___AdviceChange:
+        """What AcceptAdvice would set; unset where people have to do something else."""
+
     def __init__(
         self,
         *,
@@ -325,10 +423,11 @@ class ReviewAdvice(_message.Message):
         channel: _builtins.str = ...,
         text: _builtins.str = ...,
         text_en: _builtins.str = ...,
+        change: Global___AdviceChange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "kind", b"kind", "sku", b"sku", "text", b"text", "text_en", b"text_en"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "channel", b"channel", "kind", b"kind", "sku", b"sku", "text", b"text", "text_en", b"text_en"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

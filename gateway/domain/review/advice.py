@@ -9,6 +9,8 @@
     SYNC          a channel's numbers came late, its calls failed, or it drifted
     PROFILE       a SKU sold much, and history knows nothing of it
 
+Where it is a setting of one SKU, the advice says what it was and what it is to be, so that a person can accept it.
+
 At most so many of each kind are given, the costliest first: a list of two hundred is read by nobody.
 """
 
@@ -16,9 +18,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from gateway.domain.alerts import EventKind, IncomingUnits
+from gateway.domain.curves import DAY_SECONDS
 from gateway.domain.review.record import SessionRecord
 from gateway.domain.review.stories import Story
-from gateway.domain.review.values import Advice, ReviewChannel, ReviewPolicy, ReviewWarning
+from gateway.domain.review.values import Advice, Change, ReviewChannel, ReviewPolicy, ReviewWarning, Setting
 from gateway.domain.tiers import COLD_ORDERS, Tier
 
 EACH_MAX = 5
@@ -33,6 +36,9 @@ NEEDLESS_SHARE_MAX, NEEDLESS_MIN = 0.5, 3
 # What "in time" means for a platform's number (`connectors/session`: the objective).
 LAG_SECONDS_MAX = 5.0
 FAILED_SHARE_MAX, FAILED_MIN = 0.1, 5
+# Nobody can keep more than that: it would ask for stock without end.
+SERVICE_LEVEL_MAX = 0.995
+LEAD_DAYS_MIN = 0.001
 
 Rated = tuple[float, Advice]  # what it is worth, and what
 
@@ -141,6 +147,7 @@ def _safety(stories: Sequence[Story]) -> Iterator[Rated]:
                     f"{sku} 超卖 {short} 件：先查超卖单的原因，安全库存至少留 {short} 件",
                     f"{sku} was oversold by {short}: look at the shortfalls, and keep {short} as safety stock at least",
                     sku,
+                    change=_change(story, Setting.SAFETY_STOCK, short, is_least=True),
                 ),
             )
 
@@ -167,8 +174,33 @@ def _lead_times(record: SessionRecord, stories: Sequence[Story]) -> Iterator[Rat
                 f"{sku} 补货实际用了 {now}，预警按 {then} 算：把补货时间改成 {now}",
                 f"{sku}: units took {now_en} to come, warnings reckon with {then_en}: set {now_en}",
                 sku,
+                change=_lead_change(story, real),
             ),
         )
+
+
+def _lead_change(story: Story, seconds: float) -> Change | None:
+    """The catalog's lead time where it has one, the policy's where it has none."""
+    if story.record.settings is not None and story.record.settings.lead_days is not None:
+        return _change(story, Setting.LEAD_DAYS, max(LEAD_DAYS_MIN, round(seconds / DAY_SECONDS, 3)))
+    return _change(story, Setting.LEAD_SECONDS, max(1.0, float(round(seconds))))
+
+
+def _service_change(story: Story) -> Change | None:
+    """Half as many stock-outs as now are accepted."""
+    settings = story.record.settings
+    if settings is None:
+        return None
+    better = min(SERVICE_LEVEL_MAX, round(1 - (1 - settings.service_level) / 2, 4))
+    return _change(story, Setting.SERVICE_LEVEL, better, is_least=True)
+
+
+def _change(story: Story, setting: Setting, after: float, *, is_least: bool = False) -> Change | None:
+    """None if it is so already, or better where that is the least."""
+    before = None if story.record.settings is None else story.record.settings.value(setting)
+    if before is None or before == after or (is_least and before > after):
+        return None
+    return Change(setting, before, after)
 
 
 def _late_warnings(
@@ -191,6 +223,7 @@ def _late_warnings(
                     f"{sku}: the warning came {best:.1f} lead times ({lead_en} each) before it was gone: raise "
                     "the service level, add a fixed line, or find faster supply",
                     sku,
+                    change=_service_change(story),
                 ),
             )
     judged = [one for one in warnings if one.tier < Tier.SOLD_OUT]

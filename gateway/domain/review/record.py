@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from gateway.domain.alerts import Event, Session
+from gateway.domain.review.values import Setting
 from gateway.domain.vigil import Circumstances, Moved, Tempo
 
 
@@ -18,6 +19,24 @@ class Shown(Struct, frozen=True, gc=False):
     time: float
     channel: str
     units: int
+
+
+class Settings(Struct, frozen=True):
+    """What a SKU's warnings go by, and its safety stock; `lead_days` is the catalog's lead time, which comes first."""
+
+    service_level: float
+    lead_seconds: float
+    lead_days: float | None
+    safety_stock: int
+
+    def value(self, setting: Setting) -> float | None:
+        """What a setting is; None if nobody has said."""
+        return {
+            Setting.LEAD_SECONDS: self.lead_seconds,
+            Setting.LEAD_DAYS: self.lead_days,
+            Setting.SAFETY_STOCK: self.safety_stock,
+            Setting.SERVICE_LEVEL: self.service_level,
+        }[setting]
 
 
 class SkuRecord(Struct, frozen=True):
@@ -33,6 +52,7 @@ class SkuRecord(Struct, frozen=True):
     circumstances: Circumstances
     shown: tuple[Shown, ...] = ()
     oversold: int = 0
+    settings: Settings | None = None
 
 
 class PushTold(Struct, frozen=True, gc=False):

@@ -4,6 +4,7 @@ Times are aware UTC, spans of the ledger's clock, quantities units, rates units 
 """
 
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 from msgspec import Struct
 
@@ -89,14 +90,32 @@ class ReviewPolicy(Struct, frozen=True):
     minutes_before: float | None = None
 
 
+class Setting(IntEnum):
+    """What advice may set, of a SKU. The numbers are those of the proto and are stored."""
+
+    LEAD_SECONDS = 1
+    LEAD_DAYS = 2
+    SAFETY_STOCK = 3
+    SERVICE_LEVEL = 4
+
+
+class Change(Struct, frozen=True):
+    """A setting as it was when the session was looked back upon, and as it is to be."""
+
+    setting: Setting
+    before: float
+    after: float
+
+
 class Advice(Struct, frozen=True):
-    """Something to change, and the numbers that say so."""
+    """Something to change, and the numbers that say so; `change`: what would be set, if it is a setting of the SKU."""
 
     kind: str
     text: str
     text_en: str
     sku: str = ""
     channel: str = ""
+    change: Change | None = None
 
 
 class Happening(Struct, frozen=True):
