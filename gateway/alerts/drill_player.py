@@ -37,7 +37,8 @@ log = logging.getLogger(__name__)
 BEAT_SECONDS = 1.0
 # What happens gathers for so long before it is told.
 GATHER_SECONDS = 0.1
-# So many moments are played before others have their turn in this process; one takes a millisecond at most.
+# So many moments are played before others have their turn in this process; one takes a millisecond at most, but for
+# the last, in which everything is looked at.
 MOMENTS_AT_ONCE = 10
 # So much is told in one transaction.
 HAPPENINGS_AT_ONCE = 500

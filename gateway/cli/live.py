@@ -41,7 +41,7 @@ Skus = Annotated[
     typer.Option(
         "--sku",
         metavar="CODE[=UNITS]",
-        help="What it sells; UNITS that only it may sell. May be repeated.",
+        help="What it sells; UNITS that only it may sell, those it has sold included. May be repeated.",
         show_default=False,
     ),
 ]
