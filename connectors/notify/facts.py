@@ -86,8 +86,10 @@ def notice_of(event: alert_pb2.AlertEvent, around: Surroundings) -> Notice | Non
     return _placed(notice, event, around)
 
 
-def notice_of_state(state: alert_service_pb2.TierState, around: Surroundings) -> Notice | None:
-    """What people are told who hear for the first time where a SKU stands.
+def notice_of_state(
+    state: alert_service_pb2.TierState, around: Surroundings, runbook: alert_pb2.Runbook | None = None
+) -> Notice | None:
+    """What people are told who hear for the first time where a SKU stands; `runbook`: what to do in its tier.
 
     None if all is well, or taken on, or it has been sold out for more than a day: nobody would act upon that.
     """
@@ -113,6 +115,7 @@ def notice_of_state(state: alert_service_pb2.TierState, around: Surroundings) ->
             pages=is_news,
             evidence=state.evidence,
             stock_out=state.stock_out,
+            runbook=runbook,
         ),
     )
     if not is_news:  # it has not risen: what has been so for long can wait, and a few of very many need not be told

@@ -129,10 +129,13 @@ class Follower:
         match item:
             case Snapshot(states=states, revision=revision):
                 self._snapshot_revision = revision
+                runbooks = await self._door.runbooks()
                 for state in states:
                     with self._passing_over(state.revision):
+                        runbook = runbooks.get(state.tier)
                         around = await self._surroundings(state.sku, state.session_id, state.session_ids)
-                        self._tell(notice_of_state(state, around), around)
+                        receivers = frozenset(runbook.receivers if runbook else ())
+                        self._tell(notice_of_state(state, around, runbook), around, receivers)
             case AlertEvent(kind=alert_pb2.ALERT_EVENT_KIND_WATCHDOG):
                 self._watchdog_heard = time.monotonic()
             case AlertEvent():

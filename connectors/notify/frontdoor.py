@@ -99,6 +99,16 @@ class FrontDoor:
         if len(self._rooms) > ROOMS_MAX:
             self._rooms.popitem(last=False)
 
+    async def runbooks(self) -> dict[int, alert_pb2.Runbook]:
+        """What to do in each tier, and who is told of it; empty if nobody can say."""
+        request = alert_service_pb2.ListRunbooksRequest()
+        try:
+            found = await self._connection.ask(self._alert_calls.ListRunbooks, request)
+        except ClientError as error:
+            log.warning("runbooks are not known", extra={"code": error.code})
+            return {}
+        return {runbook.tier: runbook for runbook in found.runbooks}
+
     # ---- cursors
 
     async def cursor(self, subscriber_id: str) -> ResumePoint | None:

@@ -21,6 +21,7 @@ from connectors.notify.settings import settings_of
 from connectors.sandbox.robots import Fault
 from gateway.client import ResumePoint
 from gateway.v1 import alert_pb2
+from gateway.v1 import alert_service_pb2 as pb
 from tests.connectors.notifier.ward import CHANGE, CUP, GROUPS, MUG, QUICK, Ward
 
 NOWHERE = "127.0.0.1:1"
@@ -98,11 +99,18 @@ async def test_two_notifiers_tell_each_change_once(ward: Ward) -> None:
 
 
 async def test_who_hears_for_the_first_time_is_told_where_things_stand(ward: Ward) -> None:
-    """A robot that is new learns what is wrong now, under the number of the change that told of it."""
+    """A robot that is new learns what is wrong now and what to do, if it is for whom the runbook names."""
+    runbook = {"tier": URGENT, "steps": [{"text": "停讲这款"}], "receivers": ["feishu"]}
+    await ward.client.tell(ward.client.alerts.SetRunbook, pb.SetRunbookRequest, actor="li", runbook=runbook)
     await ward.sell(CUP, 17)
     event = await ward.reached(CUP, URGENT)
-    ward.start("feishu")
+    ward.start("feishu", "wecom")
     await ward.heard(event, "feishu")
+    assert "停讲这款" in ward.hall.desks["feishu"].kept[-1].text
+    await ward.followed("wecom")
+    await ward.sell(MUG, 12)
+    await ward.heard(await ward.reached(MUG, THRESHOLD), "wecom")
+    assert event.revision not in ward.told("wecom")
 
 
 async def test_one_robot_that_is_away_holds_up_no_other(ward: Ward) -> None:
