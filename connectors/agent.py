@@ -40,6 +40,7 @@ from connectors.pushing import Pusher
 from connectors.reading import Reader
 from connectors.settings import AgentSettings
 from connectors.transport import Transport
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -301,6 +302,7 @@ async def run_agents(
     """An agent for every channel that is `wanted`, also for those that come later; until `stopping` is set."""
     settings = settings or AgentSettings()
     running: dict[str, asyncio.Task[None]] = {}
+    metrics.loop_failures.add(0, {"loop": "agent"})
 
     async def keep_running(channel: str) -> None:
         backoff = Backoff(settings.backoff_seconds, settings.backoff_seconds_max)
@@ -312,6 +314,7 @@ async def run_agents(
             # A fault of ours must not end the others' work; this agent begins anew.
             except Exception:
                 log.exception("agent failed", extra={"channel": channel})
+                metrics.loop_failures.add(1, {"loop": "agent"})
                 await backoff.pause()
             finally:
                 passing_on.cancel()

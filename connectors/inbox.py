@@ -24,6 +24,7 @@ from connectors.intake import Intake
 from connectors.reading import Reader
 from connectors.serving import ServerLimits, serving
 from connectors.settings import AgentSettings
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,8 @@ class Door:
                     continue
                 if listening.done():
                     fields = {"channel": self._channel, "error": type(listening.exception()).__name__}
-                    log.warning("long connection broken", extra=fields)
+                    log.warning("long connection broken", extra=fields, exc_info=listening.exception())
+                    metrics.loop_failures.add(1, {"loop": "connection"})
             finally:
                 for task in (listening, other):
                     task.cancel()

@@ -106,6 +106,12 @@ ack_latency = _meter.create_histogram(
     "From a warning to the person who took it on, by tier.",
     explicit_bucket_boundaries_advisory=_PEOPLE_BUCKETS,
 )
+notices = _meter.create_counter(
+    "stockgate.notices",
+    "{notice}",
+    "Warnings for group robots and live rooms, by robot and outcome: TOLD, REHEARSED, GIVEN_UP, DROPPED (too many "
+    "waited), and what failed and is tried again: REFUSED, THROTTLED, UNKNOWN, NOT_APPLIED, NOT_SENT.",
+)
 
 
 # ---- streams and loops

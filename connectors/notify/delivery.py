@@ -15,10 +15,11 @@ from typing import NamedTuple, Protocol
 
 from opentelemetry.trace import SpanKind
 
+from connectors.attempts import outcome_of_try
 from connectors.errors import ConnectorError, Misunderstood
 from connectors.notify.grouping import grouped
 from connectors.notify.notices import Notice
-from connectors.notify.robot import Message, Robot
+from connectors.notify.robot import Message, Receipt, Robot
 from connectors.notify.schedule import Group, Outbox, Pending, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.tracing import Work, work
@@ -76,6 +77,9 @@ class Delivery:
         self._claims, self._clock = claims, clock
         self._on_way: tuple[Pending, ...] = ()
         self._changed = asyncio.Event()
+        # Rules look at what grows; what begins with a failure would seem never to have grown.
+        for outcome in ("TOLD", "REFUSED", "GIVEN_UP"):
+            self._count(outcome, 0)
 
     @property
     def oldest_revision(self) -> int | None:
@@ -86,7 +90,9 @@ class Delivery:
 
     def tell(self, notice: Notice) -> None:
         """Take a notice in."""
+        before = self.outbox.dropped
         self.outbox.add(notice, self._clock())
+        self._count("DROPPED", max(0, self.outbox.dropped - before))
         self.wake()
 
     def wake(self) -> None:
@@ -140,7 +146,7 @@ class Delivery:
         self._on_way = tuple(replace(each, notice=told[each.notice.key]) for each in taken)
         try:
             with self._span(written):
-                await self.robot.post(written.message)
+                receipt = await self.robot.post(written.message)
         except ConnectorError as error:
             is_taken = False
             await self._failed(error)
@@ -152,7 +158,7 @@ class Delivery:
             await self._failed(Misunderstood(type(error).__name__))
         else:
             is_taken = True
-            await self._succeeded(written.dropped)
+            await self._succeeded(written, receipt)
         finally:
             # However it ended, the platform may have counted it.
             self.outbox.window.ended(self._clock())
@@ -174,20 +180,29 @@ class Delivery:
         origin = telemetry.origin_of(told, is_fresh=False)
         return work("tell robot", kind=SpanKind.CONSUMER, origin=origin, attributes=attributes)
 
-    async def _succeeded(self, dropped: int) -> None:
+    async def _succeeded(self, written: Written, receipt: Receipt) -> None:
         self.failures = 0
         self.told += len(self._on_way)
-        self.outbox.sent(self._on_way, self._clock(), dropped)
+        self.outbox.sent(self._on_way, self._clock(), written.dropped)
         if self._on_way:
+            self._count("REHEARSED" if receipt.is_rehearsed else "TOLD", len(self._on_way))
             revisions = [pending.notice.revision for pending in self._on_way]
-            log.info("notices told", extra={"receiver": self.receiver, "revisions": revisions})
+            fields = {"receiver": self.receiver, "revisions": revisions}
+            if receipt.is_rehearsed:
+                log.info("notices rehearsed", extra={**fields, "text": written.message.text})
+            else:
+                log.info("notices told", extra=fields)
             await self._settle(self._on_way, sent=True)
+
+    def _count(self, outcome: str, notices: int) -> None:
+        metrics.notices.add(notices, {"robot": self.robot.name, "outcome": outcome})
 
     async def _failed(self, error: ConnectorError) -> None:
         now, on_way = self._clock(), self._on_way
         rulings = [verdict(error, self._case(each)) for each in on_way]
         quiet_seconds = verdict(error, Case(failures=self.failures)).quiet_seconds
         self.failures += 1
+        self._count(outcome_of_try(error).name, len(on_way))
         fields = {"receiver": self.receiver, "kind": type(error).__name__, "code": error.code, "said": error.message}
         log.warning("robot failed", extra={**fields, "revisions": [each.notice.revision for each in on_way]})
         self.outbox.quiet_until = max(self.outbox.quiet_until, now + quiet_seconds)
@@ -200,6 +215,7 @@ class Delivery:
     def _rule(self, pending: Pending, ruling: Verdict, now: float) -> None:
         if ruling.gives_up:
             self.given_up += 1
+            self._count("GIVEN_UP", 1)
             log.error("notice given up", extra={"receiver": self.receiver, "revision": pending.notice.revision})
             return
         first_tried = self.told if pending.told_before is None else pending.told_before

@@ -18,6 +18,7 @@ from connectors.notify.robot import Robot
 from connectors.notify.schedule import Tempo
 from connectors.notify.settings import NotifySettings, RobotSettings, dialect_of
 from connectors.transport import Transport, TransportLimits
+from gateway import metrics
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +79,12 @@ async def notify(
 
 async def _keep_running(follower: Follower) -> None:
     backoff = Backoff(BACKOFF_SECONDS, BACKOFF_SECONDS_MAX)
+    metrics.loop_failures.add(0, {"loop": "robot"})
     while True:
         try:
             await follower.run()
         # A fault of ours must not end the other robots' work; this one begins anew.
         except Exception:
             log.exception("robot's follower failed", extra={"robot": follower.settings.name})
+            metrics.loop_failures.add(1, {"loop": "robot"})
         await backoff.pause()

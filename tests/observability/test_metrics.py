@@ -192,6 +192,7 @@ def _touch_everything() -> None:
         latency.record(0, {"merchant": "m"})
     metrics.streams_closed.add(0, {"merchant": "m", "method": "a", "reason": "b"})
     metrics.streams_coalesced.add(0, {"merchant": "m"})
+    metrics.notices.add(0, {"robot": "a", "outcome": "TOLD"})
     metrics.loop_failures.add(0, {"loop": "a"})
     metrics.loop_pauses.add(0, {"loop": "a"})
 
@@ -253,7 +254,7 @@ def test_every_rule_says_what_to_do() -> None:
     """Each alarm has a severity, one sentence with its numbers, and what to do next; no two have one name."""
     text = RULES.read_text()
     names = re.findall(r"- alert: (\w+)", text)
-    assert len(names) == len(set(names)) == 19
+    assert len(names) == len(set(names)) == 20
     for key in (r"labels: \{severity: (page|ticket)\}", "summary:", "description:"):
         assert len(re.findall(key, text)) == len(names), key
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 
 from connectors.errors import ConnectorError, Misunderstood, OutcomeUnknown, Rejected, Throttled, Transient
@@ -23,6 +24,7 @@ from connectors.notify.robot import Message
 from connectors.notify.schedule import Outbox, Tempo, Window
 from connectors.notify.verdicts import Case, Verdict, verdict
 from connectors.sandbox.robots import Fault
+from gateway import exposition, telemetry
 from tests.connectors.contract.storefront import Stage, until
 from tests.connectors.notify.book import ClaimBook
 from tests.connectors.notify.rig import Rig, rigged
@@ -307,6 +309,47 @@ async def test_a_fault_of_ours_costs_one_notice(
         await until(lambda: one.oldest_revision is None)
     assert numbers(dingtalk) == [8]
     assert one.given_up == 1
+
+
+async def test_what_became_of_notices_is_counted(
+    dingtalk: Rig, book: ClaimBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks at a robot from outside sees that it is refused, and what its group was never told."""
+    hurry(monkeypatch)
+    telemetry.configure("tests")
+    one = quick(dingtalk, book)
+    before = outcomes()
+    dingtalk.desk.go_wrong(Fault.REFUSE)
+    async with running(one):
+        one.tell(replace(told(7), tier_before=Tier.URGENT))
+        await until(lambda: one.given_up == 1)
+        dingtalk.desk.go_wrong(None)
+        one.tell(told(8))
+        await until(lambda: one.oldest_revision is None)
+    after = outcomes()
+    grown = {outcome: after[outcome] - before.get(outcome, 0) for outcome in ("TOLD", "REFUSED", "GIVEN_UP")}
+    assert grown == {"TOLD": 1, "REFUSED": 3, "GIVEN_UP": 1}
+
+
+async def test_a_rehearsed_message_can_be_read_in_the_log(
+    dingtalk: Rig, book: ClaimBook, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is written and not sent is for somebody to look at."""
+    caplog.set_level("INFO", logger="connectors.notify")
+    one = courier(dingtalk.another(is_guarded=True), book.notifier("one"), QUICK)
+    async with running(one):
+        one.tell(told(7, Tier.URGENT))
+        await until(lambda: one.oldest_revision is None)
+    [record] = [record for record in caplog.records if record.message == "notices rehearsed"]
+    assert "#7" in vars(record)["text"]
+    assert not dingtalk.desk.calls
+
+
+def outcomes() -> dict[str, float]:
+    """How many notices for DingTalk's robot have come to what."""
+    families = text_string_to_metric_families(exposition.render()[1].decode())
+    found = [one for family in families for one in family.samples if one.name == "stockgate_notices_total"]
+    return {one.labels["outcome"]: one.value for one in found if one.labels["robot"] == "dingtalk"}
 
 
 # ---- the table
