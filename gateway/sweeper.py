@@ -55,7 +55,7 @@ class Sweeper:
     async def _free(self, chunk: list[int]) -> list[int]:
         """Free these together, or if the database refuses that, in halves; returns those that cannot be freed."""
         try:
-            await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
+            outcomes = await self._writer.apply([ExpireReservation("", reservation_id) for reservation_id in chunk])
         except GatewayError:
             raise
         # Whatever the database says against one of them is not the others' fault.
@@ -66,4 +66,7 @@ class Sweeper:
             middle = len(chunk) // 2
             log.warning("reservations cannot be freed together", extra={"count": len(chunk)}, exc_info=True)
             return await self._free(chunk[:middle]) + await self._free(chunk[middle:])
-        return []
+        refused = {one: error for one, error in zip(chunk, outcomes, strict=True) if isinstance(error, GatewayError)}
+        for one, error in refused.items():
+            log.critical("a reservation cannot be freed", extra={"reservation_id": one, "error": str(error)})
+        return list(refused)

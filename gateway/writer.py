@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 
 # Larger groups save little more per command, and let the first of them wait longer.
 GROUP_COMMANDS_MAX = 1_000
-# How many overdue reservations are freed at once when someone finds a shelf empty.
-OVERDUE_FREED_MAX = 500
+# How many overdue reservations are freed at once when someone finds a shelf empty; and then, for who wants even more.
+OVERDUE_FREED_FIRST = 500
+OVERDUE_FREED_MAX = 5_000
 # So many answers are handed out before the loop turns to what has arrived meanwhile.
 ANSWERS_AT_ONCE = 4
 # A crowd that is refused asks again at once: between its answers there is room for those of others.
@@ -153,7 +154,8 @@ class Writer:
         if self._closing:
             raise ShuttingDown("this gateway is stopping; try again in a moment")
         unit = Unit(commands, atomic_spans, deadline, telemetry.current_traceparent())
-        if self._queued + unit.weight > self._queue_commands_max:
+        # One that alone is more than that waits for nobody.
+        if self._queued and self._queued + unit.weight > self._queue_commands_max:
             raise QueueFull(
                 f"{self._queued} commands wait already; try again in {RETRY_AFTER_MS} ms", retry_after_ms=RETRY_AFTER_MS
             )
@@ -268,7 +270,9 @@ class Writer:
                 book = await self._store.load(needed, exclusive=exclusive)
             with course.stage("decide"):
                 outcomes = _decide_units(book, units)
-            while overdue := await self._overdue(book, outcomes):
+            count_max = OVERDUE_FREED_FIRST
+            while overdue := await self._overdue(book, outcomes, count_max):
+                count_max = OVERDUE_FREED_MAX
                 needed.reservation_ids.update(overdue)
                 with course.stage("load"):
                     await self._store.give_up()
@@ -288,12 +292,12 @@ class Writer:
                 return outcomes
         raise AssertionError("the head's row is locked, and its version still changed")
 
-    async def _overdue(self, book: Book, outcomes: list[list[Outcome]]) -> set[int]:
+    async def _overdue(self, book: Book, outcomes: list[list[Outcome]], count_max: int) -> set[int]:
         """Reservations that keep units from someone although their time has come, and that the book has not freed."""
         short = short_skus(outcome for answers in outcomes for outcome in answers)
         if not short:
             return set()
-        due = await self._store.due(book.now, short, OVERDUE_FREED_MAX)
+        due = await self._store.due(book.now, short, count_max)
         return {reservation_id for reservation_id in due if not book.has_resolved(reservation_id)}
 
 

@@ -18,6 +18,7 @@ from tests.faults.calls import batch, reason_of, reserve_of, reserves, until
 from tests.faults.locks import blocked, head_held, nobody_sweeps, somebody_sweeps
 from tests.faults.postgres import own_postgres
 from tests.merchants import schema_of_token
+from tests.store.history import add_location
 
 TTL_MS = 3_600_000
 HELD = stock_pb2.RESERVATION_STATE_HELD
@@ -28,6 +29,7 @@ BATCH = 1_000
 # "Within a second", on a machine that may have others to serve.
 FREED_SECONDS_MAX = 4.0
 SHORT_TTL_MS = 500
+TOLD_SECONDS_MAX = 30.0
 
 
 @pytest.fixture
@@ -106,6 +108,20 @@ async def test_who_needs_the_units_does_not_wait_for_the_sweeper(
     assert {reservation.state for reservation in taken} == {HELD}
 
 
+async def test_who_needs_all_of_the_units_gets_them(
+    client: Client, clock: Clock, owner: asyncpg.Connection, schema: str
+) -> None:
+    """However many holds are overdue: a count of what is there opens no shortfall, and all of it is to be had (R7)."""
+    await hold_many(client, BATCH)
+    async with nobody_sweeps(owner, schema):
+        clock.offset += timedelta(milliseconds=TTL_MS)
+        counted = await client.tell(client.stock.CountStock, pb.CountStockRequest, sku="CUP", counted=FEW)
+        assert not counted.HasField("shortfall")
+        assert (await client.reserve("CUP", FEW)).state == HELD
+        await client.receive("CUP", BATCH - FEW)
+        assert await units(client) == (BATCH, FEW, BATCH - FEW)
+
+
 async def test_the_sweeper_meets_who_needs_the_units(
     twins: list[Client], clock: Clock, owner: asyncpg.Connection, schema: str
 ) -> None:
@@ -144,6 +160,27 @@ async def test_one_that_cannot_be_freed_stops_nobody(
     assert await count_stored(owner, schema, HELD) == 1
     await owner.execute(f'ALTER TABLE "{schema}".movements DROP CONSTRAINT poison')
     await freed(owner, schema)
+
+
+async def test_one_that_the_ledger_refuses_is_told_of(
+    client: Client, clock: Clock, owner: asyncpg.Connection, schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hold at a place the catalog has lost cannot be freed: the log says which, and all others are free."""
+    await add_location(client, "lost")
+    await client.add_sku("CUP", 3)
+    await client.receive("CUP", 2, location="lost")
+    await client.reserve("CUP", 3, ttl_ms=TTL_MS)
+    stuck = await client.reserve("CUP", 2, ttl_ms=TTL_MS)
+    await owner.execute(f"""DELETE FROM "{schema}".locations WHERE location = 'lost'""")
+    await owner.execute(f'UPDATE "{schema}".head SET version = version + 1')
+    clock.offset += timedelta(milliseconds=TTL_MS)
+
+    async def is_told() -> bool:
+        told = [getattr(one, "reservation_id", None) for one in caplog.records]
+        return int(stuck.reservation_id) in told and await count_stored(owner, schema, EXPIRED) == 1
+
+    await until(is_told, TOLD_SECONDS_MAX)
+    assert await count_stored(owner, schema, HELD) == 1
 
 
 async def test_sweeping_goes_on_after_the_database_was_away(own_data_dir: Path) -> None:

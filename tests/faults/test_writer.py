@@ -207,6 +207,16 @@ async def test_the_queue_is_bounded(settings: Settings, token: str, owner: async
         assert (await client.level("CUP")).reserved == 1 + QUEUE_MAX + 1_000
 
 
+async def test_a_queue_takes_what_alone_is_too_much(settings: Settings, token: str) -> None:
+    """A batch heavier than the queue is taken where nobody waits: to come back later would be of no use."""
+    small = replace(settings, queue_commands_max=QUEUE_MAX)
+    async with app.running_gateway(small) as address, grpc.aio.insecure_channel(address) as channel:
+        client = Client(channel, token)
+        await client.add_sku("CUP", UNITS)
+        results = await batch(client, reserves("CUP", 4 * QUEUE_MAX))
+        assert all(result.HasField("reserve") for result in results)
+
+
 async def test_a_gateway_that_hangs_with_the_head_in_its_hands(client: Client, settings: Settings, schema: str) -> None:
     """A gateway that was frozen while it held the head's row loses it; others wait a few seconds, and go on."""
     await client.add_sku("CUP", UNITS)
