@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +28,8 @@ from gateway.store.tokens import forget_tokens, keep_token
 from gateway.vault import Vault
 from gateway.web.serving import TlsFiles, serving
 from gateway.web.site import Site
+
+log = logging.getLogger(__name__)
 
 CHECK_TIMEOUT_SECONDS = 600.0
 # Streams get so long to take their GoAway, and open calls to end.
@@ -58,6 +61,8 @@ async def serve(settings: Settings, *, ready: Callable[[Addresses], None] | None
     """Serve until SIGINT or SIGTERM; `ready` is called with the bound addresses once calls are answered."""
     log_to_stderr("gateway", form=settings.logs)
     telemetry.configure("stockgate-gateway")
+    if settings.is_in_the_clear:
+        log.warning("other machines are served without TLS: access tokens can be read on their way")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

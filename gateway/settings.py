@@ -48,11 +48,13 @@ class Settings:
     @property
     def listens_on_loopback(self) -> bool:
         """True if only this machine can reach the gateway."""
-        host = self.listen.rpartition(":")[0].strip("[]")
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.listen)
+
+    @property
+    def is_in_the_clear(self) -> bool:
+        """True if tokens, and stock, travel from and to other machines without TLS."""
+        places = [place for place in (self.listen, self.page_listen) if place is not None]
+        return self.tls_cert_file is None and not all(map(_is_loopback, places))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -104,6 +106,14 @@ class _Reader:
             raise SettingsError("\n".join(self._wrong))
 
 
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _database_url(raw: str) -> str:
     # The value may hold a password: it is never repeated, and urlsplit's own errors repeat it.
     with suppress(ValueError):
@@ -150,10 +160,10 @@ def _milliseconds(raw: str) -> int:
 
 
 def _speed(raw: str) -> float:
-    speed = float(raw)
-    if not 1 <= speed <= SPEED_MAX:
-        raise ValueError(f"{raw!r} should be 1 to {SPEED_MAX}: seconds of sales in one second of the clock")
-    return speed
+    with suppress(ValueError):
+        if 1 <= (speed := float(raw)) <= SPEED_MAX:
+            return speed
+    raise ValueError(f"{raw[:50]!r} should be 1 to {SPEED_MAX}: seconds of sales in one second of the clock")
 
 
 def _positive(raw: str) -> int:

@@ -126,3 +126,32 @@ def test_a_password_is_never_repeated(url: str) -> None:
 def test_only_loopback_is_loopback(listen: str, *, is_loopback: bool) -> None:
     """Who may act without a token hangs on this: an address others can reach is never taken for loopback."""
     assert Settings(listen=listen).listens_on_loopback is is_loopback
+
+
+@pytest.mark.parametrize(
+    ("told", "is_in_the_clear"),
+    [
+        ({}, False),
+        ({"LISTEN": "localhost:0", "PAGE_LISTEN": "off"}, False),
+        ({"LISTEN": "0.0.0.0:50051"}, True),
+        ({"PAGE_LISTEN": "[::]:8080"}, True),
+        (
+            {
+                "LISTEN": "shop.example:50051",
+                "TLS_CERT_FILE": str(TLS / "cert.pem"),
+                "TLS_KEY_FILE": str(TLS / "key.pem"),
+            },
+            False,
+        ),
+    ],
+)
+def test_who_serves_others_without_tls_knows_it(told: dict[str, str], *, is_in_the_clear: bool) -> None:
+    """Calls or the page: off this machine tokens can be read on their way, and the log says so at start."""
+    settings = Settings.from_environment({f"STOCKGATE_{name}": value for name, value in told.items()})
+    assert settings.is_in_the_clear == is_in_the_clear
+
+
+def test_a_speed_that_is_none_is_said_in_our_words() -> None:
+    """Not in Python's."""
+    with pytest.raises(SettingsError, match="'fast' should be 1 to 1000"):
+        Settings.from_environment({"STOCKGATE_REHEARSAL_SPEED": "fast"})

@@ -164,6 +164,33 @@ def add_location(
     _print_locations([response.location])
 
 
+@gateway_command(location_app, name="set")
+def set_location(
+    caller: Caller,
+    location: Annotated[str, typer.Argument(metavar="CODE", help="The location's code.", show_default=False)],
+    title: Title = None,
+    position: Annotated[
+        int | None,
+        typer.Option(
+            "--position", metavar="N", min=0, max=INT32_MAX, help="Its place in the order in which they serve."
+        ),
+    ] = None,
+) -> None:
+    """Change a location: only what is named."""
+    given = {"title": title, "position": position}
+    paths = [name for name, value in given.items() if value is not None]
+    if not paths:
+        advice = "`stockgate location set --help` shows them."
+        raise failure("NOTHING_TO_SET", "no field was named", advice, EXIT_USAGE)
+    wanted = catalog_pb2.Location(location=location, title=title or "", position=position or 0)
+    request = catalog_service_pb2.UpdateLocationRequest(location=wanted, update_mask=FieldMask(paths=paths))
+    response = caller.ask(caller.catalog.UpdateLocation, request)
+    if caller.as_json:
+        print_document(document(response))
+        return
+    _print_locations([response.location])
+
+
 @gateway_command(location_app, name="list")
 def list_locations(caller: Caller, limit: Limit = 100) -> None:
     """Show locations, in the order in which they serve."""

@@ -83,6 +83,9 @@ async def test_transfers_and_locations(stockgate: Stockgate) -> None:
     assert (await stockgate("stock", "transfer", "TEA", "4", "--from", "main", "--to", "north")).exit_code == 0
     rows = [line.split() for line in (await stockgate("stock", "level", "TEA")).out.splitlines()[2:]]
     assert [row[:3] for row in rows] == [["TEA", "all", "10"], ["main", "6", "0"], ["north", "4", "0"]]
+    moved = (await stockgate("location", "set", "north", "--position", "0", "--json")).document["location"]
+    assert (moved["title"], moved["position"]) == ("North", 0)
+    assert (await stockgate("location", "set", "north")).exit_code == 2
 
 
 async def test_the_past_can_be_read(stockgate: Stockgate) -> None:
