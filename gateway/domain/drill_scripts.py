@@ -11,6 +11,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.domain.drills import (
+    EXPECTATIONS_MAX,
+    INJECTS_MAX,
+    SECONDS_MAX,
+    SECONDS_MIN,
+    SKUS_MAX,
+    TAPE_MAX,
     DrillExpectation,
     DrillInject,
     DrillOrder,
@@ -23,9 +29,6 @@ from gateway.domain.review.record import SessionRecord
 from gateway.domain.review.stories import Story, told
 from gateway.domain.tiers import Tier
 
-# What a drill takes at most (`rpc/drills.py`). Of a session with more SKUs those that sold most are played.
-SKUS_MAX, TAPE_MAX, INJECTS_MAX, EXPECTATIONS_MAX = 500, 50_000, 100, 100
-SECONDS_MIN, SECONDS_MAX = 1.0, 86_400.0
 # A warning that comes with the last unit is none.
 EARLY_SECONDS, EARLY_SHARE = 5.0, 0.01
 # A surge of a made-up drill: when it begins and how long it lasts, as shares of the whole, and of how many SKUs.
@@ -62,7 +65,7 @@ class MadeUp(Struct, frozen=True):
 
 
 def recorded(record: SessionRecord, speed: float) -> DrillScript:
-    """A session's own sales as a drill, under the room's name."""
+    """A session's own sales as a drill, under the room's name; of many SKUs those that sold most."""
     stories = sorted((told(record, sku) for sku in record.skus), key=lambda story: (-story.sold, story.record.sku))
     chosen = stories[:SKUS_MAX]
     seconds = min(SECONDS_MAX, max(SECONDS_MIN, record.end - record.begin))

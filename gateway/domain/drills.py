@@ -29,6 +29,9 @@ from gateway.domain.stock import UNITS_MAX, MovementKind
 from gateway.domain.tiers import Standing, Tier, TierChange
 from gateway.domain.vigil import UNKNOWN, Circumstances, Moved, Watched, begin_watch, looked, moved
 
+# What a drill takes at most. Less than a second cannot be told from none, and the model's sums would lose it.
+SKUS_MAX, TAPE_MAX, INJECTS_MAX, EXPECTATIONS_MAX = 500, 50_000, 100, 100
+SECONDS_MIN, SECONDS_MAX = 1.0, 86_400.0
 # Everything is looked at so often, in the drill's time; where many SKUs pass fast, as often as this many looks a second
 # of the clock allow: a rehearsal is not to take the engine's time.
 TICK_SECONDS = 5.0

@@ -8,6 +8,7 @@ from gateway.domain.errors import InvalidArgument, ProposalSettled, ProposalUnkn
 from gateway.store.alert_log import Appending, begin_append
 from gateway.store.alert_requests import first_answer, keep_answer
 from gateway.store.database import MerchantDatabase, ReadConnection
+from gateway.store.desk import read_places
 from gateway.store.live import read_session
 from gateway.store.proposals import Kept, list_proposals, read_proposal, write_proposal
 
@@ -73,13 +74,14 @@ async def tell(connection: ReadConnection, log: Appending, kind: EventKind, kept
     await write_proposal(connection, kept)
     proposal = kept.proposal
     session = await read_session(connection, proposal.session_id) if proposal.session_id else None
+    channels = (await read_places(connection, proposal.sku)).channels if session is None else session.channels
     news = News(
         kind=kind,
         body=proposal,
         sku=proposal.sku,
         session_id=proposal.session_id if kept.own else 0,
         episode=kept.episode,
-        channels=() if session is None else session.channels,
+        channels=channels,
         session_ids=() if session is None else (session.session_id,),
     )
     await log.append([news])

@@ -4,6 +4,12 @@ import asyncio
 from math import isfinite
 
 from gateway.domain.drills import (
+    EXPECTATIONS_MAX,
+    INJECTS_MAX,
+    SECONDS_MAX,
+    SECONDS_MIN,
+    SKUS_MAX,
+    TAPE_MAX,
     DrillExpectation,
     DrillInject,
     DrillOrder,
@@ -23,13 +29,9 @@ from gateway.v1 import alert_service_pb2 as pb
 
 NAME_LENGTH_MAX = 100
 SPEED_MAX = 1_000.0
-SECONDS_MAX = 86_400.0
 LEAD_SECONDS_MAX = 3_650 * 86_400.0
-# Less than the least cannot be told from none, and the model's sums would lose it.
-SECONDS_MIN = 1.0
 RATE_MIN, RATE_MAX = 0.001, 6_000.0
 FACTOR_MIN, FACTOR_MAX = 0.01, 1_000.0
-SKUS_MAX, TAPE_MAX, INJECTS_MAX, EXPECTATIONS_MAX = 500, 50_000, 100, 100
 # So many orders are made up at most, in the mean.
 MADE_UP_MAX = 100_000
 # So many orders of a tape are read before others have their turn in this process.

@@ -5,7 +5,7 @@ import asyncio
 from msgspec.structs import replace
 
 from gateway.domain.drill_scripts import BUILT_IN, MadeUp, expecting, made_up, recorded
-from gateway.domain.drills import DrillScript
+from gateway.domain.drills import SECONDS_MAX, SECONDS_MIN, SKUS_MAX, DrillScript
 from gateway.domain.errors import InvalidArgument
 from gateway.rpc import desk_parsing, live_parsing, parsing
 from gateway.rpc.alert_rendering import fill
@@ -15,9 +15,6 @@ from gateway.rpc.drills import (
     NAME_LENGTH_MAX,
     RATE_MAX,
     RATE_MIN,
-    SECONDS_MAX,
-    SECONDS_MIN,
-    SKUS_MAX,
     SPEED_MAX,
     none_or,
     require_playable,

@@ -18,13 +18,12 @@ from gateway.store import live
 from gateway.store.alert_tables import alert_head, incoming, proposals
 from gateway.store.database import ReadConnection
 from gateway.store.live import Sold
-from gateway.store.selling import read_channels
+from gateway.store.selling import HEARTBEAT_SECONDS_MAX, read_channels
 from gateway.store.shops import LISTING, listing_of
 from gateway.store.tables import CODE, channels, levels, listings, skus
 from gateway.store.templates import read_templates
 
-# A connector that has not been heard for three of its heartbeats is away; they come every five seconds at most.
-SILENT_AFTER = timedelta(seconds=15)
+SILENT_AFTER = timedelta(seconds=HEARTBEAT_SECONDS_MAX)
 # The engine's ticks are written down every five seconds, a little late where the machine is busy.
 WATCHED_WITHIN = timedelta(seconds=30)
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)

@@ -138,6 +138,19 @@ async def test_units_are_moved_when_a_person_says_so(short: Client, settings: Se
     assert events[0].session_ids == (session.session_id,)
 
 
+async def test_what_is_for_no_session_is_told_to_who_hears_its_channels(
+    short: Client, settings: Settings, token: str
+) -> None:
+    """A console that follows one shop hears what is proposed for what it sells, live room or not."""
+    client = short
+    await client.receive("CUP", 40, location="north")
+    await sell(client)
+    assert (await proposed(client, MOVE)).session_id == 0
+    async with store_of(settings, token) as database, database.transaction() as connection:
+        told = [one for one in await read_events(connection, 0, 200) if one.kind is EventKind.PROPOSED]
+    assert {one.channels for one in told} == {("tb",)}
+
+
 async def test_it_is_asked_once_in_an_episode(short: Client) -> None:
     """While it is open, and after it was declined, nobody is asked the same again; the pace is what is left."""
     client = short
