@@ -30,7 +30,7 @@ def new_id() -> str:
     return f"request-{next(_numbers)}"
 
 
-def made(kind: type[M], **content: Any) -> M:
+def made(kind: type[M], /, **content: Any) -> M:
     """A message with this content; inner messages may be dicts, which the stubs do not know."""
     return kind(**content)
 

@@ -263,12 +263,22 @@ class Witness:
         )
 
     async def propose(self, stall: Stall) -> None:
-        """Have a proposal with the number of the stall's session; and words of the merchant's own."""
+        """Have a proposal with the number of the stall's session, words of the merchant's own, and advice for a review:
+        units of the SKU were sold that could not be served.
+        """
         rows = ((f"{{schema}}.{table}", row) for table, row in rows_of(stall).items())
         for table, row in rows:
             places = ", ".join(f"${place}" for place in range(1, len(row) + 1))
             sql = f"INSERT INTO {table.format(schema=self._schema)} VALUES ({places}) ON CONFLICT DO NOTHING"
             await self._connection.execute(sql, *row)
+        await self._connection.execute(
+            f"""
+            INSERT INTO "{self._schema}".shortfalls
+            SELECT 1000000 + session_id, 1, $1, 'main', 2, at, NULL, NULL, 'li', 'done', at
+            FROM "{self._schema}".sessions, CAST(body->>'open_time' AS timestamptz) AS at WHERE session_id = $2""",
+            stall.sku,
+            stall.session_id,
+        )
 
     async def everything(self) -> dict[str, str]:
         """Of each table but the audit and the spans, which keep what was refused as well, the versions of its rows."""
