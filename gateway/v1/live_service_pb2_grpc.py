@@ -29,6 +29,11 @@ class LiveServiceStub:
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+    ADVICE_UNKNOWN
+    FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     def __init__(self, channel):
@@ -123,6 +128,11 @@ class LiveServiceServicer:
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+    ADVICE_UNKNOWN
+    FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     def OpenSession(self, request, context):
@@ -332,6 +342,11 @@ class LiveService:
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+    NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+    ADVICE_UNKNOWN
+    FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     @staticmethod

@@ -30,6 +30,11 @@ class LiveServiceStub:
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+      ADVICE_UNKNOWN
+      FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     @_typing.overload
@@ -74,6 +79,11 @@ class LiveServiceAsyncStub(LiveServiceStub):
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+      ADVICE_UNKNOWN
+      FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -114,6 +124,11 @@ class LiveServiceServicer(metaclass=_abc_1.ABCMeta):
     """Live sessions of the caller's merchant.
 
     Mutations carry a request_id chosen by the caller, as in StockService. Who acts says so in `actor`.
+
+    Beside what any service may answer (StockService), by status and reason:
+      NOT_FOUND: SESSION_UNKNOWN, SKU_UNKNOWN, CHANNEL_UNKNOWN, TEMPLATE_UNKNOWN, PROPOSAL_UNKNOWN, DRILL_UNKNOWN,
+      ADVICE_UNKNOWN
+      FAILED_PRECONDITION: SESSION_OVER, SESSION_CONFLICT, INSUFFICIENT_STOCK, PROPOSAL_SETTLED, SETTING_CHANGED
     """
 
     @_abc_1.abstractmethod
