@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -56,8 +56,18 @@ ALLOWED = timedelta(minutes=10)
 class Allocator:
     """Allocates one merchant's units while `run` runs."""
 
-    def __init__(self, database: MerchantDatabase, writer: Writer, shops: Shops) -> None:
-        """Look through the database, decide through the writer, pause channels through the catalog."""
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        writer: Writer,
+        shops: Shops,
+        is_traced: Callable[[Iterable[str]], bool] = lambda _skus: False,
+    ) -> None:
+        """Look through the database, decide through the writer, pause channels through the catalog.
+
+        `is_traced`: somebody wants all about one of these SKUs traced.
+        """
+        self._is_traced = is_traced
         self._database = database
         self._writer = writer
         self._shops = shops
@@ -186,7 +196,8 @@ class Allocator:
         listings = {listing.listing_id: listing for listing in situation.listings}
         allowed = await self._brake(situation, listings, commands)
         causes = await self._causes_of(situation, listings, allowed)
-        with Decisions(self._database.merchant, listings, causes, situation.now, began_ns) as decisions:
+        about = listings, causes, situation.now, began_ns, self._is_traced
+        with Decisions(self._database.merchant, *about) as decisions:
             allowed = decisions.sign(allowed)
             for start in range(0, len(allowed), COMMANDS_MAX):
                 with decisions.current():

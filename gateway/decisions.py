@@ -4,7 +4,7 @@ Every push has one, kept or not: its name goes to the connector with the push, a
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from types import TracebackType
@@ -40,8 +40,10 @@ class Decisions:
         causes: Mapping[int, Cause],
         now: datetime,
         began_ns: int,
+        is_traced: Callable[[Iterable[str]], bool],
     ) -> None:
-        """Nothing is decided; `causes` are of listings."""
+        """Nothing is decided; `causes` are of listings. `is_traced`: somebody wants all about one of these traced."""
+        self._is_traced = is_traced
         self.planned: dict[int, PushKind] = {}
         self._merchant = merchant
         self._listings = listings
@@ -108,7 +110,8 @@ class Decisions:
             told["stockgate.ledger_revision"] = cause.revision
             is_fresh = (self._now - cause.time).total_seconds() < JOIN_SECONDS
             origin = telemetry.origin_of(cause.traceparents, is_fresh=is_fresh)
-        span = telemetry.begin("allocate", origin=origin, attributes=told, start_ns=self._began_ns)
+        keep = self._is_traced(skus)
+        span = telemetry.begin("allocate", origin=origin, attributes=told, keep=keep, start_ns=self._began_ns)
         self._why[span] = origin, told
         return span
 

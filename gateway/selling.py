@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
@@ -62,12 +62,21 @@ class Page(Struct, frozen=True):
 class Selling:
     """The selling of one merchant."""
 
-    def __init__(self, database: MerchantDatabase, writer: Writer, shops: Shops) -> None:
-        """Read through the database; change stock and exposure through the writer, channels through the catalog."""
+    def __init__(
+        self,
+        database: MerchantDatabase,
+        writer: Writer,
+        shops: Shops,
+        is_traced: Callable[[Iterable[str]], bool] = lambda _skus: False,
+    ) -> None:
+        """Read through the database; change stock and exposure through the writer, channels through the catalog.
+
+        `is_traced`: somebody wants all about one of these SKUs traced.
+        """
         self._database = database
         self._writer = writer
         self._shops = shops
-        self.allocator = Allocator(database, writer, shops)
+        self.allocator = Allocator(database, writer, shops, is_traced)
         self._followers: set[Follower] = set()
         self._closing = False
 

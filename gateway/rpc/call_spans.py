@@ -42,8 +42,10 @@ _TOLD = {
     "subscriber_id": "stockgate.subscriber_id",
 }
 _SCALARS = {FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_INT64}
-# Where a request names SKUs: ApplyBatch.items[].reserve.lines[].sku is the deepest.
+# Where a request names SKUs: ApplyBatch.items[].reserve.lines[].sku is the deepest; its answer has one step more.
 _SKU_DEPTH = 4
+_ANSWER_DEPTH = 5
+_SKUS, _RESERVATIONS = frozenset({"sku", "skus"}), frozenset({"reservation_id"})
 _SKUS_TOLD_MAX = 20
 _TEXT_LENGTH_MAX = 200
 # `alerts/endings.py` knows more of why they end.
@@ -71,7 +73,10 @@ class MethodSpans:
             for field in method.input_type.fields
             if field.name in _TOLD and field.type in _SCALARS and not field.is_repeated
         ]
-        self.sku_paths = list(_sku_paths(method.input_type, _SKU_DEPTH))
+        self.sku_paths = list(_paths(method.input_type, _SKUS, _SKU_DEPTH))
+        # Of which SKUs a reservation is, its answer says.
+        self.reservation_paths = list(_paths(method.input_type, _RESERVATIONS, _SKU_DEPTH))
+        self.answer_paths = list(_paths(method.output_type, _SKUS, _ANSWER_DEPTH)) if self.reservation_paths else []
         # An order names what its platform calls it; of which SKU it is, is found later.
         self.may_name_any_sku = method.name == "ReportOrders"
 
@@ -85,7 +90,9 @@ class MethodSpans:
 
     def names_one_of(self, request: Message, traced: frozenset[str]) -> bool:
         """True if the request may be about a SKU that is traced."""
-        return self.may_name_any_sku or not traced.isdisjoint(_skus(request, self.sku_paths))
+        if self.may_name_any_sku or not traced.isdisjoint(_found(request, self.sku_paths)):
+            return True
+        return any(_found(request, self.reservation_paths))
 
     def attributes(self, context: "grpc.aio.ServicerContext[Any, Any]", request: Message | None) -> dict[str, Any]:
         """What is known of a call when it begins."""
@@ -95,12 +102,7 @@ class MethodSpans:
         for name in self.told:
             if value := getattr(request, name):
                 found[_TOLD[name]] = value[:_TEXT_LENGTH_MAX] if isinstance(value, str) else value
-        skus = [sku[:_TEXT_LENGTH_MAX] for sku in dict.fromkeys(_skus(request, self.sku_paths)) if sku]
-        if len(skus) == 1:
-            found["stockgate.sku"] = skus[0]
-        elif skus:
-            found["stockgate.skus"] = skus[:_SKUS_TOLD_MAX]
-        return found
+        return found | _told_skus(_found(request, self.sku_paths))
 
 
 class _Arrived:
@@ -187,6 +189,11 @@ class CallSpan(_Arrived):
         elif self._caller is not None:
             # Not kept here, but what is written down names who asked.
             self._token = api_context.attach(trace.set_span_in_context(NonRecordingSpan(self._caller)))
+
+    def answered(self, answer: Message) -> None:
+        """It is done; of whose reservation it was, the answer tells."""
+        if self._span is not None and self._method.answer_paths:
+            self._span.set_attributes(_told_skus(_found(answer, self._method.answer_paths)))
 
     def end(self) -> None:
         """The work is over."""
@@ -305,21 +312,30 @@ def _peer(context: "grpc.aio.ServicerContext[Any, Any]") -> dict[str, AttributeV
     return {"network.peer.address": host.strip("[]"), "network.peer.port": int(port)}
 
 
-def _sku_paths(descriptor: Descriptor, depth: int) -> Iterable[Path]:
-    """Where messages of this type name SKUs."""
+def _paths(descriptor: Descriptor, names: frozenset[str], depth: int) -> Iterable[Path]:
+    """Where messages of this type have fields of these names."""
     for field in descriptor.fields:
-        if field.name in {"sku", "skus"} and field.type == FieldDescriptor.TYPE_STRING:
+        if field.name in names and field.type in _SCALARS:
             yield (field.name,)
         elif field.message_type is not None and depth > 1:
-            yield from ((field.name, *rest) for rest in _sku_paths(field.message_type, depth - 1))
+            yield from ((field.name, *rest) for rest in _paths(field.message_type, names, depth - 1))
 
 
-def _skus(message: Message, paths: Iterable[Path]) -> Iterable[str]:
+def _told_skus(codes: Iterable[str]) -> dict[str, str | list[str]]:
+    """These SKUs as a span tells them."""
+    skus = [sku[:_TEXT_LENGTH_MAX] for sku in dict.fromkeys(codes) if sku]
+    if len(skus) == 1:
+        return {"stockgate.sku": skus[0]}
+    return {"stockgate.skus": skus[:_SKUS_TOLD_MAX]} if skus else {}
+
+
+def _found(message: Message, paths: Iterable[Path]) -> Iterable[Any]:
+    """What stands there."""
     for path in paths:
         yield from _values(message, path)
 
 
-def _values(message: Any, path: Path) -> Iterable[str]:
+def _values(message: Any, path: Path) -> Iterable[Any]:
     name, *rest = path
     field = message.DESCRIPTOR.fields_by_name[name]
     if not rest:

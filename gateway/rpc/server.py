@@ -106,7 +106,7 @@ class Server:
         """Serve nothing yet."""
         self._callers = callers
         self._doors = [grpc.aio.server(options=OPTIONS) for _ in range(DOORS)]
-        self._health = health.aio.HealthServicer()
+        self._health = _Health()
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME, CHANNELZ_NAME]
         # Of spans, once it is known.
         self._place: dict[str, str | int] = {}
@@ -167,7 +167,9 @@ class Server:
             try:
                 call, request = await self._call(context), _parse(request_class, raw)
                 span.begin(call.merchant.name, call.merchant.tracing.traced_skus, request)
-                return await method(call, request)
+                answer = await method(call, request)
+                span.answered(answer)
+                return answer
             except asyncio.CancelledError:
                 span.cancelled()
                 raise
@@ -233,6 +235,46 @@ class Server:
 def _generator(messages: AsyncIterator[Message | bytes]) -> AsyncGenerator[Message | bytes, None]:
     assert isinstance(messages, AsyncGenerator), "a stream is written as an async function that yields"
     return messages
+
+
+class _Health(health.aio.HealthServicer):
+    """Our health. A watch of it ends when we stop; the library's would go on until we are gone, and hold us up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._states: dict[str, health_pb2.HealthCheckResponse.ServingStatus.ValueType] = {}
+        self._changed = asyncio.Event()
+        self._is_stopping = False
+
+    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        """Say how a service is."""
+        await super().set(service, status)
+        self._states[service] = status
+        self._tell()
+
+    async def enter_graceful_shutdown(self) -> None:
+        """Say that nothing is served any more, and end what watches."""
+        await super().enter_graceful_shutdown()
+        self._states = dict.fromkeys(self._states, health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._is_stopping = True
+        self._tell()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+        """Tell how a service is, now and whenever that changes, until we stop."""
+        told = None
+        while True:
+            changed, unknown = self._changed, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+            status = self._states.get(request.service, unknown)
+            if status != told:
+                await context.write(health_pb2.HealthCheckResponse(status=status))
+            told = status
+            if self._is_stopping:
+                return
+            await changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class _Ending:

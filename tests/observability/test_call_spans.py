@@ -201,6 +201,21 @@ async def test_a_sku_that_is_traced_is_traced_in_every_call_that_names_it(client
     assert told(server[2])["stockgate.skus"] == ("MUG", "CUP")
 
 
+async def test_what_becomes_of_a_reservation_is_traced_with_its_sku(client: Client, kept: Kept) -> None:
+    """Commit and release name none: they are traced as long as any is, and say of which SKU it was."""
+    await client.add_sku("CUP", 9)
+    first, second = await client.reserve("CUP"), await client.reserve("CUP")
+    await client.ask(client.operations.TraceSku, operations.TraceSkuRequest, sku="CUP", duration={"seconds": 60})
+    kept.spans.clear()
+    await client.commit(first.reservation_id)
+    await client.release(second.reservation_id)
+    item = pb.BatchItem(extend=pb.ExtendReservationRequest(request_id=new_id(), reservation_id=first.reservation_id))
+    await client.ask(client.stock.ApplyBatch, pb.ApplyBatchRequest, items=[item])
+    server = [one for one in kept.spans if one.kind is SpanKind.SERVER]
+    assert [one.name.rpartition("/")[2] for one in server] == ["CommitReservation", "ReleaseReservation", "ApplyBatch"]
+    assert [told(one).get("stockgate.sku") for one in server[:2]] == ["CUP", "CUP"]
+
+
 async def test_a_crowd_at_a_sku_that_is_traced_is_not_traced_whole(
     client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,9 @@ from gateway.domain.stock import MovementKind
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Moved, Tempo
 from gateway.rpc import call_spans
+from gateway.sampling import Allowance
 from gateway.settings import Settings
+from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from gateway.v1.alert_pb2 import AlertEvent
 from tests.client import Client
@@ -174,6 +176,23 @@ async def test_a_push_that_could_not_be_decided_is_kept(
     failed = next(one for one in kept.named("allocate") if telemetry.KEPT in told(one))
     assert (told(failed)["error.type"], told(failed)["stockgate.sku"]) == ("DatabaseUnavailable", "CUP")
     assert (trace_id_of(failed), span_id_of(failed)) == tuple(begun[0].split("-")[1:3])
+
+
+async def test_what_is_decided_for_a_sku_that_is_traced_is_kept(
+    shop: Shop, client: Client, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever caused it: a call that was not traced, or none at all."""
+    await client.ask(client.operations.TraceSku, operations.TraceSkuRequest, sku="CUP", duration={"seconds": 60})
+    monkeypatch.setattr(call_spans, "_asked_for", Allowance(0))
+    async with shop.watching() as watch:
+        await watch.current()
+        kept.spans.clear()
+        await client.receive("CUP", 3)
+        allocation = await watch.push()
+        (allocate, *_) = await kept.wait("allocate")
+    assert kept.named("ReceiveStock") == []
+    assert allocation.push.traceparent.split("-")[2] == span_id_of(allocate)
+    assert telemetry.is_sampled(allocation.push.traceparent)
 
 
 async def test_a_report_is_told_with_its_channel(shop: Shop, client: Client, kept: Kept) -> None:
