@@ -66,9 +66,11 @@ async def test_the_health_of_an_unknown_service_is_unknown(client: Client) -> No
 
 
 async def test_a_stopping_gateway_is_not_serving(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who watches the health is told NOT_SERVING before the connection goes, so that no new call is sent here."""
-    # The streams of the health service end with the grace and not before.
-    monkeypatch.setattr(app, "GRACE_SECONDS", 0.5)
+    """Who watches the health is told NOT_SERVING, so that no new call is sent here; then his stream ends by itself.
+
+    Were it to wait for the end of the grace, so would the gateway.
+    """
+    monkeypatch.setattr(app, "GRACE_SECONDS", 600.0)
     async with asyncio.timeout(60):
         async with app.running_gateway(replace(settings, listen="127.0.0.1:0")) as address:
             channel = grpc.aio.insecure_channel(address)
@@ -77,6 +79,7 @@ async def test_a_stopping_gateway_is_not_serving(settings: Settings, monkeypatch
             assert [(await call.read()).status for call in watched] == [SERVING, SERVING]
             ends = [asyncio.ensure_future(call.read()) for call in watched]
         assert [(await end).status for end in ends] == [NOT_SERVING, NOT_SERVING]
+        assert [await call.read() for call in watched] == [grpc.aio.EOF, grpc.aio.EOF]
         await channel.close()
 
 

@@ -47,7 +47,7 @@ async def test_readings_are_judged_by_one_look_at_the_orders(
             connection.add_query_logger(lambda query: asked.append(query.query))
             return connection
 
-        database.connect = connect_and_listen  # type: ignore[method-assign]
+        database.connect = connect_and_listen
         store = GroupStore(database, Limits())
         commands = [JudgeReading(number) for number in numbers]
         outcomes = decide(await store.load(needs(commands)), commands)
