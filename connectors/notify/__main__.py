@@ -1,6 +1,7 @@
 """`python -m connectors.notify`, which is `stockgate notify`: warnings to group robots and live rooms."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from connectors.gateway_client import GatewayAddress
 from connectors.logs import log_to_stderr
 from connectors.notify.serve import notify
 from connectors.notify.settings import EXAMPLE, NotifySettings, SettingsError, read_settings
+from connectors.notify.trial import tried
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,6 +32,9 @@ def serve(
         ),
     ] = None,
     example: Annotated[bool, typer.Option("--example", help="Print such a file and end.")] = False,
+    test: Annotated[
+        bool, typer.Option("--test", help="Post one message by each robot, say what came of it, and end; 1 if not all.")
+    ] = False,
 ) -> None:
     """Tell DingTalk, Feishu and WeCom groups and Agora rooms what the gateway warns of, until Ctrl-C or SIGTERM.
 
@@ -40,6 +45,9 @@ def serve(
         return
     if robots is None:
         raise typer.BadParameter("which robots? --example prints a file to begin with", param_hint="--robots")
+    if test:
+        _try_out(robots)
+        return
     log_to_stderr()
     gateway = gateway_address(address)
     trace_to(gateway, "stockgate-notify")
@@ -48,6 +56,17 @@ def serve(
         asyncio.run(_serve(read_settings(robots), gateway))
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint="--robots") from error
+
+
+def _try_out(robots: Path) -> None:
+    try:
+        trials = asyncio.run(tried(read_settings(robots), os.environ))
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint="--robots") from error
+    for one in trials:
+        typer.echo(f"{one.robot} ({one.platform}): {one.outcome}{'  ' if one.said else ''}{one.said}")
+    if not all(one.is_well for one in trials):
+        raise typer.Exit(1)
 
 
 async def _serve(settings: NotifySettings, gateway: GatewayAddress) -> None:

@@ -46,6 +46,8 @@ ESCALATED: Mapping[int, Words] = {
     3: Words("3 分钟无人认领，请所有人处理", "nobody has acknowledged: everybody"),
 }
 REHEARSAL = Words("【演练】", "DRILL")
+TRIAL = Words("【测试】", "TEST")
+TRIAL_LINE = Words("能看到这条消息，就能收到预警，无需处理", "who reads this will be warned; nothing to do")
 MAYBE_AGAIN = Words("（可能重复 maybe again）", "maybe again")
 NAME = Words("库存预警", "stockgate")
 SILENT = Words("超过 90 秒没有收到预警系统的消息，请直接查看库存", "no sign of life for 90 s: look at the stock itself")

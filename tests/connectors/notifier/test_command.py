@@ -144,6 +144,24 @@ async def test_what_is_not_typed_right_is_said(ward: Ward, notify: Notify, tmp_p
         assert words in " ".join(printed.replace("│", " ").split()), printed
 
 
+async def test_robots_are_tried_before_it_matters(ward: Ward, notify: Notify, tmp_path: Path) -> None:
+    """One message each, without a gateway; who is refused is named with the platform's words, and no secret is."""
+    path = tmp_path / "robots.toml"
+    write_robots(path, ward, *ward.hall.desks)
+    code, printed = await ended(await notify("--robots", str(path), "--test", "--address", "127.0.0.1:1"))
+    assert code == 0, printed
+    for robot, desk in ward.hall.desks.items():
+        assert f"{robot} ({robot}): TAKEN" in printed
+        assert len(desk.kept) == 1
+    assert all("【测试】库存预警" in ward.hall.desks[robot].texts[0] for robot in GROUPS)
+    wrong = {**ward.environment(), "STOCKGATE_ROBOT_DINGTALK_SECRET": "SECwrong"}
+    code, printed = await ended(await notify("--robots", str(path), "--test", environment=wrong))
+    assert code == 1, printed
+    assert "dingtalk (dingtalk): REFUSED  310000 sign not match" in printed
+    assert "wecom (wecom): TAKEN" in printed
+    assert not [secret for secret in (*wrong.values(), ward.token) if secret in printed]
+
+
 async def test_it_ends_at_once_while_the_gateway_is_away(notify: Notify, tmp_path: Path) -> None:
     """SIGTERM ends it within seconds, whether the gateway answers or not."""
     path = tmp_path / "robots.toml"
