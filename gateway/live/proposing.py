@@ -29,6 +29,7 @@ from gateway.domain.errors import (
     SessionOver,
     ShuttingDown,
 )
+from gateway.domain.groups import Outcome
 from gateway.domain.proposals import bars, gives_up, is_over, propose
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key, Tempo
@@ -152,7 +153,24 @@ class Proposing:
                 await self._settle(proposal, ProposalState.APPROVED, state, effect)
 
     async def _move(self, proposal: Proposal) -> str:
-        """Move the units, once however often this is said; what came of it. Raises what the writer refuses."""
+        """Move the units, once however often this is said; what came of it. Raises what the writer refuses.
+
+        Where fewer are free by now, those are moved: half an hour of waiting for the rest is half the session.
+        """
+        outcome = await self._transfer(proposal)
+        if isinstance(outcome, InsufficientStock):
+            free = int(outcome.facts.get("available", 0))
+            if 0 < free < proposal.quantity and (fewer := await self._lower(proposal, free)) is not None:
+                proposal = fewer
+                outcome = await self._transfer(proposal)
+        if isinstance(outcome, GatewayError):
+            raise outcome
+        assert isinstance(outcome, StockMoved), "the answer to a transfer"
+        moved = f"已调拨{proposal.quantity}件，流水号{outcome.revision} ({proposal.quantity} units moved)"
+        return f"{_first_asked(proposal)}{moved}"
+
+    async def _transfer(self, proposal: Proposal) -> Outcome:
+        """The same request id each time. What was refused burns none (R11): then the same may ask for fewer."""
         command = TransferStock(
             f"proposal-{proposal.proposal_id}",
             proposal.sku,
@@ -162,10 +180,18 @@ class Proposing:
             f"proposal {proposal.proposal_id}, approved by {proposal.actor}",
         )
         (outcome,) = await self._writer.apply([command])
-        if isinstance(outcome, GatewayError):
-            raise outcome
-        assert isinstance(outcome, StockMoved), "the answer to a transfer"
-        return f"已调拨{proposal.quantity}件，流水号{outcome.revision} ({proposal.quantity} units moved)"
+        return outcome
+
+    async def _lower(self, proposal: Proposal, free: int) -> Proposal | None:
+        """Write down that fewer units are to be moved, before they are; None if somebody was faster."""
+        async with self._database.transaction() as connection:
+            await begin_append(connection, self._database)
+            kept = await store.read_proposal(connection, proposal.proposal_id)
+            if kept is None or kept.proposal != proposal:
+                return None
+            fewer = replace(proposal, quantity=free, effect=_first_asked(proposal) or f"批准{proposal.quantity}件，")
+            await store.write_proposal(connection, replace(kept, proposal=fewer))
+            return fewer
 
     async def _settle(
         self,
@@ -254,6 +280,11 @@ class _Asked(NamedTuple):
 
 def _bars(proposal: Proposal) -> bool:
     return bars(proposal.kind, proposal.state)
+
+
+def _first_asked(proposal: Proposal) -> str:
+    """How many units were approved, where fewer are to be moved."""
+    return proposal.effect if proposal.effect.startswith("批准") else ""
 
 
 def _reason(error: GatewayError, proposal: Proposal) -> str:

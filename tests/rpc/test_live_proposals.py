@@ -263,6 +263,24 @@ async def test_what_cannot_be_moved_yet_is_tried_until_it_makes_no_sense(short: 
     assert failed.HasField("effect_time")
 
 
+async def test_fewer_units_than_approved_are_better_than_none(short: Client) -> None:
+    """What was taken meanwhile is not waited for: what is free is moved, and both numbers are told."""
+    client = short
+    await open_session(client, ["tb"], {"CUP": 0})
+    await sell(client)
+    await client.receive("CUP", 40, location="north")
+    found = await proposed(client, MOVE)
+    line = {"sku": "CUP", "quantity": 41 - found.quantity, "location": "north"}
+    request = made(stock.ReserveStockRequest, request_id=new_id(), lines=[line], ttl_ms=60_000)
+    await client.stock.ReserveStock(request, **client.options)
+    await decide(client, found.proposal_id)
+    done = await proposed(client, MOVE, DONE)
+    fewer = found.quantity - 1
+    assert (done.proposal_id, done.quantity) == (found.proposal_id, fewer)
+    assert done.effect.startswith(f"批准{found.quantity}件，已调拨{fewer}件")
+    assert await lying(client, "north") == 40 - fewer
+
+
 async def test_it_lapses(short: Client, clock: Clock) -> None:
     """When half an hour has passed, or the session is closed; then it cannot be decided any more."""
     client = short
