@@ -78,7 +78,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "most": ("99% 快于", "99 % within"),
     "slowest": ("最慢", "Slowest"),
     "failed": ("失败调用", "Failed calls"),
-    "drifts": ("不一致", "Drifts"),
+    "drifts": ("偏差", "Drifts"),
     "lag_over_time": ("{channel}：改数用时（秒）", "{channel}: seconds until a change was confirmed"),
     "happened": ("发生了什么", "What happened"),
     "happened_none": ("没有人操作过。", "Nobody did anything."),

@@ -58,12 +58,12 @@ async def test_what_the_platform_will_not_have_is_shown_and_read_again(person: P
     async with shop.watching() as watch:
         await shop.report(await watch.push(), REFUSED, error=MARKUP[0])
     page = await person.open("/channels")
-    await expect(card(page).locator(".chip")).to_have_text("有商品停放")
-    await card(page).get_by_role("button", name="停放的商品 1").click()
+    await expect(card(page).locator(".chip")).to_have_text("待人工处理")
+    await card(page).get_by_role("button", name="待人工处理 1").click()
     await expect(card(page).locator("tbody tr")).to_contain_text(["CUP"])
     await expect(card(page).locator("tbody")).to_contain_text(MARKUP[0])
     await card(page).get_by_role("button", name="重新读取").click()
-    await expect(card(page)).to_contain_text("没有停放的商品")
+    await expect(card(page)).to_contain_text("没有待人工处理的商品")
     assert (await shop.listing(1)).parked_reason == ""
 
 

@@ -143,3 +143,15 @@ async def test_what_cannot_be_read_says_so_and_comes_back(person: Person) -> Non
     await page.wait_for_selector("[data-failed]", timeout=WAIT_MS)
     await page.unroute(health)
     await expect(page.locator("[data-failed]")).to_have_count(0, timeout=WAIT_MS)
+
+
+async def test_a_drill_is_answered_where_work_is_done(person: Person) -> None:
+    """While one is on, its warnings stand on Now, marked as no real ones, and can be taken on there."""
+    made_up = {"name": "d", "skus": ["D"], "units": 100, "rate": 30.0, "surge": 1, "seconds": 900, "lead_seconds": 600}
+    await person.call("AlertService/Rehearse", {"request_id": "one", "source": {"made_up": made_up, "speed": 20}})
+    page = await person.open()
+    drilled = page.locator(".drill-strip .drill-sku", has_text="D")
+    await expect(drilled.locator(".chip.drill")).to_have_text("演练", timeout=WAIT_MS)
+    await drilled.get_by_role("button", name="认领", exact=True).click(timeout=WAIT_MS)
+    await expect(drilled).to_contain_text(f"{person.name} 已认领", timeout=WAIT_MS)
+    assert await page.locator(".sku-card, .sku-line").count() == 0

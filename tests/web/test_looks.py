@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from gateway.rpc.status import STATUS_OF
 from tests.web.evening import LONG, MARKUP, evening
 from tests.web.people import PHONE, Person, Place
 
@@ -92,6 +93,15 @@ async def test_words_are_there_in_both_languages(person: Person) -> None:
     """Every key that a script names has words, in Chinese and in English, with the same places to fill in."""
     wrong = await look(await person.open("/"), "words.js")
     assert not wrong, "\n".join(wrong)
+
+
+async def test_every_refusal_is_told_in_ones_language(person: Person) -> None:
+    """What the gateway may refuse, and what the page does by itself, has words in Chinese and in English."""
+    page = await person.open("/")
+    words = await page.evaluate("async () => (await import('/static/js/words.js')).allWords()")
+    reasons = {reason for _, reason in STATUS_OF.values()} | {"SIGN_IN", "CSRF", "ORIGIN", "MERCHANT", "TOO_MANY_TRIES"}
+    missing = [reason for reason in reasons for said in words.values() if f"error.{reason}" not in said]
+    assert not missing
 
 
 async def test_a_long_name_is_shown_whole_somewhere(browser: Browser, busy: Place) -> None:

@@ -25,6 +25,8 @@ from tests.web.people import Person, Place, place_at
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SEEN_SECONDS = 1.0
+# Once in a while others have the machine.
+SEEN_SECONDS_MAX = 5.0
 SKUS_MANY = 10_000
 LINES_MAX = 600
 # What a tab hears of the alert log, kept where the test can read it.
@@ -35,6 +37,9 @@ HEAR = """async () => {
   while (!live.position()) await new Promise((done) => setTimeout(done, 20));
   return Number(live.position().split(".").at(-1));
 }"""
+# Nothing else is done in a tab for so long.
+HANG = "() => { const until = performance.now() + 4_000; while (performance.now() < until); }"
+WAIT_MS = 30_000
 SOLD_OUT = ".sku-card[data-tier=SOLD_OUT]"
 
 
@@ -66,11 +71,11 @@ async def log_of(place: Place) -> dict[int, str]:
 
 
 async def test_a_tier_change_is_seen_within_a_second(person: Person) -> None:
-    """From the order that empties the shelf to the card on the screen: less than a second, most times."""
+    """From the order that empties the shelf to the card on the screen: less than a second, most times; never long."""
     page = await person.open()
     await live(page)
     taken = []
-    for number in range(5):
+    for number in range(9):
         sku = f"CUP-{number}"
         await person.place.client.add_sku(sku, 5)
         await person.place.client.reserve(sku, 5)
@@ -78,6 +83,7 @@ async def test_a_tier_change_is_seen_within_a_second(person: Person) -> None:
         await page.wait_for_selector(f"{SOLD_OUT}[data-key^='{sku}']")
         taken.append(time.monotonic() - began)
     assert statistics.median(taken) < SEEN_SECONDS, taken
+    assert max(taken) < SEEN_SECONDS_MAX, taken
 
 
 async def test_a_gateway_that_restarts_leaves_no_gap(
@@ -172,6 +178,23 @@ async def test_a_tab_that_does_not_read_holds_up_nobody(browser: Browser, place:
                 async for text in told.aiter_lines():
                     if '"TIER_SOLD_OUT"' in text:
                         break
+
+
+async def test_a_tab_that_hangs_shows_the_newest_when_it_goes_on(browser: Browser, place: Place) -> None:
+    """A browser that does nothing while three hundred changes come holds up nobody, and then shows how it stands."""
+    await place.client.add_sku("CUP", 1_000)
+    async with place.person(browser) as one, place.person(browser) as other:
+        pages = [await person.open() for person in (one, other)]
+        for page in pages:
+            await live(page)
+        hanging = asyncio.create_task(pages[1].evaluate(HANG))
+        for _ in range(300):
+            await place.client.reserve("CUP", 1)
+        line = f"[data-key^=CUP] >> text=/^{1_000 - 300}$/"
+        await pages[0].wait_for_selector(line, timeout=WAIT_MS)
+        await hanging
+        await pages[1].wait_for_selector(line, timeout=WAIT_MS)
+        await live(pages[1])
 
 
 async def test_all_can_be_done_by_keyboard(person: Person) -> None:

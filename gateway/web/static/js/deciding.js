@@ -4,7 +4,7 @@ import { ask, notify } from "./dialog.js";
 import { clock } from "./format.js";
 import { ledgerNow } from "./ledger_time.js";
 import { errorText } from "./session.js";
-import { has, t } from "./words.js";
+import { t } from "./words.js";
 
 // A second press within this is the first one's.
 const AGAIN_MS = 1_000;
@@ -125,7 +125,7 @@ async function doing(what, work) {
 function refusal(error) {
   if (error.reason === "ALREADY_ACKNOWLEDGED") return t("now.first", { by: error.facts.by, at: clock(error.facts.at) });
   if (error.reason === "PROPOSAL_SETTLED" && error.facts.by) return t("now.settled", { by: error.facts.by });
-  return has(`error.${error.reason}`) || !error.field ? errorText(error) : `${error.field}: ${error.message}`;
+  return errorText(error);
 }
 
 function inMinutes(minutes) {

@@ -3,9 +3,10 @@ import { redraw } from "./chart.js";
 import { show } from "./dialog.js";
 import { fill, h, nameOf, refocus } from "./dom.js";
 import { begin, live } from "./live.js";
-import { look, onSession, readSession, session, toLogin } from "./session.js";
+import { errorText, look, onSession, readSession, session, toLogin } from "./session.js";
 import { content, drawShell, markNav, showDrill, titled } from "./shell.js";
 import { addWords, onLang, t } from "./words.js";
+import { words as errorWords } from "./error_words.js";
 import { words } from "./vocabulary.js";
 
 import audit, { words as auditWords } from "./pages/audit.js";
@@ -24,6 +25,7 @@ import trace, { list as traces, words as traceWords } from "./pages/trace.js";
 const pages = [[now, nowWords], [reviews, reviewWords], [review], [drills, drillWords], [drill], [traces, traceWords], [trace], [shortfalls, shortfallWords], [search, skuWords], [sku], [audit, auditWords], [channels, channelWords], [streams, streamWords], [login]];
 
 addWords(words);
+addWords(errorWords);
 for (const [, more] of pages) if (more) addWords(more);
 
 const routes = pages.map(([page]) => ({ page, ...pattern(page.path) }));
@@ -98,13 +100,11 @@ async function render() {
 }
 
 function failed(error) {
-  const known = t(`error.${error.reason}`);
-  const text = known === `error.${error.reason}` ? error.message : known;
   return h(
     "div",
     { class: "empty", role: "alert" },
     h("strong", {}, t("failed.title")),
-    h("p", {}, text),
+    h("p", {}, errorText(error)),
     h("button", { class: "button", onclick: () => render() }, t("again")),
   );
 }

@@ -43,7 +43,7 @@ addWords({
     "did.CloseSession": "下播",
     "did.SetTemplate": "修改话术",
     "did.DeleteTemplate": "删除话术",
-    "did.DecideProposal": "决定提议",
+    "did.DecideProposal": "决定建议",
     "did.TraceSku": "跟踪商品",
     "outcome.ok": "已完成",
     "outcome.unknown": "不知道",

@@ -87,7 +87,9 @@ export async function signOut() {
 export function errorText(error) {
   const known = `error.${error.reason}`;
   const text = t(known);
-  return text === known ? error.message : text;
+  if (text === known) return error.message;
+  // Only the gateway knows which content is wrong, and why.
+  return error.reason === "INVALID_ARGUMENT" ? `${text}${error.field ? ` (${error.field})` : ""}: ${error.message}` : text;
 }
 
 function take(found) {

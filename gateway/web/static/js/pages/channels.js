@@ -74,7 +74,7 @@ function stateOf(health) {
   const heard = time(connector?.heartbeat_time);
   const silent = heard === null ? null : ledgerNow() - heard;
   const waits = health.oldest_push_time ? ledgerNow() - time(health.oldest_push_time) : 0;
-  if (channel.paused) return { kind: "bad", name: "paused", text: channel.pause_reason };
+  if (channel.paused) return { kind: "bad", name: "paused", text: isBraked(channel) ? t("channel.braked") : channel.pause_reason };
   if (connector?.needs) return { kind: "bad", name: "needs", text: connector.needs };
   if (heard === null) return { kind: "bad", name: channel.has_credentials ? "unserved" : "no_credentials" };
   if (silent > SILENT_MS) return { kind: "bad", name: "silent", params: { age: duration(silent) } };
@@ -156,7 +156,7 @@ class Card {
   }
 
   async resume(channel) {
-    const isBrake = channel.pause_reason.startsWith("the brake");
+    const isBrake = isBraked(channel);
     const choices = [
       ["no", t("channel.brake_no")],
       ["yes", t("channel.brake_yes")],
@@ -242,6 +242,11 @@ function factsOf(health) {
     ["drift", drifted ? t("channel.drifted", { n: number(health.drifts), age: age(health.last_drift.judge_time) }) : number(health.drifts), health.drifts > 0],
     ["connector", connector ? t("channel.heard", { name: connector.connector_id, age: age(connector.heartbeat_time) }) : t("channel.never"), !connector],
   ];
+}
+
+/** True if it was the gateway that has paused it, for too many listings would have gone to zero (R31). */
+function isBraked(channel) {
+  return channel.pause_reason.startsWith("the brake");
 }
 
 function lagOf(value) {

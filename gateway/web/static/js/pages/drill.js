@@ -1,24 +1,20 @@
 // One drill: how far it is, where its SKUs stand, what was done about it, and the score in the end.
-import { act, call, change } from "../api.js";
+import { change } from "../api.js";
 import { ask, loading, notify } from "../dialog.js";
+import { DrillCards } from "../drill_cards.js";
+import { DrillLog } from "../drill_log.js";
 import { fill, h, keepingFocus, say } from "../dom.js";
-import { clock, duration, number, tierChip, tierName, time, when } from "../format.js";
+import { clock, duration, number, tierChip, tierName, time, TIERS, when } from "../format.js";
 import { ledgerNow } from "../ledger_time.js";
-import { live } from "../live.js";
 import { every } from "../polling.js";
 import { errorText } from "../session.js";
-import { has, pick, t } from "../words.js";
+import { has, t } from "../words.js";
 import { stateChip, took } from "./drills.js";
 
-const EVENTS = 1000;
-// Beside a drill the log holds what is true, and on a busy evening that is much.
-const PAGES_MAX = 20;
 const LOOK_MS = 1000;
 const THOUSAND = 1000;
 const SKUS = 60;
 const TOLD = 200;
-const WARNING = 3;
-const ORDER = ["NORMAL", "TREND", "THRESHOLD", "URGENT", "SOLD_OUT"];
 const FIGURES = ["detect", "deliver", "acknowledge", "act"];
 
 async function mount(root, { params, go }) {
@@ -32,47 +28,23 @@ export default { path: "/drills/:id", nav: "drills", mount };
 
 class Page {
   constructor(id, root, go) {
-    Object.assign(this, { id, root, go, events: new Map(), drill: null, drawing: 0, isOver: false, cards: new Map(), ends: [] });
+    Object.assign(this, { id, root, go, drawing: 0, isOver: false });
+    this.log = new DrillLog(id, () => this.soon());
+    this.cards = new DrillCards(this.log, { most: SKUS });
   }
 
   async begin() {
-    // Heard from now on, read up to now: nothing can be between.
-    this.ends.push(live.on("event", (event) => this.take(event) && this.soon()));
-    try {
-      await this.read();
-    } catch (error) {
-      this.end();
-      throw error;
-    }
+    await this.log.begin();
     this.build();
     this.draw();
-    this.ends.push(live.on("lost", () => this.read().then(() => this.soon(), () => {})));
-    this.ends.push(every(LOOK_MS, this.parts.bar, () => this.look()));
+    this.stopLooking = every(LOOK_MS, this.parts.bar, () => this.look());
   }
 
   end() {
     this.isOver = true;
-    for (const end of this.ends) end();
+    this.log.end();
+    this.stopLooking?.();
     cancelAnimationFrame(this.drawing);
-  }
-
-  /** The drill, and what the log has of it: its number is that of its first event. */
-  async read() {
-    this.drill = (await call("AlertService/GetDrill", { drill_id: this.id })).drill;
-    const request = { include_drills: true, page_size: EVENTS, page_token: "" };
-    for (let page = 0; page < PAGES_MAX && !this.isOver; page += 1) {
-      const { events, next_page_token } = await call("AlertService/ListTierChanges", request);
-      for (const event of events) this.take(event);
-      request.page_token = next_page_token;
-      if (!next_page_token || events.at(-1).revision <= this.id) return;
-    }
-  }
-
-  /** True if an event is this drill's. */
-  take(event) {
-    if (event.drill_id !== this.id || this.events.has(event.revision)) return false;
-    this.events.set(event.revision, event);
-    return true;
   }
 
   soon() {
@@ -81,21 +53,17 @@ class Page {
   }
 
   async look() {
-    if (this.drill.state !== "RUNNING") return;
+    if (this.log.drill.state !== "RUNNING") return;
     this.progress();
-    const { drill } = await call("AlertService/GetDrill", { drill_id: this.id });
-    if (this.isOver) return;
-    const isNews = drill.state !== this.drill.state;
-    this.drill = drill;
-    if (isNews) this.draw();
+    await this.log.look();
+    if (!this.isOver && this.log.drill.state !== "RUNNING") this.draw();
   }
 
   // ---- drawing
 
   build() {
     this.parts = Object.fromEntries(["head", "bar", "score", "skus", "expected", "told"].map((name) => [name, h("div", {})]));
-    this.grid = h("div", { class: "grid" });
-    fill(this.parts.skus, this.grid);
+    fill(this.parts.skus, this.cards.node);
     this.filler = h("div", { class: "filler" });
     this.at = h("span", { class: "small muted num" });
     fill(
@@ -115,7 +83,7 @@ class Page {
 
   draw() {
     if (this.isOver) return;
-    const { drill } = this;
+    const { drill } = this.log;
     const running = drill.state === "RUNNING";
     const head = h(
       "div",
@@ -132,130 +100,37 @@ class Page {
     keepingFocus(this.parts.head, () => fill(this.parts.head, head));
     this.progress();
     fill(this.parts.score, score(drill));
-    keepingFocus(this.parts.skus, () => this.skus());
-    fill(this.parts.expected, expected(drill, this.history()));
+    this.cards.draw();
+    fill(this.parts.expected, expected(drill, this.log.history()));
     fill(this.parts.told, this.told());
   }
 
   progress() {
-    const { script, start_time, end_time, state } = this.drill;
+    const { script, start_time, end_time, state } = this.log.drill;
     const until = state === "RUNNING" ? ledgerNow() : time(end_time) ?? ledgerNow();
     const at = Math.max(0, Math.min(script.seconds, ((until - time(start_time)) / THOUSAND) * script.speed));
     this.filler.style.setProperty("width", `${((100 * at) / script.seconds).toFixed(1)}%`);
     say(this.at, t("drill.progress", { at: duration(at * THOUSAND), length: duration(script.seconds * THOUSAND), speed: script.speed }));
   }
 
-  /** The drill's events, oldest first. */
-  history() {
-    return [...this.events.values()].sort((one, other) => one.revision - other.revision);
-  }
-
   told() {
-    const lines = this.history().slice(-TOLD).reverse();
+    const lines = this.log.history().slice(-TOLD).reverse();
     if (lines.length === 0) return h("p", { class: "muted" }, t("drill.told_none"));
     return h("ol", { class: "card happened" }, lines.map((event) => h("li", {}, h("span", { class: "muted num" }, clock(event.record_time)), h("span", { class: "break" }, sentence(event)))));
   }
 
-  skus() {
-    const standing = new Map(this.drill.script.skus.map((sku) => [sku.sku, { sku: sku.sku, units: sku.units, tier: "NORMAL", episode: 0, done: new Set() }]));
-    for (const event of this.history()) stand(standing.get(event.sku), event);
-    const shown = [...standing.values()].sort((one, other) => ORDER.indexOf(other.tier) - ORDER.indexOf(one.tier)).slice(0, SKUS);
-    const cards = shown.map((one) => this.kept(one));
-    const { grid } = this;
-    // A card that stays as and where it is can be pressed meanwhile.
-    if (cards.length !== grid.children.length || cards.some((card, place) => grid.children[place] !== card)) fill(grid, cards);
-  }
-
-  /** The card of a SKU, made anew only if it says something else. */
-  kept(one) {
-    const says = JSON.stringify([one, [...one.done], this.drill.state]);
-    const before = this.cards.get(one.sku);
-    if (before?.says === says) return before.node;
-    const node = this.card(one);
-    this.cards.set(one.sku, { says, node });
-    return node;
-  }
-
-  card(one) {
-    const isWarned = ORDER.indexOf(one.tier) + 1 >= WARNING && this.drill.state === "RUNNING";
-    const runsOut = one.p50 ? t("drill.in_minutes", { time: duration(one.p50 * THOUSAND) }) : "";
-    return h(
-      "article",
-      { class: "card stack drill-sku", dataset: { tier: one.tier, key: one.sku } },
-      h("div", { class: "row apart" }, h("strong", { class: "break" }, one.sku), tierChip(one.tier, { stale: one.is_stale })),
-      h("div", { class: "muted small num" }, [t("drill.left", { units: number(one.units) }), runsOut].filter(Boolean).join(" · ")),
-      isWarned && (one.by ? h("span", { class: "ok small" }, t("drill.taken_by", { who: one.by })) : h("button", { class: "button small primary", onclick: () => this.acknowledge(one) }, t("drill.take"))),
-      isWarned && one.steps?.length > 0 && h("ol", { class: "steps small" }, one.steps.map((step, place) => this.step(one, step, place))),
-    );
-  }
-
-  step(one, step, place) {
-    const isDone = one.done.has(place);
-    return h(
-      "li",
-      {},
-      h(
-        "button",
-        { class: "step", dataset: { focus: `${one.sku} ${place}` }, disabled: isDone, "aria-pressed": String(isDone), onclick: () => this.complete(one, place) },
-        h("span", { class: "box", "aria-hidden": "true" }, isDone ? "✓" : ""),
-        h("span", {}, pick(step, "text"), step.owner && h("span", { class: "muted" }, ` · ${step.owner}`)),
-      ),
-    );
-  }
-
   // ---- doing
-
-  acknowledge(one) {
-    return this.tell("AlertService/Acknowledge", { sku: one.sku, episode: one.episode, tier: `TIER_${one.tier}`, action: "ACK_ACTION_WATCH", drill_id: this.id });
-  }
-
-  async complete(one, step) {
-    const request = { sku: one.sku, episode: one.episode, tier: `TIER_${one.tier}`, step, drill_id: this.id };
-    if (await this.tell("AlertService/CompleteStep", request)) notify(t("drill.done_notice"), "ok");
-  }
 
   async stop() {
     if (!(await ask({ title: t("drill.stop_title"), text: t("drill.stop_text"), confirm: t("drill.stop"), danger: true }))) return;
     try {
-      this.drill = (await change("AlertService/StopDrill", { drill_id: this.id })).drill;
+      this.log.drill = (await change("AlertService/StopDrill", { drill_id: this.id })).drill;
       this.draw();
     } catch (error) {
       if (!error.reason) throw error;
       notify(errorText(error), "problem");
     }
   }
-
-  async tell(method, request) {
-    try {
-      await act(method, request);
-      return true;
-    } catch (error) {
-      if (!error.reason) throw error;
-      notify(errorText(error), "problem");
-      return false;
-    }
-  }
-}
-
-/** What an event says of where a SKU stands. */
-function stand(one, event) {
-  if (!one) return;
-  if (event.tier_change) {
-    const change = event.tier_change;
-    const tier = tierName(change.to);
-    if (tier !== one.tier) Object.assign(one, { done: new Set() });
-    if (ORDER.indexOf(tier) > ORDER.indexOf(one.tier) || tier === "NORMAL") one.by = "";
-    Object.assign(one, {
-      tier,
-      episode: event.episode,
-      is_stale: change.is_stale,
-      units: change.evidence?.available ?? one.units,
-      p50: change.stock_out?.p50_seconds,
-      steps: change.runbook?.steps,
-    });
-  }
-  if (event.acknowledgement) one.by = event.kind.endsWith("_ENDED") ? "" : event.acknowledgement.actor;
-  if (event.step_done && tierName(event.step_done.tier) === one.tier) one.done.add(event.step_done.step);
 }
 
 function sentence(event) {
@@ -292,13 +167,13 @@ function score(drill) {
 
 /** True if an expectation has come true already. */
 function isMet(drill, expectation, history) {
-  const wanted = ORDER.indexOf(tierName(expectation.tier));
+  const wanted = TIERS.indexOf(tierName(expectation.tier));
   const until = time(drill.start_time) + (expectation.before_seconds / drill.script.speed) * THOUSAND;
   return history.some(
     (event) =>
       event.sku === expectation.sku &&
       event.tier_change &&
-      ORDER.indexOf(tierName(event.tier_change.to)) >= wanted &&
+      TIERS.indexOf(tierName(event.tier_change.to)) >= wanted &&
       time(event.observe_time) <= until,
   );
 }

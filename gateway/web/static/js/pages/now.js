@@ -7,6 +7,7 @@ import { every } from "../polling.js";
 import { fill, h, keepingFocus, mark, say } from "../dom.js";
 import { number, tierChip, tierName, TIERS } from "../format.js";
 import { addressOf, card, line } from "../card.js";
+import { DrillStrip } from "../drill_strip.js";
 import { keyOf, live } from "../live.js";
 import { words } from "../now_words.js";
 import { t } from "../words.js";
@@ -75,6 +76,7 @@ class Board {
     this.restTitle = h("h2", { class: "rest-title" });
     this.rest = h("section", { class: "rest", hidden: true }, this.restTitle, heads(), this.lines);
     this.place = h("div", {});
+    this.drill = new DrillStrip();
     this.found_place = h("div", {}, this.cards, this.rest);
     this.told = h("p", { class: "hidden-text", role: "status", "aria-live": "polite" });
     loading(this.place);
@@ -83,6 +85,7 @@ class Board {
       { class: "now" },
       h("div", { class: "page-head" }, h("h1", {}, t("nav.now")), this.counts, this.input),
       this.pending,
+      this.drill.node,
       this.place,
       this.found_place,
       this.told,
@@ -128,6 +131,7 @@ class Board {
       fill(this.pending, pending);
     }
     this.skus = tick.skus;
+    this.drill.show(tick.drill);
     if (performance.now() - this.ordered > ORDER_MS) {
       this.isOrderDue = true;
       this.schedule();
@@ -370,6 +374,7 @@ class Board {
 
   end() {
     this.ended = true;
+    this.drill.show(null);
     cancelAnimationFrame(this.frame);
     clearTimeout(this.searching);
     this.watcher.disconnect();

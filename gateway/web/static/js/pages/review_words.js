@@ -72,7 +72,7 @@ export const words = {
     "review.most": "99% 快于",
     "review.slowest": "最慢",
     "review.failed": "失败调用",
-    "review.drifts": "不一致",
+    "review.drifts": "偏差",
     "review.happened": "发生了什么",
     "review.happened_none": "没有人操作过。",
     "review.compacted": "预警日志的一部分已按保留期清理，早先的预警和处置不在其中。",
