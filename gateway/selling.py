@@ -212,20 +212,17 @@ class Selling:
         """Say who looks after a shortfall, or how it was resolved; raises `ShortfallUnknown`, `InvalidArgument`."""
         async with self._database.transaction() as connection:
             now = await read_time(connection, self._database.now)
+            done = await store.resolve_shortfall(connection, shortfall_id, owner=owner, resolution=resolution, now=now)
             found = await journal.list_shortfalls(
                 connection, before=shortfall_id + 1, include_resolved=True, count_max=1
             )
             if not found or found[0].shortfall_id != shortfall_id:
                 raise ShortfallUnknown(f"no shortfall has the id {shortfall_id}", field="shortfall_id")
-            if found[0].resolve_time is not None and resolution:
+            if not done:
                 raise InvalidArgument(
                     f"shortfall {shortfall_id} was resolved before: {found[0].resolution}", field="resolution"
                 )
-            await store.resolve_shortfall(connection, shortfall_id, owner=owner, resolution=resolution, now=now)
-            (changed,) = await journal.list_shortfalls(
-                connection, before=shortfall_id + 1, include_resolved=True, count_max=1
-            )
-        return changed
+            return found[0]
 
     async def drifts(self, *, channel: str, before: int, count_max: int) -> list[Drift]:
         """Up to `count_max` drifts with a number below `before`, newest first."""

@@ -242,11 +242,11 @@ class _Health(health.aio.HealthServicer):
 
     def __init__(self) -> None:
         super().__init__()
-        self._states: dict[str, health_pb2.HealthCheckResponse.ServingStatus.ValueType] = {}
+        self._states: dict[str, Any] = {}
         self._changed = asyncio.Event()
         self._is_stopping = False
 
-    async def set(self, service: str, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+    async def set(self, service: str, status: Any) -> None:
         """Say how a service is."""
         await super().set(service, status)
         self._states[service] = status

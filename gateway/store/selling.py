@@ -278,15 +278,20 @@ async def list_unlinked(connection: AsyncConnection, *, channel: str, after: str
 async def resolve_shortfall(
     connection: AsyncConnection, shortfall_id: int, *, owner: str, resolution: str, now: datetime
 ) -> bool:
-    """Keep who looks after a shortfall and how it was resolved; False if there is no such shortfall."""
+    """Keep who looks after a shortfall and how it was resolved.
+
+    False if there is no such shortfall, or it is to be resolved and somebody was faster.
+    """
     content: dict[str, Any] = {}
     if owner:
         content["owner"] = owner
     if resolution:
         content |= {"resolution": resolution, "resolve_time": now}
     changed = update(shortfalls).values(content or {"owner": shortfalls.c.owner})
-    done = await connection.execute(changed.where(shortfalls.c.shortfall_id == shortfall_id))
-    return done.rowcount > 0
+    changed = changed.where(shortfalls.c.shortfall_id == shortfall_id)
+    if resolution:
+        changed = changed.where(shortfalls.c.resolve_time.is_(None))
+    return (await connection.execute(changed)).rowcount > 0
 
 
 async def read_channels(connection: AsyncConnection, now: datetime) -> tuple[dict[str, ChannelRule], frozenset[str]]:

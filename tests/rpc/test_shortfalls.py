@@ -1,8 +1,10 @@
 """What does not fit: drift, sales beyond what was shown, promises that cannot be kept (R22, R23, R30)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc.aio
 import pytest
 from grpc import StatusCode
 
@@ -12,7 +14,7 @@ from gateway.v1.channel_pb2 import Drift, PushKind
 from gateway.v1.stock_pb2 import Shortfall, ShortfallCause
 from tests.client import Client
 from tests.faults.calls import until
-from tests.refusals import refused
+from tests.refusals import refusal_of_error, refused
 from tests.rpc.played_shop import CLOSED, PAID, PLACED, RAISE, WAIT_SECONDS, Shop, order
 from tests.rpc.shop_calls import set_policy, unlink
 from tests.store.history import add_location, adjust
@@ -137,6 +139,24 @@ async def test_a_shortfall_is_looked_after_and_resolved(shop: Shop) -> None:
     assert await _shortfalls(shop, include_resolved=True) == [resolved]
     refusal = await refused(_resolve(shop, "999", owner="Ann"))
     assert refusal.reason == "SHORTFALL_UNKNOWN"
+
+
+async def test_a_shortfall_is_resolved_by_one(client: Client) -> None:
+    """Of many who resolve it at the same time one does; all others are told what he has said."""
+    await client.add_sku("CUP", 8)
+    await client.reserve("CUP", 8)
+    short = await adjust(client, "CUP", -3, record_reality=True)
+    resolve, number = client.selling.ResolveShortfall, short.shortfall.shortfall_id
+    calls = [
+        client.ask(resolve, pb.ResolveShortfallRequest, shortfall_id=number, resolution=f"by {one}")
+        for one in range(12)
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    (done,) = (one for one in answers if isinstance(one, pb.ResolveShortfallResponse))
+    refusals = [refusal_of_error(one) for one in answers if isinstance(one, grpc.aio.AioRpcError)]
+    assert len(refusals) == len(calls) - 1
+    assert {one.message for one in refusals} == {f"shortfall {number} was resolved before: {done.shortfall.resolution}"}
+    assert {one.code for one in refusals} == {StatusCode.INVALID_ARGUMENT}
 
 
 async def test_a_direct_reservation_never_takes_what_is_shown(shop: Shop) -> None:
