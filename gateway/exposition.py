@@ -97,7 +97,10 @@ class Durations:
         _quick[name] = self
 
     def record(self, seconds: float, values: tuple[str, ...], span: SpanContext | None = None) -> None:
-        """Count a duration; `values` are those of the labels, in order, `span` is an exemplar if it is sampled."""
+        """Count a duration; `values` are those of the labels, in order, "" of one that is not said.
+
+        `span` is an exemplar if it is sampled.
+        """
         row = self._rows.get(values)
         if row is None:
             row = self._new_row(values)
@@ -122,7 +125,9 @@ class Durations:
         return self._rows.setdefault(values, _Row(len(self._bounds) + 1))
 
     def _point(self, values: tuple[str, ...], row: _Row, now_ns: int) -> HistogramDataPoint:
-        found = dict(zip(self._labels, values, strict=True)) if values else {OVERFLOW: "true"}
+        found = {OVERFLOW: "true"}
+        if values:
+            found = {name: value for name, value in zip(self._labels, values, strict=True) if value}
         attributes = {**self._constants, **found}
         counts = list(row.counts)
         exemplars = [
@@ -248,7 +253,10 @@ def _family(metric: Metric, merchant: str | None) -> Family:
             histogram = HistogramMetricFamily(name, text, labels=labels, unit=unit)
             for point in points:
                 assert isinstance(point, HistogramDataPoint), "the points of a histogram"
-                histogram.add_metric(_values(point.attributes, labels), _buckets(name, point), point.sum)
+                # Whose spans those of nobody in particular are, is not known: they are for who sees everything.
+                leads = merchant is None or MERCHANT in (point.attributes or {})
+                buckets = [one if leads else one[:2] for one in _buckets(name, point)]
+                histogram.add_metric(_values(point.attributes, labels), buckets, point.sum)
             return histogram
         case Sum(is_monotonic=True):
             family: CounterMetricFamily | GaugeMetricFamily = CounterMetricFamily(name, text, labels=labels, unit=unit)

@@ -43,8 +43,8 @@ http_client_duration = _meter.create_histogram(
 )
 db_client_duration = Durations(
     "db.client.operation.duration",
-    "How long groups of commands took in the database; db.operation.name is `load` or `save`.",
-    ("db.operation.name",),
+    "How long groups of commands took in the database; db.operation.name is `load` or `save`, error.type what failed.",
+    ("db.operation.name", "error.type"),
     constants={"db.system.name": "postgresql"},
 )
 

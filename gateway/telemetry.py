@@ -60,6 +60,7 @@ JOIN_SECONDS = 60.0
 EXPORT_DELAY_MS = 1_000
 # So long the last spans may take to leave when the process ends.
 EXIT_SECONDS = 2.0
+SIGNALS = ("TRACES", "METRICS", "LOGS")
 KEPT = "stockgate.kept"
 KeptSpan = ReadableSpan
 Sink = Callable[[Sequence[KeptSpan]], None]
@@ -161,6 +162,7 @@ def configure(service: str, *, instance: str = "", metric_readers: Sequence[Metr
         if sampling.is_on or os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
             return
         sampling = Sampling.from_environment(os.environ)
+        _warn_of_protocols()
         resource = _resource(service, instance)
         tracing = TracerProvider(_Sampler(), resource, shutdown_on_exit=False, id_generator=_Ids())
         tracing.add_span_processor(_sinks)
@@ -385,3 +387,11 @@ def _is_exported(signal: str) -> bool:
         return False
     names = ("OTEL_EXPORTER_OTLP_ENDPOINT", f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT")
     return any(os.environ.get(name, "").strip() for name in names)
+
+
+def _warn_of_protocols() -> None:
+    """Say where something else than gRPC is asked for: what is sent would go nowhere, and nobody would know why."""
+    for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", *(f"OTEL_EXPORTER_OTLP_{one}_PROTOCOL" for one in SIGNALS)):
+        protocol = os.environ.get(name, "").strip().lower()
+        if protocol not in {"", "grpc"}:
+            log.warning("OTLP is spoken over gRPC alone, port 4317 as a rule", extra={"variable": name})

@@ -322,7 +322,8 @@ class _Course:
             "stockgate.group.units": len(units),
             "stockgate.group.commands": sum(unit.weight for unit in units),
         }
-        self._seconds: dict[str, float] = {}
+        # Each time a part was done: which, how long it took, and the class of what went wrong, "" if nothing did.
+        self._stages: list[tuple[str, float, str]] = []
         traced = [unit.traceparent for unit in units if unit.traceparent and telemetry.is_sampled(unit.traceparent)]
         origin = telemetry.origin_of(traced, is_fresh=len(units) == 1)
         self._span = telemetry.begin("group", origin=origin, start_ns=self._start_ns) if traced else None
@@ -342,11 +343,14 @@ class _Course:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Part of it: `load`, `decide` or `save`."""
-        began = time.perf_counter()
+        began, failed = time.perf_counter(), ""
         try:
             yield
+        except Exception as error:
+            failed = type(error).__name__
+            raise
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - began
+            self._stages.append((name, time.perf_counter() - began, failed))
 
     def saved(self, changes: Changes) -> None:
         """This was changed."""
@@ -367,13 +371,14 @@ class _Course:
 
     def _end(self, span: TraceSpan | None, error: str = "") -> None:
         seen = None if span is None else span.get_span_context()
-        for name in ("load", "save"):
-            if name in self._seconds:
-                metrics.db_client_duration.record(self._seconds[name], (name,), seen)
+        for name, seconds, failed in self._stages:
+            if name != "decide":
+                metrics.db_client_duration.record(seconds, (name, failed), seen)
         if span is None:
             return
-        for name, seconds in self._seconds.items():
-            self._told[f"stockgate.group.{name}_seconds"] = round(seconds, 6)
+        for name in {stage for stage, _, _ in self._stages}:
+            whole = sum(seconds for stage, seconds, _ in self._stages if stage == name)
+            self._told[f"stockgate.group.{name}_seconds"] = round(whole, 6)
         span.set_attributes(self._told)
         if error:
             span.set_attribute("error.type", error)

@@ -16,6 +16,7 @@ from gateway.store.groups import GroupStore
 from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1 import stock_service_pb2 as pb
 from tests.client import Client, new_id
+from tests.observability.conftest import value_of
 from tests.observability.kept import (
     SPAN_ID,
     TRACE_ID,
@@ -262,6 +263,7 @@ async def test_calls_that_failed_with_their_group_lead_to_it(
     groups = [one for one in kept.named("group") if span_id_of(one) in links_of(call)]
     assert [told(one)["error.type"] for one in groups] == ["DatabaseUnavailable"]
     assert (trace_id_of(groups[0]) == trace_id_of(call)) == is_named
+    assert value_of("db_client_operation_duration_seconds_count", error_type="DatabaseUnavailable") > 0
 
 
 # ---- streams

@@ -124,7 +124,14 @@ async def test_from_elsewhere_a_token_shows_what_is_its_merchants(page: tuple[st
     metrics.shortfall_units.add(0, {"merchant": "somebody-else", "channel": "", "cause": "POLICY"})
     mine = await scrape(page[0], host="stock.example.com", authorization=f"Bearer {token}", accept=OPEN_METRICS)
     assert mine.status_code == httpx.codes.OK
-    assert {one.labels["merchant"] for one in parsed(mine.text) if "merchant" in one.labels} == {merchant}
+    found = parsed(mine.text)
+    assert {one.labels["merchant"] for one in found if "merchant" in one.labels} == {merchant}
+    # What is counted of all together leads to nobody's traces.
+    metrics.rpc_server_duration.record(0.1, ("a", "OK"), SPAN)
+    mine = await scrape(page[0], host="stock.example.com", authorization=f"Bearer {token}", accept=OPEN_METRICS)
+    assert "rpc_server_call_duration_seconds_bucket" in mine.text
+    assert not [one for one in parsed(mine.text) if one.exemplar and "merchant" not in one.labels]
+    assert f"{SPAN.trace_id:032x}" in (await scrape(page[0], accept=OPEN_METRICS)).text
     assert "somebody-else" in (await scrape(page[0])).text
 
 
@@ -146,6 +153,15 @@ def test_durations_are_counted_as_prometheus_counts() -> None:
     (exemplar,) = [one.exemplar for one in parsed(text) if one.name == "test_durations_seconds_bucket" and one.exemplar]
     assert exemplar.value == 0.6
     assert exemplar.labels == {"trace_id": "ab" * 16, "span_id": "cd" * 8}
+
+
+def test_a_label_that_is_not_said_is_none() -> None:
+    """What went well has no `error.type`, not even an empty one."""
+    durations = Durations("test.faults", "Of this test.", ("of", "error.type"), constants={})
+    durations.record(0.1, ("load", ""))
+    durations.record(0.2, ("load", "TimeoutError"))
+    points = durations.metric().data.data_points
+    assert [one.attributes for one in points] == [{"of": "load"}, {"of": "load", "error.type": "TimeoutError"}]
 
 
 def test_a_fault_of_ours_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +194,7 @@ def _touch_everything() -> None:
     """Say something of every metric, with the labels that are said where it is measured."""
     whose, tier = {"merchant": "m", "channel": "c"}, {"merchant": "m", "tier": "URGENT"}
     metrics.http_client_duration.record(0.0, {"server.address": "a"})
-    metrics.db_client_duration.record(0.0, ("load",))
+    metrics.db_client_duration.record(0.0, ("load", ""))
     metrics.rpc_server_duration.record(0.0, ("a", "OK"))
     for histogram in (metrics.sync_lag, metrics.drift_units, metrics.rate_limit_wait):
         histogram.record(0, whose)

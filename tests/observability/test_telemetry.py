@@ -75,6 +75,14 @@ def test_nothing_is_traced_where_the_sdk_is_disabled() -> None:
     assert run(OTEL_SDK_DISABLED="true") == ({}, None, 0.0)
 
 
+def test_a_protocol_that_we_do_not_speak_is_told() -> None:
+    """Else spans would go nowhere, and nobody would know why."""
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf"}
+    command = [sys.executable, "-c", CHILD]
+    found = subprocess.run(command, env=environment, capture_output=True, timeout=EXIT_SECONDS_MAX, check=True)
+    assert b"gRPC alone" in found.stderr
+
+
 def test_a_process_ends_though_its_collector_is_away() -> None:
     """Within a few seconds, for nobody waits for the last spans longer than that."""
     began = time.monotonic()
