@@ -178,8 +178,8 @@ def _event_row(event: alert_pb2.AlertEvent) -> tuple[str | int, ...]:
 def _headline(state: alert_service_pb2.TierState) -> str:
     own = f" in session {state.session_id}" if state.session_id else ""
     parts = [f"{state.sku}{own}  {words.tier_mark(state.tier, is_stale=state.is_stale)}"]
-    if state.HasField("since_time"):
-        parts.append(f"since {local_time(state.since_time)}")
+    if since := local_time(state.since_time):
+        parts.append(f"since {since}")
     if state.episode:
         parts.append(f"episode {state.episode}")
     if state.is_flapping:

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from gateway.cli import alert_words as words
 from gateway.cli import arguments
 from gateway.cli.client import INT32_MAX, Caller, RequestId, gateway_command, who_acts
-from gateway.cli.errors import EXIT_USAGE, failure
+from gateway.cli.errors import EXIT_USAGE, Failure, Problem, failure
 from gateway.cli.output import Column, document, local_time, number, print_document, print_table, say
 from gateway.cli.pages import Limit, gathered
 from gateway.cli.sku import SkuCode
@@ -220,6 +220,8 @@ def _meant(
         raise failure("DRILL", message, "`stockgate alert list --drills` shows them: --episode, --tier.", EXIT_USAGE)
     request = alert_service_pb2.GetTierRequest(sku=sku, session_id=session)
     state = caller.ask(caller.alerts.GetTier, request).state
+    if not (episode or state.episode):
+        raise Failure(Problem("FAILED_PRECONDITION", f"nothing has ever warned of {sku}", reason="EPISODE_OVER"))
     return episode or state.episode, arguments.tier(tier) if tier else state.tier
 
 

@@ -61,6 +61,14 @@ async def test_a_warning_from_beginning_to_end(quick_stockgate: Stockgate) -> No
     assert "No SKU stands there" in (await quick_stockgate("alert", "tiers", "--min-tier", "sold-out")).out
 
 
+async def test_where_nothing_warns_there_is_nothing_to_take_on(quick_stockgate: Stockgate) -> None:
+    """That is said in words, and not as a number that is wrong."""
+    await quick_stockgate("sku", "add", "TEA")
+    refused = await quick_stockgate("alert", "ack", "TEA", "--action", "watch", "--json")
+    assert (refused.exit_code, refused.error["reason"]) == (1, "EPISODE_OVER")
+    assert refused.error["message"] == "nothing has ever warned of TEA"
+
+
 async def test_an_acknowledgement_says_which_warning_it_means(quick_stockgate: Stockgate) -> None:
     """By default the one that is on; one that never was is refused, and what is typed wrong is exit code 2."""
     await be_warned(quick_stockgate)
