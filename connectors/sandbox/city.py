@@ -85,6 +85,7 @@ class Stall:
     tokens: Tokens
     address: str = ""
     _back: asyncio.TimerHandle | None = None
+    _caches: dict[ListingKey, asyncio.TimerHandle] = field(default_factory=dict)
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -127,6 +128,15 @@ class Stall:
             self._back.cancel()
         self.faults.away = seconds > 0
         self._back = asyncio.get_running_loop().call_later(seconds, self._come_back) if seconds > 0 else None
+
+    def cache(self, key: ListingKey, seconds: float) -> None:
+        """For so long whoever reads the listing reads the number of now; 0: the truth again."""
+        if before := self._caches.pop(key, None):
+            before.cancel()
+        self.shop.forget_cached(key)
+        if seconds > 0:
+            self.shop.cache(key)
+            self._caches[key] = asyncio.get_running_loop().call_later(seconds, self.cache, key, 0.0)
 
     def _come_back(self) -> None:
         self.faults.away = False

@@ -8,9 +8,12 @@
     POST /shops/{shop}/rate                   {"orders_per_minute": 60}                      in the busiest hour
     POST /shops/{shop}/push-url               {"url": "http://127.0.0.1:8080/inbox/douyin"}  "": no pushes
     POST /shops/{shop}/hand-edit              {"item_id": "1", "platform_sku_id": "2", "shown": 50}
+    POST /shops/{shop}/cached                 {"item_id": "1", "platform_sku_id": "2", "seconds": 60}
     POST /shops/{shop}/orders                 {"item_id": "1", "platform_sku_id": "2", "quantity": 1}
     POST /shops/{shop}/orders/{order}/pay     and cancel, ship
     POST /shops/{shop}/orders/{order}/refund  {"line_id": "3", "quantity": 1}
+
+`cached`: so long whoever asks is told the number of now, whatever the shop really shows by then.
 
 The robots beside the shops have routes of their own (`robots/control.py`).
 
@@ -64,6 +67,12 @@ class _HandEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform_sku_id: _Text = ""
 
 
+class _Cached(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    item_id: _Text
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=AWAY_SECONDS_MAX)]
+    platform_sku_id: _Text = ""
+
+
 class _Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     item_id: _Text
     quantity: _Units
@@ -97,6 +106,7 @@ def control_app(city: City, crowd: Crowd | None = None, more: Sequence[Route] = 
         "/shops/{shop}/rate": control.rate,
         "/shops/{shop}/push-url": control.push_url,
         "/shops/{shop}/hand-edit": control.hand_edit,
+        "/shops/{shop}/cached": control.cached,
         "/shops/{shop}/orders": control.place,
         "/shops/{shop}/orders/{order}/pay": control.pay,
         "/shops/{shop}/orders/{order}/cancel": control.cancel,
@@ -168,6 +178,13 @@ class _Control:
         body = await body_of(request, _HandEdit)
         display = _display(stall, body.item_id, body.platform_sku_id)
         stall.shop.edit_by_hand(display.key, body.shown)
+        return _display_json(display)
+
+    async def cached(self, request: Request) -> object:
+        stall = self._stall(request)
+        body = await body_of(request, _Cached)
+        display = _display(stall, body.item_id, body.platform_sku_id)
+        stall.cache(display.key, body.seconds)
         return _display_json(display)
 
     async def place(self, request: Request) -> object:
@@ -257,6 +274,7 @@ def _display_json(display: Display) -> dict[str, Any]:
         "sku": display.outer_id,
         "shown": display.shown,
         "withheld": display.withheld,
+        "told": display.told,
     }
 
 

@@ -44,6 +44,13 @@ class Display:
     withheld: int = 0
     deleted: bool = False
     update_time: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    # An old number that whoever asks is still told, while the shop sells from what it shows; None: there is none.
+    cached: int | None = None
+
+    @property
+    def told(self) -> int:
+        """What whoever asks is told that it shows."""
+        return self.shown if self.cached is None else self.cached
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,14 @@ class Shop:
         self.tally.hand_edits += 1
         self.tally.hand_edited_units += max(0, shown - self.displays[key].shown)
         self.show(key, shown)
+
+    def cache(self, key: ListingKey) -> None:
+        """From now on whoever asks is told what is shown now, whatever becomes of it."""
+        self.displays[key].cached = self.displays[key].shown
+
+    def forget_cached(self, key: ListingKey) -> None:
+        """Whoever asks is told the truth again."""
+        self.displays[key].cached = None
 
     # ---- buyers
 

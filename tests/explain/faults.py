@@ -142,8 +142,9 @@ async def type_in(world: World, fault: str, platform: str) -> None:
 
 @everywhere
 async def show_old(world: World, fault: str, platform: str) -> None:
-    """The platform takes a lowering, and shows the number from before it."""
+    """The platform takes a lowering, and tells whoever asks the number from before it."""
     key, before = world.key(fault, platform), world.shown(fault, platform)
+    world.shop(platform).cache(key)
     await world.lose(world.sku(fault, platform), MORE)
 
     async def is_lowered() -> bool:
@@ -151,7 +152,6 @@ async def show_old(world: World, fault: str, platform: str) -> None:
         return world.shown(fault, platform) == before - MORE and not asked.listing.HasField("push")
 
     await eventually(is_lowered)
-    world.shop(platform).show(key, before)
 
     async def is_read() -> bool:
         await world.resync(world.sku(fault, platform), platform)
@@ -159,6 +159,13 @@ async def show_old(world: World, fault: str, platform: str) -> None:
 
     # A reading that had begun before it was wished for may be the answer.
     await eventually(is_read)
+
+
+@everywhere
+async def tell_the_truth(world: World, fault: str, platform: str) -> None:
+    """The old number is gone from where it was kept."""
+    world.shop(platform).forget_cached(world.key(fault, platform))
+    await world.resync(world.sku(fault, platform), platform)
 
 
 @everywhere
@@ -283,7 +290,7 @@ OF_LISTINGS = (
 # Numbers that nobody has asked for: seen for seconds only, until they are set right.
 OF_NUMBERS = (
     Fault("typed-in", RECONCILIATION, frozenset({DRIFTED}), type_in, read_again),
-    Fault("cached", READING, frozenset({CACHED}), show_old, read_again),
+    Fault("cached", READING, frozenset({CACHED}), show_old, tell_the_truth),
 )
 # Orders that no push tells of, where nobody walks.
 UNSEEN = (

@@ -99,7 +99,7 @@ class Stocks:
         display = self._find(params)
         aside = self._aside(display.key)
         warehouse = params.text("out_warehouse_id", "")
-        plain: int | None = display.shown
+        plain: int | None = display.told
         if aside.warehouses:
             plain = aside.warehouses.get(warehouse)
         return {

@@ -182,7 +182,7 @@ class Shelves:
             "kwaiSkuId": int(display.key.platform_sku_id),
             "kwaiItemId": int(display.key.item_id),
             "relSkuId": _number_of(display.outer_id),
-            "skuStock": _sellable(display),
+            "skuStock": max(0, display.told - display.withheld),
             "reserveStock": display.withheld,
             "skuNick": display.outer_id,
             "skuSalePrice": self.settings.unit_price_fen,

@@ -201,7 +201,7 @@ class StockMethods:
             "num_iid": numeric(first.key.item_id),
             "title": first.title,
             "outer_id": first.outer_id,
-            "num": sum(one.shown for one in displays),
+            "num": sum(one.told for one in displays),
             "with_hold_quantity": sum(one.withheld for one in displays),
             "sub_stock": 1 if self._shop.facts.takes_on is TakesOn.ORDER else 2,
             "modified": written(max(one.update_time for one in displays)),
@@ -249,7 +249,7 @@ def _sku(display: Display) -> Answer:
     return {
         "sku_id": numeric(key.platform_sku_id),
         "num_iid": numeric(key.item_id),
-        "quantity": display.shown,
+        "quantity": display.told,
         "with_hold_quantity": display.withheld,
         "outer_id": display.outer_id,
         "status": "normal",

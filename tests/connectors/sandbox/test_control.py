@@ -77,6 +77,23 @@ async def test_a_buyer_who_finds_it_sold_out_is_refused_and_counted(door: Door) 
     assert (await door.client.get("/shops")).json()["taobao"]["refused"] == 1
 
 
+async def test_an_old_number_is_told_for_a_while(door: Door) -> None:
+    """It sells from what it really shows, while whoever asks is told what it showed; then the truth again."""
+    told = await door.post("/shops/taobao/cached", **door.listing, seconds=3600)
+    assert (told["shown"], told["told"]) == (5, 5)
+    await door.post("/shops/taobao/orders", **door.listing, quantity=5)
+    one = (await door.client.get("/shops")).json()["taobao"]["listings"][0]
+    assert (one["shown"], one["told"]) == (0, 5)
+    answer = await door.client.post("/shops/taobao/orders", json={**door.listing, "quantity": 1})
+    assert answer.status_code == 409
+    told = await door.post("/shops/taobao/cached", **door.listing, seconds=0.01)
+    assert (told["shown"], told["told"]) == (0, 0)
+    await door.post("/shops/taobao/hand-edit", **door.listing, shown=7)
+    async with asyncio.timeout(20):
+        while (await door.client.get("/shops")).json()["taobao"]["listings"][0]["told"] != 7:  # noqa: ASYNC110 - asked over HTTP
+            await asyncio.sleep(0.02)
+
+
 async def test_weather_absence_rates_hand_edits_and_pushes_are_steered(door: Door) -> None:
     """Each takes effect at once, and is shown."""
     assert (await door.post("/weather", weather="harsh"))["douyin"]["weather"] == "harsh"
