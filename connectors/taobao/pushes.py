@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -155,7 +155,7 @@ class Messages:
     async def _by_websocket(self, heard: Heard) -> None:
         url, ping = self._requests.credentials.messages_url, self._pace.ping_seconds
         # Like every other call: nobody asks a proxy for what is on this machine.
-        proxy = None if is_local(url) else True
+        proxy: Literal[True] | None = None if is_local(url) else True
         async with connect(url, max_size=FRAME_BYTES_MAX, ping_interval=ping, proxy=proxy) as connection:
             token = await self._introduce(connection)
             # One message that takes its time must not hold up the others.
