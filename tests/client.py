@@ -52,11 +52,11 @@ class Client:
         self.live = LiveServiceStub(channel)
         self.operations = OperationsServiceStub(channel)
 
-    async def ask(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:
+    async def ask(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], /, **content: Any) -> A:
         """Call a method with a request of this content."""
         return await method(kind(**content), **self.options)
 
-    async def tell(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], **content: Any) -> A:
+    async def tell(self, method: grpc.aio.UnaryUnaryMultiCallable[Q, A], kind: type[Q], /, **content: Any) -> A:
         """Call a mutation with a request of this content, under a new request id if none is given."""
         return await self.ask(method, kind, **{"request_id": new_id(), **content})
 

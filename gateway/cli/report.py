@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,13 @@ from typing import Annotated
 import typer
 
 from gateway.cli import alert_words
+from gateway.cli.attention import Actor
 from gateway.cli.client import Caller, gateway_command
 from gateway.cli.errors import EXIT_USAGE, failure
 from gateway.cli.live import show_sessions
 from gateway.cli.output import Column, document, local_time, number, print_document, print_table, say
 from gateway.v1 import live_service_pb2 as pb
-from gateway.v1.review_pb2 import Review, ReviewSku
+from gateway.v1.review_pb2 import AdviceChange, AdviceSetting, Review, ReviewSku
 
 app = typer.Typer()
 
@@ -23,6 +25,14 @@ app = typer.Typer()
 TIMEOUT_SECONDS = 60.0
 LANGUAGES = {"zh": "zh-CN", "zh-CN": "zh-CN", "en": "en"}
 LIST_LIMIT = 20
+
+# What each is called, and how its values are said.
+_SETTINGS = {
+    AdviceSetting.ADVICE_SETTING_LEAD_SECONDS: ("lead time", "{:g} s"),
+    AdviceSetting.ADVICE_SETTING_LEAD_DAYS: ("lead time", "{:g} days"),
+    AdviceSetting.ADVICE_SETTING_SAFETY_STOCK: ("safety stock", "{:g}"),
+    AdviceSetting.ADVICE_SETTING_SERVICE_LEVEL: ("service level", "{:.1%}"),
+}
 
 SKU_COLUMNS = (
     Column("SKU"),
@@ -39,6 +49,7 @@ SKU_COLUMNS = (
 @gateway_command(app)
 def report(
     caller: Caller,
+    actor: Actor,
     session: Annotated[
         int | None,
         typer.Argument(
@@ -61,6 +72,15 @@ def report(
         ),
     ] = None,
     lang: Annotated[str, typer.Option("--lang", metavar="zh|en", help="The language of the file.")] = "zh",
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="KIND:SKU",
+            help="Do what it advises, named as the report names it; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Look back on a session: what was sold and lost, how early warnings came, who reacted when, what to change.
 
@@ -69,8 +89,11 @@ def report(
     """
     language = _language(lang)
     if session is None:
-        _refuse(output, tables)
+        _refuse(output, tables, accept)
         show_sessions(caller, LIST_LIMIT)
+        return
+    if accept:
+        _accept(caller, session, accept, actor)
         return
     request = pb.GetReviewRequest(session_id=session)
     review = caller.ask(caller.live.GetReview, request, TIMEOUT_SECONDS).review
@@ -96,9 +119,28 @@ def _language(name: str) -> str:
     return LANGUAGES[name]
 
 
-def _refuse(*files: Path | None) -> None:
-    if any(files):
+def _refuse(*asked: Path | list[str] | None) -> None:
+    if any(asked):
         raise typer.BadParameter("of which session? `stockgate report` lists them", param_hint="SESSION")
+
+
+def _accept(caller: Caller, session: int, accept: Sequence[str], actor: str) -> None:
+    """Have each of these carried out; the first that is refused ends it."""
+    for each in accept:
+        kind, _, sku = each.partition(":")
+        request = pb.AcceptAdviceRequest(
+            request_id=str(uuid.uuid4()), session_id=session, kind=kind.upper(), sku=sku, actor=actor
+        )
+        response = caller.ask(caller.live.AcceptAdvice, request, TIMEOUT_SECONDS)
+        if caller.as_json:
+            print_document(document(response), as_line=True)
+        else:
+            say(f"{sku}: {_changed(response.change)}.")
+
+
+def _changed(change: AdviceChange) -> str:
+    name, form = _SETTINGS[change.setting]
+    return f"{name} {form.format(change.before)} -> {form.format(change.after)}"
 
 
 def _write_tables(review: Review, place: Path) -> None:
@@ -143,6 +185,8 @@ def _show(review: Review) -> None:
             say(f"{one.sku}: a late reaction to {tier} cost about {one.late_cost_units:.0f} units.", style="yellow")
     for advice in review.advice:
         say(f"→ {advice.text_en}")
+        if advice.HasField("change"):
+            say(f"  --accept {advice.kind}:{advice.sku} sets it: {_changed(advice.change)}", style="dim")
     say("`-o report.html` writes it all, to print.", style="dim")
 
 

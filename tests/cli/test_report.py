@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import asyncpg
+
 from tests.cli.conftest import Stockgate
 from tests.cli.test_live import open_room
+from tests.live.rooms import oversell
+from tests.merchants import schema_of_token
 
 
 async def test_a_session_on_paper(quick_stockgate: Stockgate, tmp_path: Path) -> None:
@@ -37,3 +41,20 @@ async def test_what_cannot_be_reported(quick_stockgate: Stockgate, tmp_path: Pat
     number = await open_room(quick_stockgate)
     nowhere = await quick_stockgate("report", number, "-o", str(tmp_path / "no" / "r.html"))
     assert (nowhere.exit_code, "cannot write" in nowhere.err) == (2, True)
+
+
+async def test_advice_is_accepted_in_one_command(
+    quick_stockgate: Stockgate, owner: asyncpg.Connection, token: str
+) -> None:
+    """The report names it, the command sets it and says what it was; what nobody advises is refused."""
+    number = await open_room(quick_stockgate)
+    await oversell(owner, schema_of_token(token), int(number), "TEA")
+    shown = await quick_stockgate("report", number)
+    assert "--accept SAFETY_STOCK:TEA sets it: safety stock 0 -> 3" in shown.out
+    done = await quick_stockgate("report", number, "--accept", "safety_stock:TEA")
+    assert (done.exit_code, done.out.strip()) == (0, "TEA: safety stock 0 -> 3.")
+    sku = await quick_stockgate("sku", "show", "TEA", "--json")
+    assert "3" in str(sku.document)
+    refused = await quick_stockgate("report", number, "--accept", "LEAD_TIME:TEA", "--json")
+    assert (refused.exit_code, refused.error["reason"]) == (1, "ADVICE_UNKNOWN")
+    assert (await quick_stockgate("report", "--accept", "LEAD_TIME:TEA")).exit_code == 2

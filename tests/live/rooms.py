@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
+
 from gateway.v1 import channel_service_pb2 as channel_pb
 from gateway.v1 import live_service_pb2 as pb
 from gateway.v1.alert_pb2 import Session
@@ -89,3 +91,15 @@ async def number_of(shop: Shop) -> int:
     request = {"channel": shop.channel, "page_size": 1}
     found = await shop.client.ask(shop.client.selling.ListListings, channel_pb.ListListingsRequest, **request)
     return found.listings[0].listing_id
+
+
+async def oversell(owner: asyncpg.Connection, schema: str, session_id: int, sku: str) -> None:
+    """Three units were sold that could not be served, just as the session began."""
+    await owner.execute(
+        f"""
+        INSERT INTO "{schema}".shortfalls
+        SELECT 1, 1, $2, 'main', 3, at, NULL, NULL, 'li', 'done', at
+        FROM "{schema}".sessions, CAST(body->>'open_time' AS timestamptz) AS at WHERE session_id = $1""",
+        session_id,
+        sku,
+    )

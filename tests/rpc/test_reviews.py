@@ -1,11 +1,16 @@
 """GetReview of sessions that were played: a real gateway, a shop whose connector is played by hand."""
 
+import asyncpg
+
+from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import live_service_pb2 as pb
+from gateway.v1 import operations_service_pb2 as operations
 from gateway.v1.operations_pb2 import TimelineKind
-from gateway.v1.review_pb2 import Review
+from gateway.v1.review_pb2 import AdviceChange, AdviceSetting, Review
 from tests.client import Client
 from tests.faults.calls import until
-from tests.live.rooms import close_session, open_session, sell, serving
+from tests.live.rooms import close_session, open_session, oversell, sell, serving
+from tests.merchants import schema_of_token
 from tests.refusals import refused
 from tests.rpc.played_shop import WAIT_SECONDS, Shop
 
@@ -80,3 +85,48 @@ async def test_a_session_nobody_opened(client: Client) -> None:
     """It is not found, and the error names the field."""
     refusal = await refused(review(client, 999))
     assert (refusal.reason, refusal.field) == ("SESSION_UNKNOWN", "session_id")
+
+
+async def test_accepted_advice_is_set_once(client: Client, owner: asyncpg.Connection, token: str) -> None:
+    """What was oversold is kept as safety stock from then on; who accepts it again changes nothing, and it is audited.
+
+    Once somebody has set something else it is refused.
+    """
+    await client.add_sku("CUP", 20)
+    await Shop(client).open()
+    session_id = (await open_session(client, ["tb"], {"CUP": 0})).session_id
+    await oversell(owner, schema_of_token(token), session_id, "CUP")
+    await close_session(client, session_id)
+    response = await client.ask(client.live.GetReview, pb.GetReviewRequest, session_id=session_id)
+    [advice] = [one for one in response.review.advice if one.HasField("change")]
+    safety_stock = AdviceSetting.ADVICE_SETTING_SAFETY_STOCK
+    assert (advice.kind, advice.change.setting, advice.change.before, advice.change.after) == (
+        "SAFETY_STOCK",
+        safety_stock,
+        0,
+        3,
+    )
+    assert [(one.kind, one.sku, one.value) for one in response.settings] == [("SAFETY_STOCK", "CUP", 0)]
+    for _ in range(2):
+        assert await _accept(client, session_id) == advice.change
+        assert await _safety_stock(client) == 3
+    [now] = (await client.ask(client.live.GetReview, pb.GetReviewRequest, session_id=session_id)).settings
+    assert now.value == 3
+    listed = await client.ask(client.operations.ListAudit, operations.ListAuditRequest, sku="CUP", actor="小王")
+    accepted = [one for one in listed.entries if one.method == "LiveService/AcceptAdvice"]
+    assert [one.outcome for one in accepted] == ["OK", "OK"]
+    sku = {"sku": "CUP", "safety_stock": 1}
+    mask = {"paths": ["safety_stock"]}
+    await client.ask(client.catalog.UpdateSku, catalog.UpdateSkuRequest, sku=sku, update_mask=mask)
+    assert (await refused(_accept(client, session_id))).reason == "SETTING_CHANGED"
+    assert (await refused(_accept(client, session_id, kind="LEAD_TIME"))).reason == "ADVICE_UNKNOWN"
+    assert await _safety_stock(client) == 1
+
+
+async def _accept(client: Client, session_id: int, kind: str = "SAFETY_STOCK") -> AdviceChange:
+    content = {"session_id": session_id, "kind": kind, "sku": "CUP", "actor": "小王"}
+    return (await client.tell(client.live.AcceptAdvice, pb.AcceptAdviceRequest, **content)).change
+
+
+async def _safety_stock(client: Client) -> int:
+    return (await client.ask(client.catalog.GetSku, catalog.GetSkuRequest, sku="CUP")).sku.safety_stock

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from gateway.domain.alerts import AckAction, Acknowledgement, EventKind
+from gateway.domain.alerts import AckAction, Acknowledgement, EventKind, IncomingUnits
 from gateway.domain.review.looking_back import POINTS_MAX, SERIES_POINTS_MIN, points_max, review_of, thinned
-from gateway.domain.review.record import PushTold
-from gateway.domain.review.values import Review, ReviewPolicy, ReviewSku, Series
+from gateway.domain.review.record import PushTold, Settings
+from gateway.domain.review.values import Change, Review, ReviewPolicy, ReviewSku, Series, Setting
 from gateway.domain.tiers import Tier
-from tests.domain.review.records import BEGIN, LENGTH_SECONDS, OPENED, Tape, event, record, told
+from tests.domain.review.records import BEGIN, LEAD_SECONDS, LENGTH_SECONDS, OPENED, Tape, event, record, told
 
 MINUTE = timedelta(minutes=1)
 
@@ -239,3 +240,44 @@ def test_stock_and_tiers_over_time() -> None:
     ]
     stock = series(sku, "available").points
     assert (stock[0].value, stock[1].value, stock[-1].value) == (60, 59, 10)
+
+
+SETTINGS = Settings(0.95, LEAD_SECONDS, None, 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting", "before", "after"),
+    [
+        (SETTINGS, Setting.LEAD_SECONDS, LEAD_SECONDS, 1_800.0),
+        (replace(SETTINGS, lead_days=2.0), Setting.LEAD_DAYS, 2.0, round(1_800 / 86_400, 3)),
+    ],
+)
+def test_the_lead_time_that_counts_is_the_one_to_be_changed(
+    settings: Settings, setting: Setting, before: float, after: float
+) -> None:
+    """Units took three times as long as warnings reckon with: the catalog's lead time comes before the policy's."""
+    tape = Tape("TEA", 40)
+    units = IncomingUnits("TEA", 30, OPENED, "li", 1, "", "ARRIVED", OPENED)
+    ended = event(1_800, EventKind.INCOMING_ENDED, units)
+    [advice] = review_of(record(tape.record(settings=settings), events=[ended])).advice
+    assert (advice.kind, advice.change) == ("LEAD_TIME", Change(setting, before, after))
+
+
+def test_what_is_so_already_is_not_to_be_set() -> None:
+    """Of three units oversold three are to be kept; who keeps as many has nothing to accept."""
+    for kept, wanted in ((2, Change(Setting.SAFETY_STOCK, 2, 3)), (3, None), (9, None)):
+        settings = replace(SETTINGS, safety_stock=kept)
+        [advice] = review_of(record(Tape("TEA", 40).record(settings=settings, oversold=3))).advice
+        assert (advice.kind, advice.change) == ("SAFETY_STOCK", wanted)
+
+
+def test_a_late_warning_asks_for_half_as_many_stock_outs() -> None:
+    """The service level of the SKU goes half the way to certainty; what is as high as can be stays."""
+    for level, wanted in ((0.95, 0.975), (0.995, None)):
+        tape = Tape("TEA", 60)
+        for count in range(60):
+            tape.order(10.0 * count + 1)
+        settings = replace(SETTINGS, service_level=level)
+        found = [one for one in review_of(record(tape.record(settings=settings))).advice if one.sku]
+        expected = wanted and Change(Setting.SERVICE_LEVEL, level, wanted)
+        assert [one.change for one in found if one.kind == "POLICY"] == [expected]
