@@ -164,8 +164,8 @@ class _Telling:
         for each in self._sku.movements:
             # What expires has no channel any more; that it was ours is known from when it began. What began before the
             # session is none of its own units, whatever comes back of it.
-            is_begun = each.kind is MovementKind.RESERVE and each.reservation_id is not None
-            if is_begun and each.channel in self._record.session.channels:
+            is_begun = each.kind is MovementKind.RESERVE and each.channel in self._record.session.channels
+            if is_begun and each.reservation_id is not None:
                 known.add(each.reservation_id)
             if each.reservation_id in known:
                 yield each
