@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from msgspec import Struct
-from sqlalchemy import and_, func, select
+from sqlalchemy import BigInteger, ColumnElement, and_, any_, func, literal, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain.reservations import Reservation, ReservationState
 from gateway.domain.stock import MovementKind
 from gateway.store.groups import reservation_of
 from gateway.store.levels import elements, held_units
-from gateway.store.tables import levels, movements, reservations
+from gateway.store.tables import levels, locations, movements, reservations, shortfalls
 
 # So many of the youngest reservations are looked at to tell who bears a deficit.
 AT_RISK_MAX = 10_000
@@ -35,27 +36,79 @@ async def read_reservation(connection: AsyncConnection, reservation_id: int) -> 
 async def list_reservations(
     connection: AsyncConnection, wanted: ReservationFilter, now: datetime, *, before: int, count_max: int
 ) -> list[Reservation]:
-    """Up to `count_max` reservations with an id below `before`, newest first, as they are at `now`."""
+    """Up to `count_max` reservations with an id below `before`, newest first, as they are at `now`.
+
+    Those of a SKU are those that have held some of it, or of which a shortfall of it tells.
+    """
+    chosen = _chosen(wanted, now, before)
+    query = select(reservations).where(chosen).order_by(reservations.c.reservation_id.desc()).limit(count_max)
+    if wanted.sku and (wanted.order_id or wanted.state is ReservationState.HELD):
+        # Few are open, and few are of one order.
+        query = query.where(_names(wanted.sku))
+    elif wanted.sku:
+        ids = await _newest_of(connection, wanted.sku, chosen, before, count_max)
+        query = query.where(reservations.c.reservation_id == any_(literal(ids, ARRAY(BigInteger))))
+    return [reservation_of(row) for row in (await connection.execute(query)).mappings()]
+
+
+def _chosen(wanted: ReservationFilter, now: datetime, before: int) -> ColumnElement[bool]:
+    """What is asked for beside the SKU."""
     r = reservations.c
-    query = select(reservations).where(r.reservation_id < before)
+    conditions = [r.reservation_id < before]
     if wanted.order_id:
-        query = query.where(r.order_id == wanted.order_id)
-    if wanted.sku:
-        made = select(movements.c.reservation_id).where(
-            movements.c.sku == wanted.sku, movements.c.kind == MovementKind.RESERVE
-        )
-        query = query.where(r.reservation_id.in_(made))
+        conditions.append(r.order_id == wanted.order_id)
     overdue = r.expire_time <= now
     match wanted.state:
         case ReservationState.HELD:
-            query = query.where(r.state == ReservationState.HELD, ~overdue)
+            conditions += [r.state == ReservationState.HELD, ~overdue]
         case ReservationState.EXPIRED:
             held = and_(r.state == ReservationState.HELD, overdue)
-            query = query.where((r.state == ReservationState.EXPIRED) | held)
+            conditions.append((r.state == ReservationState.EXPIRED) | held)
         case ReservationState():
-            query = query.where(r.state == wanted.state)
-    rows = await connection.execute(query.order_by(r.reservation_id.desc()).limit(count_max))
-    return [reservation_of(row) for row in rows.mappings()]
+            conditions.append(r.state == wanted.state)
+    return and_(*conditions)
+
+
+def _names(sku: str) -> ColumnElement[bool]:
+    lines = elements(reservations.c.lines, "line")
+    return select(1).select_from(lines).where(lines.c.value[1].astext == sku).exists()
+
+
+async def _newest_of(
+    connection: AsyncConnection, sku: str, chosen: ColumnElement[bool], before: int, count_max: int
+) -> list[int]:
+    """The newest of the chosen that have held some of a SKU, and those that a shortfall of it names.
+
+    Found by going back in the journal, place by place, and no further than need be: a SKU may have been promised a
+    million times. Their numbers rise with the time of their movements.
+    """
+    m, r = movements.c, reservations.c
+    newest = select(func.max(r.reservation_id)).where(r.reservation_id < before).scalar_subquery()
+    since = select(r.create_time).where(r.reservation_id == newest).scalar_subquery()
+    count = count_max
+    while True:
+        of_place = (
+            select(m.reservation_id)
+            .select_from(movements.join(reservations, m.reservation_id == r.reservation_id))
+            .where(m.sku == sku, m.location == locations.c.location, m.kind == MovementKind.RESERVE)
+            .where(m.record_time <= since, chosen)
+            .order_by(m.record_time.desc(), m.revision.desc())
+            .limit(count)
+            .correlate(locations)
+            .lateral("of_place")
+        )
+        found: dict[str, list[int]] = {}
+        rows = select(locations.c.location, of_place.c.reservation_id).select_from(locations.join(of_place, true()))
+        for location, reservation_id in await connection.execute(rows):
+            found.setdefault(location, []).append(reservation_id)
+        # One with several lines of the SKU comes several times.
+        if all(len(ids) < count or len(set(ids)) >= count_max for ids in found.values()):
+            break
+        count *= 2
+    short = select(shortfalls.c.reservation_id).where(
+        shortfalls.c.sku == sku, shortfalls.c.reservation_id.is_not(None), shortfalls.c.reservation_id < before
+    )
+    return sorted({*await connection.scalars(short), *(one for ids in found.values() for one in ids)})
 
 
 async def at_risk(connection: AsyncConnection, found: Iterable[Reservation], now: datetime) -> set[int]:

@@ -125,6 +125,27 @@ async def test_every_filter_selects_what_it_says(client: Client, clock: Clock, m
     }
 
 
+async def test_those_of_a_sku_wherever_and_however_they_hold_it(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several places and lines each once, on pages of any size; a late payment that found nothing is among them."""
+    stop_sweeping(monkeypatch)
+    await add_location(client, "west")
+    await client.add_sku("CUP", 7)
+    await client.receive("CUP", 6, location="west")
+    for places in (("", ""), ("west",), ("", "", ""), ("west", "west"), ("",), ("west", "main")):
+        lines = [{"sku": "CUP", "quantity": 1, "location": place or "main"} for place in places]
+        await client.tell(client.stock.ReserveStock, pb.ReserveStockRequest, lines=lines, ttl_ms=1_000)
+    clock.offset += timedelta(seconds=2)
+    await client.reserve("CUP", 13)
+    late = {"reservation_id": "6", "retake_expired": True}
+    paid = await client.tell(client.stock.CommitReservation, pb.CommitReservationRequest, **late)
+    assert sum(one.quantity for one in paid.shortfalls) == 2
+    for size in (1, 2, 3, 1000):
+        found = await _pages(client, size, sku="CUP")
+        assert [one.reservation_id for one in found] == ["8", "7", "6", "5", "4", "3", "2", "1"], size
+
+
 async def _at_risk(client: Client) -> list[str]:
     return [one.reservation_id for one in await _pages(client, 100) if one.at_risk]
 
