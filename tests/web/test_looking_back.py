@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROOM = "<b>一号</b>直播间"
 DRILL_MS = 60_000
+ACCEPT_MS = 30_000
 
 
 async def a_session(person: Person) -> int:
@@ -41,6 +42,23 @@ async def test_a_session_is_looked_back_upon(person: Person) -> None:
     assert await page.locator(".story svg").count() == 1
     assert await page.locator("main b", has_text="一号").count() == 0
     assert await page.locator(".happened li").count() == 2
+
+
+async def test_advice_is_accepted_by_a_click(person: Person) -> None:
+    """What it would set stands on the button; afterwards, and whenever the review is opened again, that it is so."""
+    number = await a_session(person)
+    page = await person.open(f"/review/{number}")
+    button = page.get_by_role("button", name="CUP: 服务水平")
+    before, _, after = (await button.get_attribute("title") or "").removeprefix("服务水平：").partition(" → ")
+    await expect(button).to_have_text(f"采纳：{after}")
+    assert before != after
+    await button.click()
+    accepted = page.locator(".advice .accept", has_text=f"已采纳：{after}")
+    await expect(accepted).to_be_visible(timeout=ACCEPT_MS)
+    await person.open(f"/review/{number}")
+    await expect(accepted).to_be_visible(timeout=ACCEPT_MS)
+    [entry] = (await person.call("OperationsService/ListAudit", {"sku": "CUP", "page_size": 1}))["entries"]
+    assert (entry["method"], entry["outcome"]) == ("LiveService/AcceptAdvice", "OK")
 
 
 async def test_a_review_is_taken_away(person: Person) -> None:

@@ -44,8 +44,10 @@ addWords({
     "did.SetTemplate": "修改话术",
     "did.DeleteTemplate": "删除话术",
     "did.DecideProposal": "决定建议",
+    "did.AcceptAdvice": "采纳复盘建议",
     "did.TraceSku": "跟踪商品",
     "outcome.ok": "已完成",
+    "outcome.refused": "没有做",
     "outcome.unknown": "不知道",
     "outcome.unknown_hint": "还在进行，或者网关中途停了；做没做成，看对象本身。",
   },
@@ -90,8 +92,10 @@ addWords({
     "did.SetTemplate": "Set template",
     "did.DeleteTemplate": "Delete template",
     "did.DecideProposal": "Decide proposal",
+    "did.AcceptAdvice": "Accept advice",
     "did.TraceSku": "Trace SKU",
     "outcome.ok": "done",
+    "outcome.refused": "refused",
     "outcome.unknown": "not known",
     "outcome.unknown_hint": "Under way, or the gateway stopped midway; the thing itself tells whether it was done.",
   },
@@ -107,5 +111,6 @@ export function verb(method) {
 export function outcomeChip({ outcome }) {
   if (outcome === "OK") return h("span", { class: "chip good" }, t("outcome.ok"));
   if (outcome === "") return h("span", { class: "chip warn", title: t("outcome.unknown_hint") }, t("outcome.unknown"));
-  return h("span", { class: "chip bad", title: outcome }, outcome);
+  const why = has(`error.${outcome}`) ? t(`error.${outcome}`).replace(/[。.]$/, "") : outcome;
+  return h("span", { class: "stack small-gap", title: outcome }, h("span", { class: "chip bad" }, t("outcome.refused")), h("span", { class: "small break" }, why));
 }

@@ -1,8 +1,9 @@
 // Review: sessions, and what happened in one of them, what it cost, what to change.
-import { call } from "../api.js";
-import { empty, loading } from "../dialog.js";
+import { act, ApiError, call } from "../api.js";
+import { empty, loading, notify } from "../dialog.js";
 import { fill, h } from "../dom.js";
-import { clock, duration, number, rate, seconds, tierChip, tierName, when } from "../format.js";
+import { clock, duration, number, percent, rate, seconds, tierChip, tierName, when } from "../format.js";
+import { errorText } from "../session.js";
 import { storyChart } from "../story_chart.js";
 import { more as addRows, table } from "../table.js";
 import { lang, pick, t } from "../words.js";
@@ -48,7 +49,7 @@ export default { path: "/review", nav: "review", mount: mountList };
 
 async function mount(root, { params }) {
   loading(root);
-  const { review } = await call("LiveService/GetReview", { session_id: Number.parseInt(params.session, 10) || 0 });
+  const { review, settings } = await call("LiveService/GetReview", { session_id: Number.parseInt(params.session, 10) || 0 });
   const ends = [];
   fill(
     root,
@@ -58,7 +59,7 @@ async function mount(root, { params }) {
       { class: "stack review" },
       review.compact_revision > 0 && h("p", { class: "problem" }, t("review.compacted")),
       headline(review),
-      part(t("review.advice"), advice(review)),
+      part(t("review.advice"), advice(review, settings)),
       pictures(review, ends),
       part(t("review.skus"), skus(review)),
       part(t("review.warnings"), warnings(review)),
@@ -134,13 +135,51 @@ function caught(real) {
   return [t("review.caught"), `${real.caught} / ${real.stock_outs}`, note, real.caught === real.stock_outs ? "good" : "bad"];
 }
 
-function advice(review) {
+function advice(review, settings) {
   if (review.advice.length === 0) return h("p", { class: "muted" }, t("review.advice_none"));
+  const now = new Map(settings.map((each) => [`${each.kind} ${each.sku}`, each.value]));
   return h(
     "ul",
     { class: "advice" },
-    review.advice.map((each) => h("li", {}, h("span", { class: "kind" }, t(`kind.${each.kind}`)), h("span", { class: "break" }, pick(each, "text")))),
+    review.advice.map((each) =>
+      h(
+        "li",
+        {},
+        h("span", { class: "kind" }, t(`kind.${each.kind}`)),
+        h("span", { class: "break" }, pick(each, "text")),
+        each.change && acceptance(review.session.session_id, each, now.get(`${each.kind} ${each.sku}`)),
+      ),
+    ),
   );
+}
+
+/** The button that sets what is advised; what is so already, or has become something else, is said instead. */
+function acceptance(sessionId, { kind, sku, change }, value) {
+  const place = h("span", { class: "accept" });
+  const name = change.setting.replace("ADVICE_SETTING_", "");
+  const said = (of) => t(`setting.value.${name}`, { n: name === "SERVICE_LEVEL" ? percent(of, 1) : number(of) });
+  const show = (is) => {
+    if (is === change.after) return fill(place, h("span", { class: "chip good" }, t("review.accepted", { value: said(is) })));
+    if (is === undefined) return fill(place);
+    if (is !== change.before) return fill(place, h("span", { class: "chip" }, t("review.set_otherwise", { value: said(is) })));
+    const title = t("review.accept_title", { setting: t(`setting.${name}`), before: said(change.before), after: said(change.after) });
+    const button = h("button", { class: "button small", title, "aria-label": `${sku}: ${title}` }, t("review.accept", { value: said(change.after) }));
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await act("LiveService/AcceptAdvice", { session_id: sessionId, kind, sku });
+        show(change.after);
+        notify(`${sku}: ${title}`, "ok");
+      } catch (error) {
+        button.disabled = false;
+        if (!(error instanceof ApiError)) throw error;
+        if (error.reason !== "SIGN_IN") notify(errorText(error), "problem");
+      }
+    });
+    return fill(place, button);
+  };
+  show(value);
+  return place;
 }
 
 function pictures(review, ends) {
