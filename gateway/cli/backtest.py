@@ -54,6 +54,10 @@ SkuCode = Annotated[
     str | None,
     typer.Option("--sku", metavar="CODE", help="Of a log with several SKUs, this one.", show_default="most orders"),
 ]
+OfSku = Annotated[
+    str | None,
+    typer.Option("--sku", metavar="CODE", help="The SKU of a log that names none.", show_default="as the log says"),
+]
 ProfileFile = Annotated[
     Path | None,
     typer.Option(
@@ -107,6 +111,7 @@ def learn(
     journal: Journal = False,
     since: Since = "",
     until: Until = "",
+    sku: OfSku = None,
     output: Output = None,
     address: AddressOption = None,
     as_json: AsJson = False,
@@ -119,8 +124,11 @@ def learn(
 
     from gateway.domain.profiles import Sale, learned
 
-    orders = _Source(log, journal, since, until, _address(context, address)).read()
-    profile = learned(Sale(order.time, order.sku, order.quantity) for order in orders)
+    source = _Source(log, journal, since, until, _address(context, address))
+    orders = source.read()
+    if sku is not None and any(order.sku for order in orders):
+        raise failure("SKU_NAMED", f"{source} names its SKUs", "Leave --sku out.", EXIT_USAGE)
+    profile = learned(Sale(order.time, order.sku or sku or "", order.quantity) for order in orders)
     if output is None or as_json:
         print_document(msgspec.to_builtins(profile))
     if output is None:
@@ -134,6 +142,8 @@ def learn(
             f"{output}: {number(len(orders))} orders of {number(len(profile.skus))} SKUs on {profile.days} days; "
             f"busiest hour {_busiest(profile)}:00, {max(profile.hours):.1f} times the mean."
         )
+        if "" in profile.skus:
+            say("The log names no SKU: with --sku CODE the gateway can take it for that SKU's history.", style="yellow")
 
 
 @app.command()

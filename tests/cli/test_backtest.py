@@ -10,7 +10,7 @@ import pytest
 
 from gateway.cli import backtest
 from gateway.cli.command import main
-from gateway.cli.errors import Failure
+from gateway.cli.errors import EXIT_USAGE, Failure
 from gateway.cli.generate import generated_session
 from gateway.cli.orderlog import LoggedOrder, read_log
 from gateway.cli.tape import CHINA
@@ -19,6 +19,7 @@ from gateway.cli.trials.board import Board, Setting, judged
 from gateway.cli.trials.days import busy_days
 from gateway.cli.trials.surges import surge_trial
 from gateway.domain.baselines import POLICIES
+from gateway.rpc.demand_profiles import require_sound
 
 SEED = 8_4
 MIDNIGHT = datetime(2020, 2, 18, tzinfo=CHINA)
@@ -252,6 +253,21 @@ def test_learn_prints_what_it_does_not_write(log: Path, capsys: pytest.CaptureFi
     code, document, _ = run(capsys, "learn", str(log))
     assert code == 0
     assert document["days"] == 3
+
+
+def test_a_log_that_names_no_sku_is_of_the_one_that_is_said(
+    log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or the gateway would not take what was learned; of a log that names its SKUs nothing else can be said."""
+    nameless, file = tmp_path / "orders.csv", tmp_path / "profile.json"
+    nameless.write_text("\n".join(",".join(line.split(",")[::2]) for line in log.read_text().splitlines()))
+    _, out, _ = run(capsys, "learn", str(nameless), "-o", str(file))
+    assert "names no SKU" in out
+    code, _, _ = run(capsys, "learn", str(nameless), "--sku", "TEA", "-o", str(file))
+    assert code == 0
+    assert list(require_sound(file.read_text()).skus) == ["TEA"]
+    code, _, _ = run(capsys, "learn", str(log), "--sku", "TEA", "--json")
+    assert code == EXIT_USAGE
 
 
 def test_a_tmall_report_is_a_log(tmp_path: Path) -> None:
