@@ -13,9 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from connectors.sandbox.city import City, CitySettings, open_city
+from connectors.sandbox.robots import Hall, HallSettings
+from connectors.sandbox.robots.feishu import FeishuSettings
+from connectors.sandbox.serving import serving
 from tests.peers.installing import NotInstalled, installed
-from tests.peers.peers import PEERS, Peer
-from tests.peers.talking import Result, Row, talk
+from tests.peers.peers import PEERS, ROBOTS, Peer
+from tests.peers.talking import Result, Row, talk, talk_to_robots
 
 STYLES = {Result.ACCEPTED: "green", Result.REFUSED: "bold red", Result.SKIPPED: "yellow"}
 PIPE_WIDTH_COLUMNS = 160
@@ -23,15 +26,19 @@ PIPE_WIDTH_COLUMNS = 160
 
 async def play(peers: list[Peer]) -> list[Row]:
     """One after another, before platforms that are slow at nothing."""
-    async with open_city(CitySettings(weather="none", shown=10)) as city:
-        return [row for peer in peers for row in await _rows(peer, city)]
+    # Not every client of Feishu's robots signs.
+    hall = Hall(HallSettings(feishu=FeishuSettings(secret="")))
+    async with open_city(CitySettings(weather="none", shown=10)) as city, serving(hall.app) as robots:
+        return [row for peer in peers for row in await _rows(peer, city, hall, robots)]
 
 
-async def _rows(peer: Peer, city: City) -> list[Row]:
+async def _rows(peer: Peer, city: City, hall: Hall, robots: str) -> list[Row]:
     try:
         folder = await installed(peer)
     except NotInstalled as error:
         return [Row(peer, "all", Result.SKIPPED, f"cannot be installed: {error}")]
+    if peer.platform == ROBOTS:
+        return await talk_to_robots(peer, folder, hall, robots)
     return await talk(peer, folder, city.stalls[peer.platform], city.goods[0])
 
 

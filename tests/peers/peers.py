@@ -11,6 +11,10 @@ class Registry(Enum):
     NPM = "npm"
 
 
+# Instead of a platform: a client that posts into groups.
+ROBOTS = "robots"
+
+
 @dataclass(frozen=True)
 class Peer:
     """One third-party client. `script` is a module of this package, or a file of this folder, by its registry."""
@@ -42,5 +46,7 @@ PEERS = (
     Peer("tmc.js", "0.3.64", Registry.NPM, "taobao", "tmc_js_messages.mjs", takes_messages=True),
     Peer("doudian", "0.6", Registry.PIP, "douyin", "doudian_calls"),
     Peer("doudian", "0.6", Registry.PIP, "douyin", "doudian_messages", takes_messages=True),
+    Peer("DingtalkChatbot", "1.5.7", Registry.PIP, ROBOTS, "dingtalk_chatbot"),
+    Peer("apprise", "2.2.0", Registry.PIP, ROBOTS, "apprise_robots"),
     Peer("kuaishou-merchant-open-api", "1.0.1", Registry.NPM, "kuaishou", "kuaishou_merchant.mjs"),
 )

@@ -13,6 +13,7 @@ from typing import Any
 from connectors.sandbox.city import Good, Stall
 from connectors.sandbox.douyin import DouyinSandbox
 from connectors.sandbox.kuaishou import KuaishouSandbox
+from connectors.sandbox.robots import Hall
 from connectors.sandbox.taobao import TaobaoSandbox
 from tests.peers.installing import command_of, environment
 from tests.peers.peers import Peer
@@ -50,12 +51,12 @@ async def talk(peer: Peer, folder: Path, stall: Stall, good: Good) -> list[Row]:
     rows: list[Row] = []
     order_id = sell(stall, good)
     try:
-        async with asyncio.timeout(TALK_SECONDS_MAX), _started(peer, folder) as process:
+        async with asyncio.timeout(TALK_SECONDS_MAX), started(peer, folder) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             process.stdin.write(json.dumps(_brief(stall, good, order_id)).encode() + b"\n")
             async for line in process.stdout:
-                rows += await _heard(peer, stall, good, process.stdin, _read(line))
+                rows += await _heard(peer, stall, good, process.stdin, read(line))
             process.stdin.close()
             if await process.wait() or not rows:
                 rows.append(Row(peer, "whole script", Result.REFUSED, await _last_words(process)))
@@ -72,8 +73,30 @@ def sell(stall: Stall, good: Good) -> str:
     return stall.shop.pay(stall.shop.place({key: 1}).order_id).order_id
 
 
+async def talk_to_robots(peer: Peer, folder: Path, hall: Hall, address: str) -> list[Row]:
+    """Have the peer post into the groups; a row for each, and one for each group that has got nothing."""
+    rows: list[Row] = []
+    brief = {"base_url": f"http://{address}", **{name: hall.credentials(name) for name in hall.desks}}
+    for desk in hall.desks.values():
+        desk.kept.clear()
+    try:
+        async with asyncio.timeout(TALK_SECONDS_MAX), started(peer, folder) as process:
+            said, _ = await process.communicate(json.dumps(brief).encode() + b"\n")
+            heard = [each for each in map(read, said.splitlines()) if "call" in each]
+            if process.returncode or not heard:
+                rows.append(Row(peer, "whole script", Result.REFUSED, f"exit code {process.returncode}"))
+    except TimeoutError:
+        return [Row(peer, "whole script", Result.REFUSED, f"not through after {TALK_SECONDS_MAX} s")]
+    for each in heard:
+        rows.append(_row(peer, each["call"], each["said"], is_good=each["ok"]))
+        if robot := each["call"].partition(" shows")[0] if " shows" in each["call"] else "":
+            rows.append(_row(peer, f"{robot} has it", "it has not", is_good="库存" in "".join(hall.desks[robot].texts)))
+    return rows
+
+
 @asynccontextmanager
-async def _started(peer: Peer, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def started(peer: Peer, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Its script, running where it is installed; it does not outlive this."""
     command, where = command_of(peer, folder)
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
@@ -158,7 +181,7 @@ async def _soon(is_so: Callable[[], bool]) -> bool:
     return is_so()
 
 
-def _read(line: bytes) -> dict[str, Any]:
+def read(line: bytes) -> dict[str, Any]:
     """A line of the script; what a peer itself has printed says nothing."""
     try:
         said = json.loads(line)
