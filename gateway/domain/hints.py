@@ -253,8 +253,8 @@ class Hint(Struct, frozen=True):
     observe_time: datetime
     expire_time: datetime
     revision: int
-    rooms: int = 1
     version: int = 0
+    rooms: int = 1
 
 
 class RoomView(Struct, frozen=True):
@@ -312,7 +312,7 @@ def hint(view: RoomView, sku: str) -> Hint:
         now,
         now + SPOKEN_WITHIN,
         view.revision,
-        view.shelf.rooms(sku),
+        rooms=view.shelf.rooms(sku),
     )
 
 
