@@ -6,7 +6,7 @@ import { t } from "./words.js";
 
 const CARDS = 6;
 
-/** `node` is empty while no drill is on. */
+/** `node` is hidden while nothing of a drill needs anybody; that one is on is said above every page. */
 export class DrillStrip {
   constructor() {
     this.node = h("section", { class: "drill-strip stack", hidden: true, "aria-label": t("drill.one") });
@@ -18,7 +18,7 @@ export class DrillStrip {
     if ((drill?.id || 0) === (this.log?.id || 0)) return;
     this.log?.end();
     this.log = null;
-    this.node.hidden = !drill;
+    this.node.hidden = true;
     if (drill) this.begin(drill);
   }
 
@@ -28,7 +28,8 @@ export class DrillStrip {
     const cards = new DrillCards(log, { most: CARDS, onlyWarned: true });
     const draw = () => {
       const count = cards.draw();
-      fill(told, count === 0 ? t("drill.strip_calm") : count > CARDS && t("drill.strip_more", { n: count - CARDS }));
+      this.node.hidden = count === 0;
+      fill(told, count > CARDS && t("drill.strip_more", { n: count - CARDS }));
     };
     this.log = log;
     fill(this.node, h("div", { class: "row" }, h("span", { class: "chip drill" }, t("drill.chip")), h("a", { class: "break", href: `/drills/${id}` }, name || `#${id}`), told), cards.node);

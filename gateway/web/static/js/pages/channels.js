@@ -232,7 +232,7 @@ function factsOf(health) {
   const late = seconds(health.watermark_age);
   const drifted = health.drifts > 0 && health.last_drift;
   return [
-    ["lag", health.pushes > 0 ? `${lagOf(health.lag_p50)} / ${lagOf(health.lag_p99)}` : "–", seconds(health.lag_p99) > LAG_SECONDS],
+    ["lag", health.lag_p99 !== null ? `${lagOf(health.lag_p50)} / ${lagOf(health.lag_p99)}` : "–", seconds(health.lag_p99) > LAG_SECONDS],
     ["confirmed", number(health.pushes)],
     ["waiting", waits === null ? number(health.pushes_open) : t("channel.waiting", { n: number(health.pushes_open), age: duration(waits) }), waits > WAIT_MS, dateTime(health.oldest_push_time)],
     ["failed", number(health.attempts_failed), health.attempts_failed > 0],
