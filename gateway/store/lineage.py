@@ -19,7 +19,7 @@ from gateway.store.shops import begin_change
 from gateway.store.states import keep_channel_state
 from gateway.store.tables import channels, head
 
-PAUSE_REASON = "数据已从备份恢复，请核对后再恢复同步 (restored from a backup: compare first)"
+PAUSE_REASON = "已从备份恢复，先核对 (restored: compare first)"
 
 
 async def renew_epoch(connection: AsyncConnection, database: MerchantDatabase) -> str:
