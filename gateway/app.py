@@ -91,6 +91,7 @@ async def running(settings: Settings, clock: Clock | None = None) -> AsyncIterat
     async with _database_url(settings) as url:
         await schema.migrate(url, create=DEFAULT_MERCHANT)
         database = Database(url, clock)
+        database.observe()
         merchants = Merchants(database, _limits(settings), Vault(settings.credentials_key))
         merchants.start(await _merchant_names(database))
         try:

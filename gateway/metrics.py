@@ -48,6 +48,16 @@ db_client_duration = Durations(
     constants={"db.system.name": "postgresql"},
 )
 
+db_connection_wait = Durations(
+    "db.client.connection.wait_time",
+    "How long it took to get a connection to the database.",
+    ("db.client.connection.pool.name",),
+    constants={},
+)
+db_connection_timeouts = _meter.create_counter(
+    "db.client.connection.timeouts", "{timeout}", "How often there was no connection in time, by pool."
+)
+
 
 # ---- selling
 
@@ -150,6 +160,9 @@ CONNECTOR_AGE = "stockgate.connector.age"
 WATERMARK_AGE = "stockgate.watermark.age"
 PARKED = "stockgate.listings.parked"
 PAUSED = "stockgate.channel.paused"
+CONNECTIONS = "db.client.connection.count"
+CONNECTIONS_MAX = "db.client.connection.max"
+CONNECTIONS_WANTED = "db.client.connection.pending_requests"
 GAUGES = {
     NOTES_DEPTH: (
         "{note}",
@@ -164,6 +177,9 @@ GAUGES = {
     WATERMARK_AGE: ("s", "Up to how long ago the channel's orders are all in."),
     PARKED: ("{listing}", "Listings of the channel that wait for a person."),
     PAUSED: ("1", "Whether the channel is paused: 1, else 0."),
+    CONNECTIONS: ("{connection}", "Connections of this gateway to the database, by pool and state: `used`, `idle`."),
+    CONNECTIONS_MAX: ("{connection}", "How many connections a pool may have; `long` opens more when it has to."),
+    CONNECTIONS_WANTED: ("{request}", "Who waits for a connection of this gateway, by pool."),
 }
 _sources: list[Source] = []
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import asyncpg
 import sqlalchemy.exc
 from sqlalchemy import ColumnElement, event, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
+from gateway import metrics
 from gateway.domain.errors import DatabaseUnavailable
+from gateway.metrics import Reading
 
 # The role that owns nothing, and may do what `migrations/` grants it.
 GATEWAY_ROLE = "stockgate_gateway"
@@ -144,6 +148,8 @@ class Database:
         self.clock = clock or Clock()
         self._engine = self._pool(READ_CONNECTIONS_MAX, 0, _POOL_SETTINGS)
         self._long_engine = self._pool(LONG_CONNECTIONS_KEPT, -1, _LONG_SETTINGS)
+        self._queues = Queues(_Queue("read", self._engine), _Queue("long", self._long_engine))
+        self._unobserve: Callable[[], None] | None = None
 
     async def connect(self) -> asyncpg.Connection:
         """A new connection of the driver's own, with the gateway's role; the caller closes it."""
@@ -151,10 +157,16 @@ class Database:
 
     def of(self, merchant: str) -> "MerchantDatabase":
         """The part of the database that belongs to one merchant."""
-        return MerchantDatabase(self, self._engine, self._long_engine, merchant)
+        return MerchantDatabase(self, self._engine, self._long_engine, self._queues, merchant)
+
+    def observe(self) -> None:
+        """Let the gauges say how many connections there are, until it is closed."""
+        self._unobserve = metrics.observe(lambda: [one for queue in self._queues for one in queue.readings()])
 
     async def close(self) -> None:
         """Close the pools."""
+        if self._unobserve is not None:
+            self._unobserve()
         await self._engine.dispose()
         await self._long_engine.dispose()
 
@@ -188,11 +200,64 @@ def _require_open(connection: Any, _record: object, _proxy: object) -> None:
         raise sqlalchemy.exc.InvalidatePoolError("the server has ended the connection")
 
 
+class _Queue:
+    """Those who wait for a connection of one pool, counted and measured."""
+
+    def __init__(self, name: str, engine: AsyncEngine) -> None:
+        """Nobody waits."""
+        self._name = name
+        self._pool = cast("QueuePool", engine.pool)
+        self._size = self._pool.size()
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def taken(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool, with the options of this engine, once there is one."""
+        async with AsyncExitStack() as stack:
+            with self._wait():
+                connection = await stack.enter_async_context(engine.connect())
+            yield connection
+
+    def readings(self) -> list[Reading]:
+        """How many are in use and at rest, how many there may be, how many are wanted."""
+        labels = {"db.client.connection.pool.name": self._name}
+        used, idle = self._pool.checkedout(), self._pool.checkedin()
+        return [
+            Reading(metrics.CONNECTIONS, used, {**labels, "db.client.connection.state": "used"}),
+            Reading(metrics.CONNECTIONS, idle, {**labels, "db.client.connection.state": "idle"}),
+            Reading(metrics.CONNECTIONS_MAX, self._size, labels),
+            Reading(metrics.CONNECTIONS_WANTED, self._waiting, labels),
+        ]
+
+    @contextmanager
+    def _wait(self) -> Iterator[None]:
+        began = time.monotonic()
+        self._waiting += 1
+        try:
+            yield
+        except (sqlalchemy.exc.TimeoutError, TimeoutError):
+            metrics.db_connection_timeouts.add(1, {"db.client.connection.pool.name": self._name})
+            raise
+        finally:
+            self._waiting -= 1
+        metrics.db_connection_wait.record(time.monotonic() - began, (self._name,))
+
+
+class Queues(NamedTuple):
+    """Those of a database's two pools."""
+
+    read: _Queue
+    long: _Queue
+
+
 class MerchantDatabase:
     """One merchant's schema."""
 
-    def __init__(self, database: Database, engine: AsyncEngine, long_engine: AsyncEngine, merchant: str) -> None:
+    def __init__(
+        self, database: Database, engine: AsyncEngine, long_engine: AsyncEngine, queues: "Queues", merchant: str
+    ) -> None:
         """Open nothing yet."""
+        self._queues = queues
         self.merchant = merchant
         self.schema = schema_of(merchant)
         self.connect = database.connect
@@ -210,9 +275,10 @@ class MerchantDatabase:
     @asynccontextmanager
     async def transaction(self, timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS) -> AsyncIterator[AsyncConnection]:
         """A transaction on a pooled connection; raises `DatabaseUnavailable`, never waits longer than the timeout."""
-        engine = self._engine if timeout_seconds <= STATEMENT_TIMEOUT_SECONDS else self._long_engine
+        is_short = timeout_seconds <= STATEMENT_TIMEOUT_SECONDS
+        engine, queue = (self._engine, self._queues.read) if is_short else (self._long_engine, self._queues.long)
         with fence():
-            async with asyncio.timeout(timeout_seconds), engine.begin() as connection:
+            async with asyncio.timeout(timeout_seconds), queue.taken(engine) as connection, connection.begin():
                 yield connection
 
     @asynccontextmanager
@@ -222,7 +288,10 @@ class MerchantDatabase:
         Raises `DatabaseUnavailable`, never waits longer than the usual timeout.
         """
         with fence():
-            async with asyncio.timeout(STATEMENT_TIMEOUT_SECONDS), self._statements.connect() as connection:
+            async with (
+                asyncio.timeout(STATEMENT_TIMEOUT_SECONDS),
+                self._queues.read.taken(self._statements) as connection,
+            ):
                 yield connection
 
 

@@ -1,5 +1,6 @@
 """What Prometheus reads: names, units, exemplars, who may read what; and that rules and dashboard name nothing else."""
 
+import asyncio
 import io
 import json
 import os
@@ -22,6 +23,7 @@ from gateway import app, exposition, health, metrics, telemetry
 from gateway.exposition import Durations
 from gateway.sampling import Sampling
 from gateway.settings import Settings
+from gateway.store.database import Database
 from tests.client import Client
 from tests.faults.calls import until
 from tests.observability.conftest import OPEN_METRICS, labelled, parsed, value_of
@@ -33,8 +35,17 @@ NAME = re.compile(r"\b((?:stockgate|rpc|db|http|process)_[a-z0-9_]+)(?=[{\[) ]|$
 LABELS_BY = re.compile(r"by \(([a-z_, ]+)\)")
 LABELS_IN = re.compile(r"([a-z_]+)(?:=~|!=|!~|=)\"")
 WAIT_SECONDS = 5.0
+WAIT_SECONDS_MAX = 30.0
 # Of histograms a rule asks for the parts, which Prometheus makes.
 PARTS = ("_bucket", "_count", "_sum")
+# Labels that look like metrics.
+LABELS = {
+    "rpc_method",
+    "rpc_response_status_code",
+    "db_operation_name",
+    "db_client_connection_pool_name",
+    "db_client_connection_state",
+}
 # Prometheus' own.
 SCRAPED = {"job", "instance", "le"}
 SPAN = SpanContext(int("ab" * 16, 16), int("cd" * 8, 16), is_remote=False, trace_flags=TraceFlags(1))
@@ -135,6 +146,44 @@ async def test_from_elsewhere_a_token_shows_what_is_its_merchants(page: tuple[st
     assert "somebody-else" in (await scrape(page[0])).text
 
 
+async def test_connections_to_the_database_are_counted(settings: Settings, token: str) -> None:
+    """Those in use and at rest, who waits for one, and for how long; nothing is told of what is closed."""
+    assert settings.database_url
+    database = Database(settings.database_url)
+    database.observe()
+    merchant = database.of(token.partition(".")[0])
+    pool = {"db_client_connection_pool_name": "read"}
+
+    def has(name: str, **labels: str) -> float:
+        return value_of(f"db_client_connection_{name}", **pool, **labels)
+
+    async def hold(done: asyncio.Event) -> None:
+        async with merchant.transaction():
+            await done.wait()
+
+    done, limit = asyncio.Event(), int(has("max"))
+    holding = [asyncio.create_task(hold(done)) for _ in range(limit)]
+
+    async def are_in_use() -> bool:
+        return has("count", db_client_connection_state="used") == limit
+
+    await until(are_in_use, WAIT_SECONDS_MAX)
+    waited = has("wait_time_seconds_count")
+    holding += [asyncio.create_task(hold(done)) for _ in range(2)]
+
+    async def are_waiting() -> bool:
+        return has("pending_requests") == 2
+
+    await until(are_waiting, WAIT_SECONDS_MAX)
+    done.set()
+    await asyncio.gather(*holding)
+    assert has("wait_time_seconds_count") == waited + 2
+    assert has("pending_requests") == 0
+    assert has("count", db_client_connection_state="idle") == limit
+    await database.close()
+    assert has("max") == 0
+
+
 # ---- histograms of our own
 
 
@@ -209,6 +258,7 @@ def _touch_everything() -> None:
     metrics.streams_closed.add(0, {"merchant": "m", "method": "a", "reason": "b"})
     metrics.streams_coalesced.add(0, {"merchant": "m"})
     metrics.notices.add(0, {"robot": "a", "outcome": "TOLD"})
+    metrics.db_connection_timeouts.add(0, {"db.client.connection.pool.name": "read"})
     metrics.loop_failures.add(0, {"loop": "a"})
     metrics.loop_pauses.add(0, {"loop": "a"})
 
@@ -231,7 +281,7 @@ async def test_rules_and_dashboard_name_only_what_there_is(page: tuple[str, Clie
     asked = [expression for expression in expressions() if "up{" not in expression]
     assert len(asked) > 40
     for expression in asked:
-        names = set(NAME.findall(expression)) - {"rpc_method", "rpc_response_status_code", "db_operation_name"}
+        names = set(NAME.findall(expression)) - LABELS
         assert names, expression
         assert names <= labels.keys(), (expression, names - labels.keys())
         wanted = {one.strip() for group in LABELS_BY.findall(expression) for one in group.split(",")}
@@ -261,7 +311,8 @@ def _declared() -> Iterator[str]:
 
 def test_what_every_gateway_says_alike_is_not_added_up() -> None:
     """Of two gateways both say how a merchant's channels are; only what each has for itself is summed over them."""
-    alike = metrics.GAUGES.keys() - {metrics.STREAMS, metrics.LAGGING}
+    own = {metrics.STREAMS, metrics.LAGGING, metrics.CONNECTIONS, metrics.CONNECTIONS_MAX, metrics.CONNECTIONS_WANTED}
+    alike = metrics.GAUGES.keys() - own
     names = "|".join(re.escape(name.replace(".", "_")) for name in alike)
     assert not [one for one in expressions() if re.search(rf"sum(?: by \([a-z_, ]+\))? ?\((?:{names})", one)]
 
@@ -270,7 +321,7 @@ def test_every_rule_says_what_to_do() -> None:
     """Each alarm has a severity, one sentence with its numbers, and what to do next; no two have one name."""
     text = RULES.read_text()
     names = re.findall(r"- alert: (\w+)", text)
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 21
     for key in (r"labels: \{severity: (page|ticket)\}", "summary:", "description:"):
         assert len(re.findall(key, text)) == len(names), key
 
