@@ -51,9 +51,15 @@ def read_statements(schema: str) -> ReadStatements:
             SELECT s.sku, l.location, l.on_hand, l.reserved, l.safety_stock, l.last_count_time, l.last_count_revision,
                    l.revision, l.exposed, l.short, s.safety_stock AS rule_safety_stock, s.frozen
             FROM {s}.skus s LEFT JOIN {s}.levels l USING (sku) WHERE s.sku = ANY($1::text[])""",
+        # What is on hand now, less what was then, less what has been told since of before: a look, however long ago.
         changed_since=f"""
-            SELECT coalesce(sum(on_hand_change), 0)::bigint FROM {s}.movements
-            WHERE sku = $1 AND location = $2 AND record_time > $3 AND occur_time > $3""",
+            SELECT (coalesce((SELECT on_hand FROM {s}.levels WHERE sku = $1 AND location = $2), 0)
+                - coalesce((SELECT on_hand_after FROM {s}.movements
+                    WHERE sku = $1 AND location = $2 AND record_time <= $3
+                    ORDER BY record_time DESC, revision DESC LIMIT 1), 0)
+                - coalesce((SELECT sum(on_hand_change) FROM {s}.movements
+                    WHERE sku = $1 AND location = $2 AND record_time > $3 AND occur_time <= $3
+                        AND occur_time < record_time AND on_hand_change <> 0), 0))::bigint""",
         due=f"""
             SELECT reservation_id FROM {s}.reservations
             WHERE state = 1 AND expire_time <= $1 AND EXISTS (

@@ -2,7 +2,7 @@
 
 Units of a reservation whose time has come are never counted as reserved, even before the sweeper has been there (R7).
 Now, those are the open reservations that are overdue. In the past, they are also the expiries that had happened by then
-and were written down after; the sweeper is never more than a moment late, so they are looked for in a short window.
+and were written down after: a moment, or, where no gateway was running, as long as that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,6 +22,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -33,7 +34,7 @@ from gateway.domain.stock import Level, MovementKind
 from gateway.store.tables import CODE, TIME, head, levels, locations, movements, reservations, skus
 
 # How late an expiry may be written down for reads of the past to see it at its own time.
-SWEEP_DELAY_MAX = timedelta(minutes=1)
+SWEEP_DELAY_MAX = timedelta(days=7)
 
 
 class SkuLevels(Struct, frozen=True):
@@ -171,14 +172,14 @@ def _last_movement(when: datetime) -> LateralFromClause:
 def _expired_but_written_later(when: datetime) -> LateralFromClause:
     return (
         select(func.sum(movements.c.quantity).label("held"))
-        .select_from(movements.join(reservations, reservations.c.reservation_id == movements.c.reservation_id))
         .where(
             movements.c.sku == skus.c.sku,
             movements.c.location == locations.c.location,
-            movements.c.kind == MovementKind.EXPIRE,
+            # As the index says it.
+            movements.c.kind == text(str(MovementKind.EXPIRE.value)),
             movements.c.record_time > when,
             movements.c.record_time <= literal(when, TIME) + SWEEP_DELAY_MAX,
-            reservations.c.expire_time <= when,
+            movements.c.occur_time <= when,
         )
         .correlate(skus, locations)
         .lateral("expired")

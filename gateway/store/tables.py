@@ -115,6 +115,15 @@ movements = Table(
     # The span that asked for it (W3C), if that is traced.
     Column("traceparent", Text),
     Index("movements_by_place", "sku", "location", "record_time", "revision"),
+    # For the past: expiries, which may be written down late, and the few that were told of late and count.
+    Index("movements_expired", "sku", "location", "record_time", "occur_time", postgresql_where=text("kind = 9")),
+    Index(
+        "movements_late",
+        "sku",
+        "location",
+        "record_time",
+        postgresql_where=text("occur_time < record_time AND on_hand_change <> 0"),
+    ),
 )
 
 # `lines` is [[line_number, sku, location asked, requested, [[location, held, committed, returned], ...]], ...]; one row

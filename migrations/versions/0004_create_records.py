@@ -22,6 +22,7 @@ PRIVILEGES = {
     "sku_states": "SELECT, INSERT, DELETE",
     # Of what was asked only what became of it is written later.
     "audit": "SELECT, INSERT, UPDATE (outcome, sku, channel)",
+    "reviews": "SELECT, INSERT",
     "spans": "SELECT, INSERT, DELETE",
     "traced_skus": "SELECT, INSERT, UPDATE, DELETE",
     "page_sessions": "SELECT, INSERT, UPDATE, DELETE",
@@ -33,6 +34,18 @@ PRIVILEGES = {
 def upgrade() -> None:
     """Add the columns, create the tables."""
     op.add_column("movements", sa.Column("traceparent", sa.Text))
+    op.create_index(
+        "movements_expired",
+        "movements",
+        ["sku", "location", "record_time", "occur_time"],
+        postgresql_where=sa.text("kind = 9"),
+    )
+    op.create_index(
+        "movements_late",
+        "movements",
+        ["sku", "location", "record_time"],
+        postgresql_where=sa.text("occur_time < record_time AND on_hand_change <> 0"),
+    )
     op.add_column("pushes", sa.Column("traceparent", sa.Text))
     op.add_column("pushes", sa.Column("origin_revision", sa.BigInteger))
     op.add_column("pushes", sa.Column("origin_time", TIME))
@@ -52,6 +65,12 @@ def upgrade() -> None:
     _create_states()
     _create_audit()
     _create_spans()
+    op.create_table(
+        "reviews",
+        sa.Column("session_id", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("record_time", TIME, nullable=False),
+        sa.Column("body", sa.LargeBinary, nullable=False),
+    )
     op.create_table(
         "traced_skus",
         sa.Column("sku", CODE, primary_key=True),

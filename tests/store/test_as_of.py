@@ -83,6 +83,21 @@ async def test_a_hold_swept_late_is_not_counted_at_its_expiry(
     assert await units(client, "CUP", moment(freed.record_time) - MICROSECOND) == (10, 0, 10)
 
 
+async def test_a_hold_swept_after_an_outage_is_not_counted_at_its_expiry(
+    client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No gateway has been running for two days: holds of before count as gone from their expiry on (R7, R19)."""
+    with monkeypatch.context() as sleeping:
+        stop_sweeping(sleeping)
+        await client.add_sku("CUP", 10)
+        expires = moment((await client.reserve("CUP", 4, ttl_ms=10_000)).expire_time)
+        clock.offset += timedelta(days=2)
+        await client.reserve("CUP", 10)
+    assert await units(client, "CUP", expires - MICROSECOND) == (10, 4, 6)
+    for later in (timedelta(), timedelta(hours=5), timedelta(days=1)):
+        assert await units(client, "CUP", expires + later) == (10, 0, 10)
+
+
 async def test_a_hold_extended_or_resolved_in_time_was_no_expiry(client: Client, clock: Clock) -> None:
     """Of two holds one was extended and one sold before they ran out: both count at what was to be their end (R8)."""
     await client.add_sku("CUP", 10)
