@@ -129,6 +129,7 @@ class Merchant:
             _keep_running(self.live.proposing.run, "proposals", self.name),
             _keep_running(self.board.run, "board", self.name),
             _keep_running(self._retention.run, "removal of old records", self.name),
+            _keep_running(self.reviewing.run, "reviews", self.name),
             _keep_running(self.drills.run, "drills", self.name),
             _keep_running(self.health.run, "gauges", self.name),
             _keep_running(self.tracing.run, "tracing", self.name),

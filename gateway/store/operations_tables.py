@@ -120,6 +120,15 @@ spans = Table(
     Index("spans_by_link", "linked_trace_ids", postgresql_using="gin"),
 )
 
+# Reviews of sessions that are over, for ever: MessagePack of `domain/review/values.py`, compressed (zlib).
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("session_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("record_time", TIME, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
 # SKUs of which every call is traced until then.
 traced_skus = Table(
     "traced_skus",

@@ -1,7 +1,13 @@
 """GetReview of sessions that were played: a real gateway, a shop whose connector is played by hand."""
 
-import asyncpg
+from datetime import timedelta
 
+import asyncpg
+import pytest
+
+from gateway import reviewing
+from gateway.settings import Settings
+from gateway.store.database import Database
 from gateway.v1 import catalog_service_pb2 as catalog
 from gateway.v1 import live_service_pb2 as pb
 from gateway.v1 import operations_service_pb2 as operations
@@ -65,6 +71,33 @@ async def test_a_played_session(client: Client) -> None:
     told = [(one.kind, one.actor) for one in first.happenings]
     assert told[0] == told[-1] == (TimelineKind.TIMELINE_KIND_PERSON, "小王")
     assert first.revision > on.revision - 1
+
+
+async def test_a_review_outlives_its_log_and_todays_settings(
+    client: Client, owner: asyncpg.Connection, token: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once it is kept it is the same, whatever is removed of the log and however titles and lead times change."""
+    await client.add_sku("CUP", 20)
+    async with serving(client, "dy", "tb") as shops:
+        for shop in shops.values():
+            await shop.wait(lambda one: one.exposure > 0, *shop.shown)
+        session_id = await play(client, shops)
+        await close_session(client, session_id)
+    first = await review(client, session_id)
+    merchant, schema = token.partition(".")[0], schema_of_token(token)
+    database = Database(str(settings.database_url))
+    keeping = reviewing.Reviewing(database.of(merchant))
+    assert await keeping.keep() == [], "something may be on its way still"
+    monkeypatch.setattr(reviewing, "KEEP_AFTER", timedelta(0))
+    await keeping.keep()
+    assert [row[0] for row in await owner.fetch(f'SELECT session_id FROM "{schema}".reviews')] == [session_id]
+    await owner.execute(f'DELETE FROM "{schema}".alert_events; DELETE FROM "{schema}".listing_states')
+    await owner.execute(f'UPDATE "{schema}".alert_head SET compact_revision = revision')
+    await owner.execute(f"""UPDATE "{schema}".skus SET title = 'another', lead_time_mean_days = 9""")
+    assert await review(client, session_id) == first
+    again = reviewing.Reviewing(database.of(merchant))
+    assert await again.review(session_id) == await keeping.review(session_id)
+    await database.close()
 
 
 async def test_a_session_that_is_on_is_reviewed_up_to_what_is_newest(client: Client) -> None:

@@ -14,7 +14,16 @@ from tests.merchants import schema_of_token
 APPEND_ONLY = ("movements", "requests")
 EVERY_TABLE = sorted((*metadata.tables, "alembic_version"))
 # What the gateway needs. What is old or over may be deleted; so may the alert log, which is never changed.
-FOREVER = {"movements", "requests", "alert_requests", "alert_events", "drifts", "access_tokens", "alembic_version"}
+FOREVER = {
+    "movements",
+    "requests",
+    "alert_requests",
+    "alert_events",
+    "drifts",
+    "access_tokens",
+    "alembic_version",
+    "reviews",
+}
 RECORDS = {"listing_states", "channel_states", "sku_states", "spans"}
 # Of the audit the columns that say what became of it, and no other.
 MAY_CHANGE = {*EVERY_TABLE} - FOREVER - RECORDS - {"audit"}
