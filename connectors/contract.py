@@ -161,11 +161,12 @@ class Vitals:
 
 @dataclass(frozen=True, slots=True)
 class KnownListing:
-    """A listing of the channel, and the push that is under way, 0 if none is."""
+    """A listing of the channel, the push that is under way, and the last that is over; 0 if none is."""
 
     listing_id: int
     key: ListingKey
     push_id: int = 0
+    last_push_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

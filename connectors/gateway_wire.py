@@ -89,7 +89,7 @@ def channel_of(channel: channel_pb2.Channel) -> ChannelState:
 def listings_of(response: pb.ListListingsResponse) -> ListingPage:
     """A page of listings."""
     listings = [
-        KnownListing(one.listing_id, ListingKey(one.item_id, one.platform_sku_id), one.push.push_id)
+        KnownListing(one.listing_id, ListingKey(one.item_id, one.platform_sku_id), one.push.push_id, one.last_push_id)
         for one in response.listings
     ]
     return ListingPage(listings, response.next_page_token)

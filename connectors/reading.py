@@ -84,6 +84,8 @@ class Reader:
         self._asked: dict[int, ReadOrder] = {}
         self._has_asked = asyncio.Event()
         self._listing_ids: dict[ListingKey, int] = {}
+        # What the gateway says: a push that was over before this process began is known to no other part of it.
+        self._last_over: dict[int, int] = {}
         self._misunderstood: dict[int, int] = {}
         self._failing: dict[int, Backoff] = {}
 
@@ -151,6 +153,7 @@ class Reader:
         """A page, spread over its part of the round: background reading leaves the calls to those in a hurry."""
         for listing in listings:
             self.know(listing.key, listing.listing_id)
+            self._last_over[listing.listing_id] = listing.last_push_id
         idle = [one for one in listings if not one.push_id and not pushes.is_busy_with(one.listing_id)]
         await self._access.open()
         size = self._access.platform.capabilities.reads_at_once
@@ -197,12 +200,14 @@ class Reader:
     async def _read(self, orders: Sequence[ReadOrder], pushes: PushesKnown) -> set[int]:
         """Read and report; the listings that are still to be read."""
         # What was over when the platform had not been asked yet.
-        orders = [
-            replace(one, after_push_id=max(one.after_push_id, pushes.last_over(one.listing_id))) for one in orders
-        ]
+        orders = [replace(one, after_push_id=self._over_before(one, pushes)) for one in orders]
         with work("read listings", origin=telemetry.NO_ORIGIN, slow_seconds=READ_SLOW_SECONDS) as doing:
             doing.tell(stockgate__channel=self._channel, stockgate__listings=len(orders))
             return await self._read_and_report(orders, doing)
+
+    def _over_before(self, order: ReadOrder, pushes: PushesKnown) -> int:
+        known = self._last_over.get(order.listing_id, 0)
+        return max(order.after_push_id, pushes.last_over(order.listing_id), known)
 
     async def _read_and_report(self, orders: Sequence[ReadOrder], doing: Work) -> set[int]:
         watch = Stopwatch(self._access.transport)

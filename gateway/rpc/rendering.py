@@ -234,6 +234,7 @@ def fill_listing(m: channel_pb2.Listing, listing: Listing, now: datetime) -> Non
         fill_push(m.push, state.push)
     m.sales_per_minute = 60 * state.pace_at(now)
     m.parked_reason = state.parked_reason
+    m.last_push_id = state.last_push_id
 
 
 def fill_push(m: channel_pb2.Push, push: Push) -> None:

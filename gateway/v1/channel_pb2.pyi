@@ -431,6 +431,7 @@ class Listing(_message.Message):
     PUSH_FIELD_NUMBER: _builtins.int
     SALES_PER_MINUTE_FIELD_NUMBER: _builtins.int
     PARKED_REASON_FIELD_NUMBER: _builtins.int
+    LAST_PUSH_ID_FIELD_NUMBER: _builtins.int
     listing_id: _builtins.int
     """Its number, given by the gateway."""
     channel: _builtins.str
@@ -449,6 +450,8 @@ class Listing(_message.Message):
     """Its sales in the last minutes, per minute."""
     parked_reason: _builtins.str
     """Why no number of it is changed until a person says ResyncListing; empty if nothing is wrong."""
+    last_push_id: _builtins.int
+    """Its last push that is over, to be said in readings that begin from now on; 0: none was."""
     @_builtins.property
     def components(self) -> _containers.RepeatedCompositeFieldContainer[Global___Component]:
         """What one sale takes; more than one component makes a kit."""
@@ -476,10 +479,11 @@ class Listing(_message.Message):
         push: Global___Push | None = ...,
         sales_per_minute: _builtins.float = ...,
         parked_reason: _builtins.str = ...,
+        last_push_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_exposure", b"_exposure", "_shown", b"_shown", "exposure", b"exposure", "push", b"push", "read_time", b"read_time", "shown", b"shown"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exposure", b"_exposure", "_shown", b"_shown", "channel", b"channel", "components", b"components", "exposure", b"exposure", "item_id", b"item_id", "listing_id", b"listing_id", "parked_reason", b"parked_reason", "platform_sku_id", b"platform_sku_id", "push", b"push", "read_time", b"read_time", "sales_per_minute", b"sales_per_minute", "shown", b"shown", "takes_on", b"takes_on"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_exposure", b"_exposure", "_shown", b"_shown", "channel", b"channel", "components", b"components", "exposure", b"exposure", "item_id", b"item_id", "last_push_id", b"last_push_id", "listing_id", b"listing_id", "parked_reason", b"parked_reason", "platform_sku_id", b"platform_sku_id", "push", b"push", "read_time", b"read_time", "sales_per_minute", b"sales_per_minute", "shown", b"shown", "takes_on", b"takes_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__exposure: _TypeAlias = _typing.Literal["exposure"]  # noqa: Y015
     _WhichOneofArgType__exposure: _TypeAlias = _typing.Literal["_exposure", b"_exposure"]  # noqa: Y015

@@ -54,6 +54,7 @@ async def test_a_listing_is_read_then_raised(shop: Shop) -> None:
         assert ((await shop.listing(1)).exposure, await _exposed(shop)) == (10, 10)
         await shop.apply(allocation)
         assert ((await shop.listing(1)).exposure, await _exposed(shop)) == (10, 10)
+        assert (await shop.listing(1)).last_push_id == allocation.push.push_id
 
 
 async def test_what_waits_for_orders_is_left_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

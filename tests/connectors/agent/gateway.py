@@ -233,6 +233,7 @@ class _Service:
             listing = response.listings.add(
                 listing_id=listing_id, channel=CHANNEL, item_id=key.item_id, platform_sku_id=key.platform_sku_id
             )
+            listing.last_push_id = self.book.last_push.get(listing_id, 0)
             if listing_id in self.book.under_way:
                 listing.push.CopyFrom(self.book.under_way[listing_id].push)
         return response

@@ -131,7 +131,7 @@ FIELDS = {
         "app_key": "a",
         "app_secret": "hidden",
         "sign_secret": "hidden",
-        "message_secret": "hidden",
+        "message_secret": "",
     },
 }
 
@@ -153,3 +153,12 @@ def test_the_message_channel_has_an_address_too(transport: Transport) -> None:
     text = json.dumps({**FIELDS[PlatformName.TAOBAO], "messages_url": "http://mc.example/"})
     with pytest.raises(BadCredentials, match="messages_url"):
         platform_of(PlatformName.TAOBAO, text, transport, Tokens("t"))
+
+
+@pytest.mark.parametrize("secret", ["hidden", "AAECAwQFBgcICQoLDA0O", "AAECAwQFBgcICQoLDA0ODw==!"])
+def test_a_secret_that_decrypts_nothing_is_named(secret: str, transport: Transport) -> None:
+    """Kuaishou's pushes would all seem forged, and somebody would look for the forger."""
+    text = json.dumps({**FIELDS[PlatformName.KUAISHOU], "message_secret": secret})
+    with pytest.raises(BadCredentials, match="message_secret") as caught:
+        platform_of(PlatformName.KUAISHOU, text, transport, Tokens("t"))
+    assert secret not in str(caught.value)

@@ -29,6 +29,15 @@ async def test_all_listings_are_read_in_turn(taobao: Desk) -> None:
     assert {reading.read_id for reading in taobao.book.readings} == {0}
 
 
+async def test_what_was_over_before_it_began_is_known(taobao: Desk) -> None:
+    """After a restart a connector has made no push: the gateway says what was the last, or no reading would count."""
+    taobao.book.last_push[MUG_ID] = 4711
+    await taobao.serve()
+    await until(lambda: {reading.listing_id for reading in taobao.book.readings} == {1, 2, 3})
+    said = {reading.listing_id: reading.after_push_id for reading in taobao.book.readings}
+    assert said == {1: 0, 2: 0, 3: 0} | {MUG_ID: 4711}
+
+
 async def test_a_listing_that_is_gone_is_said_to_be(taobao: Desk) -> None:
     """A listing that the platform does not know gets a reading with its words."""
     taobao.shop.displays[MUG].deleted = True
