@@ -22,13 +22,11 @@ from gateway.store.database import MerchantDatabase, ReadConnection, read_time, 
 from gateway.store.levels import read_levels_as_of
 from gateway.store.live import read_locks, read_locks_then
 from gateway.store.shops import Channel
-from gateway.store.states import ChannelState
+from gateway.store.states import KEEP_STATES, ChannelState
 
 # Of one SKU in one channel; who has more names the listing.
 LISTINGS_MAX = 50
 ATTEMPTS_MAX = 20
-# What was longer ago than states are kept (`retention.py`) cannot be explained.
-KEEP_STATES = timedelta(days=7)
 # Gravest first.
 _GRAVITY = (
     ExplanationVerdict.BLOCKED,

@@ -13,12 +13,11 @@ from gateway.domain.errors import GatewayError
 from gateway.store import retention as store
 from gateway.store.database import MerchantDatabase, read_time, take_lease
 from gateway.store.spans import remove_spans
+from gateway.store.states import KEEP_STATES
 
 log = logging.getLogger(__name__)
 
 KEEP_ATTEMPTS = timedelta(days=30)
-# As far back a number can be explained (`explaining.py`).
-KEEP_STATES = timedelta(days=7)
 KEEP_SPANS = timedelta(hours=1)
 REMOVED_AT_ONCE = 2_000
 # Between two looks; sooner while there is more to remove.

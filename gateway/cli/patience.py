@@ -7,6 +7,7 @@ never before the gateway's own RetryInfo says so. Everything else is a failure a
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TypeVar
 
 import grpc
@@ -39,7 +40,8 @@ class PatientCaller:
         self.catalog = catalog_service_pb2_grpc.CatalogServiceStub(channel)
         self.operations = operations_service_pb2_grpc.OperationsServiceStub(channel)
         self.retries_count = 0
-        self._settings = settings
+        # A replay is a program: its thousands of reservations are no deeds of whoever has started it.
+        self._settings = replace(settings, actor="")
         self._patience_seconds = patience_seconds
 
     async def ask(

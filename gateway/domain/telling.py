@@ -244,6 +244,21 @@ def person(row: AuditEntry) -> Entry:
 
 
 _DEEDS = {
+    "ReserveStock": "预占",
+    "CommitReservation": "确认售出",
+    "ReleaseReservation": "释放预占",
+    "ExtendReservation": "延长预占",
+    "ResizeReservation": "改预占数量",
+    "CreateLocation": "新建仓位",
+    "UpdateLocation": "修改仓位",
+    "ImportCatalog": "导入目录",
+    "SetRunbook": "修改预案",
+    "SetDemandProfile": "更新销售规律",
+    "StartDrill": "开始演练",
+    "StopDrill": "结束演练",
+    "Rehearse": "排练场次",
+    "SetTemplate": "修改话术",
+    "DeleteTemplate": "删除话术",
     "ReceiveStock": "入库",
     "AdjustStock": "调整库存",
     "CountStock": "盘点",

@@ -22,6 +22,8 @@ from gateway.store.selling import ConnectorState
 from gateway.store.shops import Channel
 from gateway.store.tables import TIME, channels, policies, skus
 
+# As far back a number can be explained; then states are removed (`retention.py`).
+KEEP_STATES = timedelta(days=7)
 KEEP_EVERY = timedelta(seconds=10)
 # Orders that are in up to then only are late: that they begin to be so, and cease, is kept at once.
 LATE = timedelta(seconds=15)

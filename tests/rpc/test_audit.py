@@ -57,6 +57,18 @@ async def test_a_deed_is_told_with_actor_and_reason(client: Client) -> None:
     assert (second.actor, second.method) == ("王五", "AlertService/SetRunbook")
 
 
+async def test_what_a_person_does_to_a_reservation_is_told(client: Client) -> None:
+    """An order system's reservations leave no entry; who says who he is and releases one does, with his reason."""
+    await client.add_sku("CUP", 5)
+    held = await client.reserve("CUP", 2)
+    assert "StockService/ReserveStock" not in {entry.method for entry in await _audit(client)}
+    client.options["metadata"] += (("stockgate-actor", quote("李四")),)
+    content = {"reservation_id": held.reservation_id, "reason": "买家不要了"}
+    await client.tell(client.stock.ReleaseReservation, stock.ReleaseReservationRequest, **content)
+    [entry] = [one for one in await _audit(client) if one.method == "StockService/ReleaseReservation"]
+    assert (entry.actor, entry.sku, entry.reason, entry.outcome) == ("李四", "CUP", "买家不要了", "OK")
+
+
 async def test_what_it_was_about_is_read_from_the_answer(client: Client) -> None:
     """Where a request has a number only, the entry has the SKU and the channel that the answer names."""
     await client.add_sku("CUP", 5)

@@ -6,9 +6,10 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from gateway.retention import KEEP_ATTEMPTS, KEEP_STATES, Retention
+from gateway.retention import KEEP_ATTEMPTS, Retention
 from gateway.settings import Settings
 from gateway.store.database import Clock, Database
+from gateway.store.states import KEEP_STATES
 from tests.merchants import schema_of_token
 
 # How long ago: two before the border of states, two after it.

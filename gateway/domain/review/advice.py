@@ -99,6 +99,16 @@ def _stock(session: SessionRecord, stories: Sequence[Story]) -> Iterator[Rated]:
                     record.sku,
                 ),
             )
+        elif not had and len(story.outs) == 1 and story.outs[0].seconds > 0:
+            yield (
+                0.0,
+                Advice(
+                    "STOCK",
+                    f"{record.sku} 整场没有库存：上架前先备货，或从场次里拿掉",
+                    f"{record.sku} had nothing to sell all along: bring some, or take it out of the session",
+                    record.sku,
+                ),
+            )
         elif had >= UNSOLD_UNITS_MIN and story.sold < SOLD_SHARE_MIN * had:
             share = 100 * story.sold / had
             yield (

@@ -281,3 +281,9 @@ def test_a_late_warning_asks_for_half_as_many_stock_outs() -> None:
         found = [one for one in review_of(record(tape.record(settings=settings))).advice if one.sku]
         expected = wanted and Change(Setting.SERVICE_LEVEL, level, wanted)
         assert [one.change for one in found if one.kind == "POLICY"] == [expected]
+
+
+def test_what_was_listed_without_stock_is_said() -> None:
+    """Nothing was lost that anybody could reckon, and yet it is no way to sell."""
+    [advice] = review_of(record(Tape("TEA", 0).record())).advice
+    assert (advice.kind, advice.sku, "整场没有库存" in advice.text) == ("STOCK", "TEA", True)

@@ -6,7 +6,8 @@ import { duration, number, rate, time } from "./format.js";
 import { ledgerNow } from "./ledger_time.js";
 import { t } from "./words.js";
 
-const RANGES = [15 * 60, 3_600, 6 * 3_600, 24 * 3_600, 7 * 86_400];
+const HOUR = 3_600;
+const RANGES = [15 * 60, HOUR, 6 * HOUR, 24 * HOUR, 7 * 24 * HOUR];
 // A long look back is dear, and changes little.
 const REFRESH_MS_LEAST = 5_000;
 const REFRESHES = 700;
@@ -27,7 +28,7 @@ export function course(node, sku) {
   const stock = h("div", { class: "course-chart" });
   const pace = h("div", { class: "course-chart" });
   const none = h("p", { class: "muted", hidden: true }, t("course.none"));
-  const buttons = RANGES.map((length) => h("button", { class: "button small", onclick: () => choose(length) }, duration(length * 1000)));
+  const buttons = RANGES.map((length) => h("button", { class: "button small", onclick: () => choose(length) }, rangeLabel(length)));
   fill(
     node,
     h("div", { class: "row apart" }, h("h2", {}, t("course.title")), h("div", { class: "row tight", role: "group", "aria-label": t("course.range") }, buttons)),
@@ -72,6 +73,11 @@ export function course(node, sku) {
     clearInterval(timer);
     drawn?.end();
   };
+}
+
+/** `15 分`, `1 小时`, `7 天`. */
+function rangeLabel(seconds) {
+  return seconds === HOUR ? t("unit.hour", { n: 1 }) : duration(seconds * 1_000);
 }
 
 function chartsOf(stock, pace, lines, names) {
