@@ -226,6 +226,7 @@ class Health:
         confirmed = self._tallies.take_confirmed()
         try:
             lags = await store.read_lags(connection, confirmed) if confirmed else []
+        # However it ends, nothing else would bring them back.
         except BaseException:
             self._tallies.put_back(confirmed)
             raise

@@ -346,6 +346,7 @@ class _Course:
         began, failed = time.perf_counter(), ""
         try:
             yield
+        # Whatever it was, it is counted and goes on.
         except Exception as error:
             failed = type(error).__name__
             raise
