@@ -30,7 +30,10 @@ Place = tuple[int, str, int]
 
 
 class KeyState(Struct, frozen=True):
-    """Where one key stands. `revision`: the event that told of it last, 0 if none has."""
+    """Where one key stands. `revision`: the event that told of it last, 0 if none has.
+
+    `is_watched`: an engine goes on judging it.
+    """
 
     key: Key
     title: str
@@ -46,11 +49,17 @@ class KeyState(Struct, frozen=True):
     silenced_by: tuple[int, ...]
     channels: tuple[str, ...]
     session_ids: tuple[int, ...]
+    is_watched: bool = True
 
     @property
     def tier(self) -> Tier:
         """The tier it stands in."""
         return self.watched.standing.tier
+
+    @property
+    def is_stale(self) -> bool:
+        """Our knowledge is old: a channel is not heard, or nobody has judged the key for long."""
+        return self.watched.standing.is_stale or self.circumstances.is_stale or not self.is_watched
 
 
 class Why(Struct, frozen=True):
@@ -179,6 +188,7 @@ async def _states(
     held = {
         (ack.sku, ack.session_id): ack.acknowledgement for ack in surroundings.desk.acknowledgements if not ack.drill_id
     }
+    is_watched = await store.read_watched(connection, now)
     found = []
     tempo = surroundings.tempo
     seconds = tempo.seconds(now)
@@ -207,6 +217,7 @@ async def _states(
                 surroundings.silences_of(key.sku, watched.standing.tier, now),
                 surroundings.channels_of(key.sku),
                 surroundings.sessions_of(key.sku),
+                is_watched,
             )
         )
     return found

@@ -299,7 +299,7 @@ def _tiers_of(session: Session, states: list[KeyState]) -> dict[str, TierNow]:
     return {
         state.key.sku: TierNow(
             state.tier,
-            state.watched.standing.is_stale or state.circumstances.is_stale,
+            state.is_stale,
             rates.get(state.key.sku, state.evidence.fast_rate),
             state.stock_out,
             state.watched.standing.episode,

@@ -45,7 +45,7 @@ async def get_tier(call: Call, request: pb.GetTierRequest) -> pb.GetTierResponse
         state.evidence,
         state.circumstances.rule,
         state.stock_out,
-        is_stale=state.watched.standing.is_stale,
+        is_stale=state.is_stale,
     )
     return response
 
@@ -71,7 +71,7 @@ def fill_tier_state(m: pb.TierState, state: KeyState) -> None:
     m.sku, m.session_id = state.key.sku, state.key.session_id
     m.tier = alert_pb2.Tier.ValueType(standing.tier)
     m.since_time.CopyFrom(timestamp(state.since_time))
-    m.is_stale, m.is_flapping, m.episode = standing.is_stale, standing.is_flapping, standing.episode
+    m.is_stale, m.is_flapping, m.episode = state.is_stale, standing.is_flapping, standing.episode
     m.revision = state.revision
     alert_rendering.fill(m.evidence, state.evidence)
     m.stock_out.SetInParent()

@@ -20,12 +20,11 @@ from gateway.store.database import ReadConnection
 from gateway.store.live import Sold
 from gateway.store.selling import HEARTBEAT_SECONDS_MAX, read_channels
 from gateway.store.shops import LISTING, listing_of
+from gateway.store.standings import is_watched
 from gateway.store.tables import CODE, channels, levels, listings, skus
 from gateway.store.templates import read_templates
 
 SILENT_AFTER = timedelta(seconds=HEARTBEAT_SECONDS_MAX)
-# The engine's ticks are written down every five seconds, a little late where the machine is busy.
-WATCHED_WITHIN = timedelta(seconds=30)
 _LEVEL = tuple(levels.c[name] for name in Level.__struct_fields__)
 
 
@@ -72,7 +71,7 @@ async def read_room(connection: ReadConnection, session: Session, sold: Sold, no
         await _read_silent(connection, codes, now),
         await _read_slow(connection, session.session_id),
         log.revision,
-        log.tick_time is not None and now - log.tick_time <= WATCHED_WITHIN,
+        is_watched(log.tick_time, now),
     )
 
 

@@ -18,6 +18,9 @@ from gateway.store.alert_tables import alert_head, alert_policies, incoming, ses
 from gateway.store.database import ReadConnection
 from gateway.store.tables import CODE, channels, head, levels, listings, movements, skus
 
+# The engine's ticks are written down every five seconds, a little late where the machine is busy.
+WATCHED_WITHIN = timedelta(seconds=30)
+
 _decode_watched = msgspec.json.Decoder(Watched).decode
 _m = movements.c
 _MOVED = (
@@ -104,6 +107,16 @@ async def keep_place(connection: AsyncConnection, engine: str, place: Place, *, 
         content |= {"journal_revision": place.journal_revision, "tick_time": place.tick_time}
     kept = update(alert_head).where(alert_head.c.engine == engine).values(content)
     return (await connection.execute(kept)).rowcount > 0
+
+
+def is_watched(tick_time: datetime | None, now: datetime) -> bool:
+    """True if an engine goes on judging where keys stand; else their rows are old news."""
+    return tick_time is not None and now - tick_time <= WATCHED_WITHIN
+
+
+async def read_watched(connection: ReadConnection, now: datetime) -> bool:
+    """The same, of the merchant."""
+    return is_watched(await connection.scalar(select(alert_head.c.tick_time)), now)
 
 
 async def leave_engine_lease(connection: AsyncConnection, engine: str) -> None:

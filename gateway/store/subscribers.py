@@ -7,6 +7,7 @@ from sqlalchemy import cast, delete, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.domain.alerts import FORGOTTEN_AFTER
 from gateway.store.alert_tables import cursors, notices, sessions
 from gateway.store.database import MerchantDatabase, ReadConnection
 from gateway.store.tables import TIME
@@ -85,9 +86,10 @@ async def forget_before(connection: AsyncConnection, since: datetime, revision: 
 
 
 async def longest_session(connection: ReadConnection, database: MerchantDatabase) -> timedelta:
-    """How long the longest live session was, or is planned to be."""
+    """How long the longest live session was, or is planned to be; one that was forgotten was over when it should."""
     begins, planned = (cast(sessions.c.body[name].astext, TIME) for name in ("open_time", "planned_end_time"))
     ends = func.coalesce(sessions.c.close_time, func.greatest(database.now, planned))
+    ends = func.least(ends, planned + literal(FORGOTTEN_AFTER))
     return await connection.scalar(select(func.max(ends - begins))) or timedelta()
 
 

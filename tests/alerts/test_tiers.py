@@ -1,15 +1,20 @@
 """Where keys stand, read by any gateway: all of them, and nobody waits meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from gateway.alerts import tiers as module
+from gateway.alerts.engine import Engine
 from gateway.alerts.tiers import KEYS_AT_ONCE, Tiers
+from gateway.domain.alerts import FORGOTTEN_AFTER
 from gateway.domain.tiers import Tier
-from tests.alerts.counter import Counter
+from gateway.store.database import Clock, MerchantDatabase
+from gateway.store.subscribers import longest_session
+from tests.alerts.counter import HOUR, SKU, Counter
 
 CODES = [f"SKU-{number:03d}" for number in range(55)]
 
@@ -59,3 +64,22 @@ async def test_others_have_their_turn_while_forecasts_are_made(
     living.cancel()
     assert len(made) == len(CODES)
     assert all(later > earlier for earlier, later in pairwise(made[KEYS_AT_ONCE - 1 :: KEYS_AT_ONCE]))
+
+
+@pytest.mark.usefixtures("shelf")
+async def test_what_nobody_judges_is_old_news(merchant: MerchantDatabase, clock: Clock) -> None:
+    """While an engine ticks, a tier is what is; half a minute after its last tick it is what was known last."""
+    assert (await Tiers(merchant).get(SKU)).is_stale
+    engine = Engine(merchant, "engine")
+    await engine.look()
+    assert not (await Tiers(merchant).get(SKU)).is_stale
+    clock.offset += timedelta(seconds=40)
+    assert (await Tiers(merchant).get(SKU)).is_stale
+
+
+async def test_a_forgotten_session_keeps_the_log_no_longer(counter: Counter, clock: Clock) -> None:
+    """The log is kept for twice the longest session: not for ever, because nobody has closed one."""
+    await counter.open_session(SKU)
+    clock.offset += timedelta(days=30)
+    async with counter.database.transaction() as connection:
+        assert await longest_session(connection, counter.database) == HOUR + FORGOTTEN_AFTER
