@@ -35,7 +35,11 @@ def platform_of(name: PlatformName, credentials_json: str, transport: Transport,
         case PlatformName.DOUYIN:
             return douyin.Douyin(transport, _read(credentials_json, douyin.Credentials), tokens)
         case PlatformName.KUAISHOU:
-            return kuaishou.Kuaishou(transport, _read(credentials_json, kuaishou.Credentials), tokens)
+            credentials = _read(credentials_json, kuaishou.Credentials)
+            # Who takes no pushes needs none.
+            if credentials.message_secret and not kuaishou.is_message_secret(credentials.message_secret):
+                raise BadCredentials("message_secret is not the Base64 of 16 bytes")
+            return kuaishou.Kuaishou(transport, credentials, tokens)
 
 
 def _read(credentials_json: str, kind: type[C]) -> C:

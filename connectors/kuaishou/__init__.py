@@ -5,7 +5,8 @@ shapes of requests and answers from the official types as restated in kuaishou-m
 """
 
 from connectors.kuaishou.platform import Kuaishou
+from connectors.kuaishou.pushes import is_message_secret
 from connectors.kuaishou.requests import Credentials, Requests
 from connectors.kuaishou.signing import SignMethod
 
-__all__ = ["Credentials", "Kuaishou", "Requests", "SignMethod"]
+__all__ = ["Credentials", "Kuaishou", "Requests", "SignMethod", "is_message_secret"]

@@ -56,6 +56,14 @@ def open_push(body: bytes, credentials: Credentials) -> list[Hint]:
     return [Hint(str(message.event_id), order_id=str(order_id))]
 
 
+def is_message_secret(secret: str) -> bool:
+    """True if pushes can be decrypted with it: with anything else every one of them would seem forged."""
+    try:
+        return len(base64.b64decode(secret, validate=True)) * 8 == _BLOCK_BITS
+    except (binascii.Error, ValueError):
+        return False
+
+
 def decrypted(body: bytes, message_secret: str) -> bytes:
     """The plain text of a push; raises `Forged`."""
     if len(body) > BODY_BYTES_MAX:

@@ -149,6 +149,7 @@ class Follower:
             yield
         except ClientError:
             raise
+        # Whatever it was, the others are told.
         except Exception:
             log.exception("event not told", extra={"robot": self.settings.name, "revision": revision})
             metrics.loop_failures.add(1, {"loop": "robot"})

@@ -35,6 +35,11 @@ def new_claimant() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"[-128:]
 
 
+def connections() -> httpx.AsyncClient:
+    """What the robots of a process call over."""
+    return httpx.AsyncClient(mounts=DIRECT)
+
+
 def robot_of(settings: RobotSettings, environment: Mapping[str, str], client: httpx.AsyncClient) -> Robot:
     """A robot that calls over this client. Raises `SettingsError` if a secret is missing."""
     limits = ROOM_LIMITS if settings.platform == "agora" else GROUP_LIMITS
@@ -57,7 +62,7 @@ async def notify(
     """Tell the robots what the gateway warns of, until `stopping` is set. Raises `SettingsError`."""
     known = os.environ if environment is None else environment
     door = FrontDoor(at, new_claimant())
-    async with httpx.AsyncClient(mounts=DIRECT) as client:
+    async with connections() as client:
         robots = [robot_of(each, known, client) for each in settings.robots]
         followers = [
             Follower(each, robot, door, settings.page_url, tempo)

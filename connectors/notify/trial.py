@@ -5,12 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import httpx
-
 from connectors.attempts import outcome_of_try
 from connectors.errors import ConnectorError
 from connectors.notify.robot import Message, Robot
-from connectors.notify.serve import DIRECT, robot_of
+from connectors.notify.serve import connections, robot_of
 from connectors.notify.settings import NotifySettings, RobotSettings
 from connectors.notify.words import NAME, TRIAL, TRIAL_LINE, both
 
@@ -34,7 +32,7 @@ class Trial(NamedTuple):
 
 async def tried(settings: NotifySettings, environment: Mapping[str, str]) -> list[Trial]:
     """Post one message by each robot, all at once. Raises `SettingsError` if a secret is missing."""
-    async with httpx.AsyncClient(mounts=DIRECT) as client:
+    async with connections() as client:
         robots = [robot_of(each, environment, client) for each in settings.robots]
         return list(await asyncio.gather(*map(_tried, settings.robots, robots)))
 

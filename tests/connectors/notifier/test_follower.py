@@ -22,6 +22,7 @@ from connectors.sandbox.robots import Fault
 from gateway.client import ResumePoint
 from gateway.v1 import alert_pb2
 from gateway.v1 import alert_service_pb2 as pb
+from tests.client import made
 from tests.connectors.notifier.ward import CHANGE, CUP, GROUPS, MUG, QUICK, Ward
 
 NOWHERE = "127.0.0.1:1"
@@ -192,15 +193,17 @@ async def test_what_cannot_be_told_holds_up_nothing(ward: Ward, monkeypatch: pyt
     await ward.heard(await ward.reached(MUG, THRESHOLD), "dingtalk")
 
 
-def event(revision: int, kind: int, sku: str = CUP, **content: Any) -> alert_pb2.AlertEvent:
+def event(
+    revision: int, kind: alert_pb2.AlertEventKind.ValueType, sku: str = CUP, **content: Any
+) -> alert_pb2.AlertEvent:
     """One fact of the log."""
-    return alert_pb2.AlertEvent(revision=revision, kind=kind, sku=sku, **content)  # type: ignore[arg-type]
+    return alert_pb2.AlertEvent(revision=revision, kind=kind, sku=sku, **content)
 
 
 def changed(revision: int, before: int, after: int, *receivers: str, is_stale: bool = False) -> alert_pb2.AlertEvent:
     """A tier change, for these receivers."""
     runbook = alert_pb2.Runbook(receivers=receivers)
-    change = alert_pb2.TierChange(**{"from": before, "to": after, "is_stale": is_stale, "runbook": runbook})  # type: ignore[arg-type]
+    change = made(alert_pb2.TierChange, **{"from": before, "to": after, "is_stale": is_stale, "runbook": runbook})
     return event(revision, CHANGE, tier_change=change)
 
 

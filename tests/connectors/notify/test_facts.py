@@ -201,7 +201,7 @@ def test_where_things_stand_is_told_to_who_is_new(content: dict[str, Any], is_to
 )
 def test_what_has_stood_so_for_long_is_no_news(tier: int, hours: float, *, is_told: bool, is_urgent: bool) -> None:
     """Who is new is not flooded: the old can wait and is dropped first, and what sold out days ago is not told."""
-    state = alert_service_pb2.TierState(sku="MUG-1", tier=tier, revision=77, evidence=EVIDENCE)  # type: ignore[arg-type]
+    state = made(alert_service_pb2.TierState, sku="MUG-1", tier=tier, revision=77, evidence=EVIDENCE)
     state.since_time.FromDatetime(NOW - timedelta(hours=hours))
     notice = notice_of_state(state, AROUND)
     assert (notice is not None) == is_told
