@@ -110,12 +110,15 @@ class _Looking:
     ) -> None:
         self._connection, self._database, self._at, self._is_past = connection, database, at, is_past
         self._delay = sync_delay_seconds
+        self._channels: dict[str, ChannelThen | None] = {}
 
     async def facts(self, listing: Listing, sku: str) -> Facts:
         """All that is known of a listing; `sku` "" means its first component."""
         connection, at = self._connection, self._at
         sku = sku or listing.components[0].sku
-        channel = await self._channel(listing.channel)
+        if listing.channel not in self._channels:
+            self._channels[listing.channel] = await self._channel(listing.channel)
+        channel = self._channels[listing.channel]
         situation, changed = await self._situation(listing)
         current = next(one for one in situation.listings if one.listing_id == listing.listing_id)
         revisions = [level.revision for key, level in situation.levels.items()]

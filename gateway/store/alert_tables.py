@@ -1,6 +1,17 @@
 """The tables of warnings: the alert log, where SKUs stand, what people have said. Part of one merchant's schema."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, SmallInteger, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    SmallInteger,
+    Table,
+    Text,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from gateway.store.tables import CODE, TIME
@@ -29,7 +40,7 @@ alert_head = Table(
 # `tier` is the higher of the two of a change, 0 for what is about none; `body` is `domain/alerts.py: Body`.
 # Sessions and silences: few among all that the log tells. To be said in a query word for word: of values that are sent
 # with it nobody knows beforehand that they are some of these.
-IS_OF_MANY = text("kind IN (4, 5, 11, 12, 13)")
+IS_OF_MANY = literal_column("kind IN (4, 5, 11, 12, 13)", Boolean)
 
 alert_events = Table(
     "alert_events",

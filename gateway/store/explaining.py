@@ -18,7 +18,7 @@ from gateway.store.database import ReadConnection
 from gateway.store.journal import movement_of
 from gateway.store.levels import elements
 from gateway.store.operations_tables import listing_states
-from gateway.store.tables import CODE, drifts, listings, movements, policies, pushes, reservations, skus
+from gateway.store.tables import CODE, drifts, levels, listings, movements, policies, pushes, reservations, skus
 
 PUSHES_MAX = 20
 HOLDS_MAX = 100
@@ -102,9 +102,12 @@ async def open_holds(connection: ReadConnection, sku: str, now: datetime) -> lis
 async def holds_then(connection: ReadConnection, sku: str, at: datetime) -> list[Hold]:
     """Reservations that kept units of the SKU then, as far as they still have the lines they had."""
     m, r = movements.c, reservations.c
-    is_made = (m.sku == sku) & (m.kind == MovementKind.RESERVE) & (m.reservation_id.is_not(None))
-    made = select(m.reservation_id).where(is_made, m.record_time <= at, m.record_time > at - HOLDS_WITHIN)
-    newest = made.order_by(m.record_time.desc()).limit(HOLDS_MAX * 5)
+    is_made = and_(m.sku == sku, m.kind == MovementKind.RESERVE, m.reservation_id.is_not(None))
+    is_recent = and_(m.record_time <= at, m.record_time > at - HOLDS_WITHIN)
+    # Of each location by the index that has the order already.
+    made = select(m.reservation_id).where(is_made, is_recent, m.location == levels.c.location)
+    own = made.order_by(m.record_time.desc(), m.revision.desc()).limit(HOLDS_MAX * 5).correlate(levels).lateral("own")
+    newest = select(own.c.reservation_id).select_from(levels).join(own, true()).where(levels.c.sku == sku)
     was_open = and_(r.create_time <= at, r.expire_time > at, or_(r.resolve_time.is_(None), r.resolve_time > at))
     return await _holds(connection, sku, and_(r.reservation_id.in_(newest), was_open))
 

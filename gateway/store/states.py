@@ -115,15 +115,16 @@ async def has_moved(connection: ReadConnection, channel: str, at: datetime, wate
 
 async def read_since(connection: ReadConnection, channel: str, at: datetime) -> dict[str, datetime]:
     """Since when each of the things that matter, and the watermark, had been as it was then; what is kept tells it."""
+    # Each row's JSON is looked into once.
     recent = (
-        select(_s.record_time, _s.body)
+        select(_s.record_time, *(_s.body[name].astext.label(name) for name in _SINCE))
         .where(_s.channel == channel, _s.record_time <= at, _s.record_time > at - SINCE_MAX)
-        .subquery()
+        .cte("recent")
     )
-    last = select(recent.c.body).order_by(recent.c.record_time.desc()).limit(1).subquery()
+    last = select(*(recent.c[name] for name in _SINCE)).order_by(recent.c.record_time.desc()).limit(1).cte("last")
     found: list[ColumnElement[Any]] = []
     for name in _SINCE:
-        is_other = recent.c.body[name].astext.is_distinct_from(last.c.body[name].astext)
+        is_other = recent.c[name].is_distinct_from(last.c[name])
         other = select(func.max(recent.c.record_time)).select_from(recent.join(last, is_other)).scalar_subquery()
         is_since = or_(other.is_(None), recent.c.record_time > other)
         found.append(select(func.min(recent.c.record_time)).where(is_since).scalar_subquery().label(name))
