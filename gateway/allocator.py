@@ -143,7 +143,7 @@ class Allocator:
 
     async def _skus(self) -> list[str]:
         """What has moved since the last look, first; then what is due; all of a channel that has come to life."""
-        async with self._database.transaction() as connection:
+        async with self._database.statements() as connection:
             moved = await store.moved_since(connection, self._revision, self._version)
             asks_channels = time.monotonic() >= self._channels_due
             awake = await self._awakened(connection) if asks_channels else frozenset()

@@ -171,9 +171,11 @@ def short_skus(outcomes: Iterable[Outcome]) -> set[str]:
 
 def _decide_one(book: Book, command: Wish) -> Outcome:
     mark = book.mark()
-    book.selling_channel = command.channel if isinstance(command, TakeOrder | LinkOrders) else None
+    book.selling_channel = None
     try:
         if isinstance(command, SellingCommand):
+            if isinstance(command, TakeOrder | LinkOrders):
+                book.selling_channel = command.channel
             return _SELLING_VERBS[type(command)](book, command)
         known = book.first_answer(command)
         if known is not None:

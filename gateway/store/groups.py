@@ -51,13 +51,17 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Known(Struct):
-    """What is true as long as the head's version is this one. Nothing expires before `next_expiry`."""
+    """What is true as long as the head's version is this one. Nothing expires before `next_expiry`.
+
+    `levels` by SKU, then location: a SKU lies at few of many. `levels_read` says how many there were.
+    """
 
     version: int = -1
     locations: tuple[str, ...] = ()
     next_expiry: datetime | None = None
     skus: dict[str, SkuRule] = {}
-    levels: dict[LevelKey, Level] = {}
+    levels: dict[str, dict[str, Level]] = {}
+    levels_read: int = 0
     channels: dict[str, ChannelRule] | None = None
     listings: dict[int, Listing] = {}
     listing_ids: dict[ListingKey, int] = {}
@@ -269,19 +273,22 @@ class GroupStore:
         missing = [sku for sku in skus if sku not in known.skus]
         if not missing:
             return True
-        if len(known.levels) + len(missing) > LEVELS_KEPT_MAX:
+        if known.levels_read + len(missing) > LEVELS_KEPT_MAX:
             known.levels.clear()
+            known.levels_read = 0
             known.skus.clear()
             missing = list(skus)
         for row in await connection.fetch(self._sql.levels, missing):
             known.skus[row["sku"]] = SkuRule(row["rule_safety_stock"], row["frozen"])
             if row["location"] is not None:
-                known.levels[row["sku"], row["location"]] = Level(*row[: len(Level.__struct_fields__)])
+                level = Level(*row[: len(Level.__struct_fields__)])
+                known.levels.setdefault(level.sku, {})[level.location] = level
+                known.levels_read += 1
         return False
 
     def _levels_of(self, skus: Iterable[str]) -> dict[LevelKey, Level]:
-        places = ((sku, location) for sku in skus for location in self._known.locations)
-        return {place: level for place in places if (level := self._known.levels.get(place))}
+        levels = self._known.levels
+        return {(sku, at): level for sku in skus for at, level in levels.get(sku, {}).items()}
 
     async def _changed_since(self, connection: asyncpg.Connection, needs: Needs) -> dict[CountNeed, int]:
         found = {}
@@ -292,7 +299,8 @@ class GroupStore:
 
     def _remember(self, changes: Changes) -> None:
         self._known.version += 1
-        self._known.levels.update(changes.levels)
+        for (sku, location), level in changes.levels.items():
+            self._known.levels.setdefault(sku, {})[location] = level
         self._known.skus.update(changes.skus)
         self._known.listings.update(changes.listings)
         if self._known.channels is not None:

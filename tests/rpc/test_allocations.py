@@ -73,7 +73,7 @@ async def test_what_waits_for_orders_is_left_alone(shop: Shop, monkeypatch: pyte
         await asyncio.sleep(STILL_SECONDS)
         monkeypatch.setattr(Allocator, "_look_at", counted)
         await asyncio.sleep(4 * allocator.WATERMARK_SECONDS)
-        assert looks <= 1
+        assert looks < 3, "a tick that was late, or a beat, is no more than that"
         await shop.report_orders(watermark=True)
         assert (await watch.push()).push.sales == 10
         assert looks

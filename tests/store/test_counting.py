@@ -12,7 +12,7 @@ from tests.client import Client
 from tests.merchants import schema_of_token
 from tests.store.history import add_location, moment, movements
 
-STEPS = 30
+STEPS = 20
 SEED = 7
 
 
