@@ -276,9 +276,9 @@ class Engine:
                 if not await store.write_stands(connection, rows, awake):
                     raise LeaseLostError
             await store.remove_stands(connection, gone)
-            done = [(duty, one) for duty in due if (one := await duty.done(connection)) is not None]
+            done = [(duty, what) for duty in due if (what := await duty.done(connection)) is not None]
             is_setting = any(duty.write is not None for duty, _ in done)
-            events = await appending.append([*news, *(one for _, one in done)], changes_settings=is_setting)
+            events = await appending.append([*news, *(what for _, what in done)], changes_settings=is_setting)
         self._measure(events)
         say(events)
         lookout.saved(keys)

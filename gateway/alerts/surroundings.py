@@ -54,7 +54,7 @@ class Surroundings:
         self.now = now
         self.tempo = tempo
         lives = list(lives)
-        self.watermarks = Watermarks() if before is None else before.watermarks
+        self.watermarks: Watermarks = Watermarks() if before is None else before.watermarks
         marks = {life.channel: life.watermark for life in lives}
         self._silent = self.watermarks.resting(marks, now, ORDERS_REST) | {
             life.channel

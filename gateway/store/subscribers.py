@@ -88,8 +88,8 @@ async def forget_before(connection: AsyncConnection, since: datetime, revision: 
 async def longest_session(connection: ReadConnection, database: MerchantDatabase) -> timedelta:
     """How long the longest live session was, or is planned to be; one that was forgotten was over when it should."""
     begins, planned = (cast(sessions.c.body[name].astext, TIME) for name in ("open_time", "planned_end_time"))
-    ends = func.coalesce(sessions.c.close_time, func.greatest(database.now, planned))
-    ends = func.least(ends, planned + literal(FORGOTTEN_AFTER))
+    ended = func.coalesce(sessions.c.close_time, func.greatest(database.now, planned))
+    ends = func.least(ended, planned + literal(FORGOTTEN_AFTER))
     return await connection.scalar(select(func.max(ends - begins))) or timedelta()
 
 

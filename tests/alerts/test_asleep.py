@@ -12,6 +12,7 @@ from gateway.domain.alerts import AlertPolicy, EventKind
 from gateway.domain.commands import ReceiveStock
 from gateway.domain.tiers import Tier
 from gateway.domain.vigil import Key
+from gateway.live.counted import Counted
 from gateway.live.sessions import OpenSession, Sessions, SkuAsked
 from gateway.store import alert_tables, standings
 from gateway.store.catalog import Sku
@@ -59,7 +60,7 @@ async def test_what_sleeps_hears_what_people_say(
         case "policy":
             await rules.set_policy(SetPolicy(new_id(), AlertPolicy(code, fixed_line=50), "li"))
         case "session":
-            await Sessions(merchant).open(
+            await Sessions(merchant, Counted(merchant)).open(
                 new_id(), OpenSession("room", (), (SkuAsked(code),), now + timedelta(hours=2), "li")
             )
         case "incoming":

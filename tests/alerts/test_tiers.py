@@ -10,6 +10,7 @@ import pytest
 from gateway.alerts import tiers as module
 from gateway.alerts.engine import Engine
 from gateway.alerts.tiers import KEYS_AT_ONCE, Tiers
+from gateway.domain import vigil
 from gateway.domain.alerts import FORGOTTEN_AFTER
 from gateway.domain.tiers import Tier
 from gateway.store.database import Clock, MerchantDatabase
@@ -46,7 +47,7 @@ async def test_others_have_their_turn_while_forecasts_are_made(
 ) -> None:
     """A snapshot of very many SKUs keeps no call waiting for longer than some forecasts take."""
     turns, made = 0, []
-    forecast = module.stock_out
+    forecast = vigil.stock_out
 
     def note(*asked: Any) -> Any:
         made.append(turns)

@@ -73,11 +73,11 @@ async def test_an_order_has_all_its_units_whichever_places_give_them() -> None:
 
 async def test_who_catches_up_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand orders that are read at once are looked at in turns with the gateway's calls."""
-    turns, looked_at, looks = 0, [], lookout_module.looked
+    turns, looked_at = 0, []
 
     def note(*asked: Any) -> Any:
         looked_at.append(turns)
-        return looks(*asked)
+        return looked(*asked)
 
     async def live() -> None:
         nonlocal turns
