@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from gateway import app
 from gateway.settings import Settings
 from tests.merchants import Blueprint, drop_merchant, new_merchant_name
-from tests.web.people import Person, Place, place_at
+from tests.web.people import WAIT_MS, Person, Place, place_at
+
+# Whatever is waited for comes by an event; how long that takes says nothing on a busy machine.
+expect.set_options(timeout=WAIT_MS)
 
 # Chromium talks to its makers otherwise.
 QUIET = (

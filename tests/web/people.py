@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from gateway import app
 from tests.client import Client
 
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 DESK = (1280, 800)
 PHONE = (390, 844)
 # Kept before any script of the page runs.

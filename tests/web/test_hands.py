@@ -1,7 +1,10 @@
 """What hands do on the page, and what must not happen under them: by mouse, by keyboard, back and forth."""
 
+from collections.abc import AsyncIterator
+
 import pytest
-from playwright.async_api import Locator, Page, Route, expect
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.web.people import Person, Place
 
@@ -11,6 +14,11 @@ WAIT_MS = 30_000
 # More than are shown as cards.
 MANY = 63
 CARDS_MAX = 60
+# The card of one SKU comes before that of the other.
+IN_ORDER = """([one, other]) => {
+  const codes = [...document.querySelectorAll(".sku-card")].map((card) => card.dataset.key.split("\\n")[0]);
+  return codes.indexOf(one) < codes.indexOf(other);
+}"""
 
 
 async def sell_out(place: Place, *skus: str) -> None:
@@ -25,39 +33,46 @@ def card(page: Page, sku: str) -> Locator:
     return page.locator(f".sku-card[data-key^={sku}]")
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def hands(browser: Browser, open_place: Place) -> AsyncIterator[Person]:
+    """Somebody at the merchant's whom the tests of this file share: each has SKUs of its own."""
+    async with open_place.person(browser) as found:
+        yield found
+
+
 async def away(route: Route) -> None:
     """The gateway does not answer."""
     await route.abort()
 
 
-async def test_what_is_about_to_be_pressed_stays_in_its_place(person: Person) -> None:
+async def test_what_is_about_to_be_pressed_stays_in_its_place(hands: Person) -> None:
     """While a button is under the pointer a more pressing card waits behind; then it goes where it belongs."""
-    await sell_out(person.place, "CUP")
-    page = await person.open()
-    await card(page, "CUP").locator(".actions button").first.hover(timeout=WAIT_MS)
-    before = await card(page, "CUP").bounding_box()
-    await sell_out(person.place, "BOX")
-    await card(page, "BOX").wait_for(timeout=WAIT_MS)
-    assert await card(page, "CUP").bounding_box() == before
+    await sell_out(hands.place, "HELD-2")
+    page = await hands.open()
+    await card(page, "HELD-2").locator(".actions button").first.hover(timeout=WAIT_MS)
+    before = await card(page, "HELD-2").bounding_box()
+    await sell_out(hands.place, "HELD-1")
+    await card(page, "HELD-1").wait_for(timeout=WAIT_MS)
+    assert await card(page, "HELD-2").bounding_box() == before
     await page.mouse.move(0, 0)
-    await expect(page.locator(".sku-card").first).to_have_attribute("data-key", "BOX\n0", timeout=WAIT_MS)
+    await page.wait_for_function(IN_ORDER, arg=["HELD-1", "HELD-2"], timeout=WAIT_MS)
 
 
-async def test_pressing_twice_is_pressing_once(person: Person) -> None:
+async def test_pressing_twice_is_pressing_once(hands: Person) -> None:
     """A double click takes a warning on, and tells nobody that he was too late himself."""
-    await sell_out(person.place, "CUP")
-    page = await person.open()
-    await card(page, "CUP").locator(".actions button.primary").dblclick(timeout=WAIT_MS)
-    await expect(card(page, "CUP").locator(".taken")).to_contain_text(person.name, timeout=WAIT_MS)
+    await sell_out(hands.place, "TWICE")
+    page = await hands.open()
+    await card(page, "TWICE").locator(".actions button.primary").dblclick(timeout=WAIT_MS)
+    await expect(card(page, "TWICE").locator(".taken")).to_contain_text(hands.name, timeout=WAIT_MS)
     await expect(page.locator(".notice")).to_have_count(1)
     assert await page.locator(".notice.problem").count() == 0
 
 
-async def test_units_are_asked_for_with_what_brings_some(person: Person) -> None:
+async def test_units_are_asked_for_with_what_brings_some(hands: Person) -> None:
     """Watching needs no number; replenishing does, and the dialog stays until there is one."""
-    await sell_out(person.place, "CUP")
-    page = await person.open()
-    await card(page, "CUP").locator(".actions button", has_text="附言").click(timeout=WAIT_MS)
+    await sell_out(hands.place, "UNITS")
+    page = await hands.open()
+    await card(page, "UNITS").locator(".actions button", has_text="附言").click(timeout=WAIT_MS)
     dialog = page.get_by_role("dialog")
     units = dialog.get_by_label("数量")
     await expect(units).to_be_hidden()
@@ -67,16 +82,16 @@ async def test_units_are_asked_for_with_what_brings_some(person: Person) -> None
     await expect(units).to_be_visible()
     await units.fill("20")
     await dialog.locator("button.primary").click()
-    await expect(card(page, "CUP").locator(".taken")).to_contain_text("20", timeout=WAIT_MS)
+    await expect(card(page, "UNITS").locator(".taken")).to_contain_text("20", timeout=WAIT_MS)
 
 
-async def test_the_focus_stays_where_hands_are(person: Person) -> None:
+async def test_the_focus_stays_where_hands_are(hands: Person) -> None:
     """The first link leads past the frame; a drill's banner, a theme and an answer keep the focus."""
-    await sell_out(person.place, "CUP")
+    await sell_out(hands.place, "FOCUS")
     script = {"made_up": {"name": "d", "skus": ["D"], "units": 9, "rate": 1.0, "surge": 1, "seconds": 900}, "speed": 1}
-    await person.call("AlertService/Rehearse", {"request_id": "one", "source": script})
-    page = await person.open()
-    await card(page, "CUP").wait_for(timeout=WAIT_MS)
+    await hands.call("AlertService/Rehearse", {"request_id": "one", "source": script})
+    page = await hands.open()
+    await card(page, "FOCUS").wait_for(timeout=WAIT_MS)
     await page.evaluate("document.querySelector('main > *').dataset.same = 1")
     await page.locator(".skip").focus()
     await page.keyboard.press("Enter")
@@ -98,22 +113,22 @@ async def test_the_focus_stays_where_hands_are(person: Person) -> None:
     await expect(dark).to_be_focused()
     await page.keyboard.press("Escape")
     await expect(page.locator(".menu-place summary")).to_be_focused()
-    await card(page, "CUP").locator(".actions button.primary").press("Enter")
-    await expect(card(page, "CUP").locator(".taken")).to_contain_text(person.name, timeout=WAIT_MS)
+    await card(page, "FOCUS").locator(".actions button.primary").press("Enter")
+    await expect(card(page, "FOCUS").locator(".taken")).to_contain_text(hands.name, timeout=WAIT_MS)
     assert await page.evaluate("document.activeElement.closest('.sku-card') !== null")
 
 
-async def test_back_leads_to_what_was_looked_for(person: Person) -> None:
+async def test_back_leads_to_what_was_looked_for(hands: Person) -> None:
     """The address says what is searched; back from a SKU it is searched again."""
-    await sell_out(person.place, "CUP", "BOX")
-    page = await person.open()
-    await page.fill("input[type=search]", "CUP")
+    await sell_out(hands.place, "BACK")
+    page = await hands.open()
+    await page.fill("input[type=search]", "BACK")
     await expect(page.locator(".sku-card")).to_have_count(1, timeout=WAIT_MS)
-    assert page.url.endswith("/?q=CUP")
-    await card(page, "CUP").locator(".card-title").click()
+    assert page.url.endswith("/?q=BACK")
+    await card(page, "BACK").locator(".card-title").click()
     await page.locator(".sku-head").wait_for(timeout=WAIT_MS)
     await page.go_back()
-    await expect(page.locator("input[type=search]")).to_have_value("CUP")
+    await expect(page.locator("input[type=search]")).to_have_value("BACK")
     await expect(page.locator(".sku-card")).to_have_count(1, timeout=WAIT_MS)
 
 
