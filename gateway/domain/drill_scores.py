@@ -38,7 +38,7 @@ _NAMES = {
 _FIGURES = {
     "detect_seconds": "发现",
     "deliver_seconds": "送达",
-    "acknowledge_seconds": "确认",
+    "acknowledge_seconds": "认领",
     "act_seconds": "处置",
 }
 _ENDS = {"ENDED": "", "STOPPED": "演练被提前停止。", "LOST": "播放演练的网关已离线，演练中断。"}

@@ -174,6 +174,6 @@ def test_the_last_drill_is_compared_in_words() -> None:
     last = Drill(drill().script, "li", START, 3, "ENDED", START, before)
     now = DrillScore(True, (), 9.0, 3.0, None, 90.0, 7, 0)
     assert comparison(now, last) == (
-        "上次演练（3号）未通过，发现12.0秒（这次快3.0秒），送达无（这次3.0秒），确认40.0秒（这次无），"
+        "上次演练（3号）未通过，发现12.0秒（这次快3.0秒），送达无（这次3.0秒），认领40.0秒（这次无），"
         "处置90.0秒（这次相同），步骤完成5/7。"
     )

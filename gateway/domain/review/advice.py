@@ -278,7 +278,7 @@ def _sync(channels: Sequence[ReviewChannel]) -> Iterator[Rated]:
             zh = f"{tried} 次调用失败 {one.attempts_failed} 次"
             en = f"{one.attempts_failed} of {tried} calls failed"
         elif one.drifts:
-            zh, en = f"对账出现 {one.drifts} 次不一致", f"its number was not what we had left {one.drifts} times"
+            zh, en = f"对账出现 {one.drifts} 次偏差", f"its number was not what we had left {one.drifts} times"
         else:
             continue
         yield (

@@ -104,7 +104,7 @@ def _silenced(silence: Silence) -> Told:
 
 def _proposed(proposal: Proposal) -> Told:
     text, text_en = _of_proposal(proposal)
-    return f"提议{text}：{proposal.reason}", f"proposed to {text_en}: {proposal.reason_en or proposal.reason}", ""
+    return f"建议{text}：{proposal.reason}", f"proposed to {text_en}: {proposal.reason_en or proposal.reason}", ""
 
 
 def _decided(proposal: Proposal) -> Told:
