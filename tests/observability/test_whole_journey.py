@@ -26,7 +26,7 @@ from tests.observability.kept import Kept, links_of, parent_id_of, span_id_of, t
 from tests.rpc.alert_streams import AlertStream
 from tests.rpc.shop_calls import set_policy
 
-SECONDS_MAX = 40
+SECONDS_MAX = 80
 # Platforms whose numbers follow.
 OTHERS = 2
 
