@@ -67,7 +67,7 @@ class Advising:
     async def values(self, advice: Iterable[Advice]) -> list[tuple[Advice, float]]:
         """What the settings are now that this advice would change; those of SKUs that are gone are left out."""
         changing = [(one, one.change) for one in advice if one.change is not None]
-        _, settings = await self._look([one.sku for one, _ in changing])
+        _, settings = await self._look([one.sku for one, _ in changing]) if changing else (None, {})
         found = []
         for one, change in changing:
             value = settings[one.sku].value(change.setting) if one.sku in settings else None
