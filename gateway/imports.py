@@ -98,8 +98,10 @@ class Imports:
             return Report(judged, applied=True)
         async with self._database.transaction(TIMEOUT_SECONDS) as connection:
             version = await shops.begin_change(connection, self._database.schema)
-            # Nobody can change what decides from here on; meanwhile somebody may have.
-            judged = await _judge_listings(connection, lines, columns)
+            # Nobody can change what decides from here on, nor sell anything; meanwhile somebody may have.
+            changing = [one.line for one in judged if one.result is not ImportResult.UNCHANGED]
+            anew = {one.line.number: one for one in await _judge_listings(connection, changing, columns)}
+            judged = [anew.get(one.line.number, one) for one in judged]
             if _any_refused(judged):
                 return Report(judged, applied=False)
             await shops.link_listings(connection, _stored_listings(judged, ImportResult.CREATED), version)

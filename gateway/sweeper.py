@@ -29,6 +29,7 @@ class Sweeper:
         """Find overdue reservations in the store, free them through the writer."""
         self._store = store
         self._writer = writer
+        self._told: set[int] = set()
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -59,14 +60,21 @@ class Sweeper:
         except GatewayError:
             raise
         # Whatever the database says against one of them is not the others' fault.
-        except Exception:
+        except Exception as error:
             if len(chunk) == 1:
-                log.critical("a reservation cannot be freed", extra={"reservation_id": chunk[0]}, exc_info=True)
+                self._tell(chunk[0], error)
                 return chunk
             middle = len(chunk) // 2
             log.warning("reservations cannot be freed together", extra={"count": len(chunk)}, exc_info=True)
             return await self._free(chunk[:middle]) + await self._free(chunk[middle:])
-        refused = {one: error for one, error in zip(chunk, outcomes, strict=True) if isinstance(error, GatewayError)}
-        for one, error in refused.items():
-            log.critical("a reservation cannot be freed", extra={"reservation_id": one, "error": str(error)})
+        answers = zip(chunk, outcomes, strict=True)
+        refused = {one: answer for one, answer in answers if isinstance(answer, GatewayError)}
+        for one, refusal in refused.items():
+            self._tell(one, refusal)
         return list(refused)
+
+    def _tell(self, reservation_id: int, error: Exception) -> None:
+        """Once: it is tried again and again."""
+        if reservation_id not in self._told:
+            log.critical("a reservation cannot be freed", extra={"reservation_id": reservation_id}, exc_info=error)
+        self._told.add(reservation_id)
