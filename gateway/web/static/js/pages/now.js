@@ -6,6 +6,7 @@ import { errorText } from "../session.js";
 import { every } from "../polling.js";
 import { fill, h, keepingFocus, mark, say } from "../dom.js";
 import { number, tierChip, tierName, TIERS } from "../format.js";
+import { byPressure, needsLook, rankOf, tierRank } from "../pressure.js";
 import { addressOf, card, line } from "../card.js";
 import { DrillStrip } from "../drill_strip.js";
 import { keyOf, live } from "../live.js";
@@ -385,28 +386,6 @@ class Board {
 function heads() {
   const names = ["", "", "", "now.available", "now.pace", "now.left", "now.channels"];
   return h("div", { class: "line-heads muted small", "aria-hidden": "true" }, names.map((name) => h("span", { class: "cell right" }, name && t(name))));
-}
-
-function needsLook(row) {
-  return tierRank(row) > 0 || row.stale || row.proposals.length > 0;
-}
-
-function tierRank(row) {
-  return TIERS.indexOf(tierName(row.tier));
-}
-
-/** What decides about a row's place at once; the rest can wait. */
-function rankOf(row) {
-  return `${row.tier} ${row.stale} ${Boolean(row.acknowledgement)} ${row.proposals.length > 0}`;
-}
-
-function byPressure(one, other) {
-  return (
-    tierRank(other) - tierRank(one) ||
-    Boolean(one.acknowledgement) - Boolean(other.acknowledgement) ||
-    (one.minutes_p50 ?? Infinity) - (other.minutes_p50 ?? Infinity) ||
-    (one.sku < other.sku ? -1 : 1)
-  );
 }
 
 export default { path: "/", nav: "now", mount };
