@@ -153,9 +153,9 @@ async def test_progress_is_told_in_catching_up_too(log: Log, hub: AlertHub) -> N
 async def test_progress_in_silence(log: Log, hub: AlertHub) -> None:
     """When nothing happens progress comes at the interval; when something is sent, the silence begins anew (G3)."""
     await log.append(trend())
+    began = asyncio.get_running_loop().time()
     reader = Reader(hub, progress_seconds=0.6)
     await reader.open()
-    began = asyncio.get_running_loop().time()
     assert await reader.next() == Progress(1)
     assert asyncio.get_running_loop().time() - began >= 0.6
     await log.append(trend())
