@@ -160,8 +160,8 @@ async def test_progress_in_silence(log: Log, hub: AlertHub) -> None:
     assert asyncio.get_running_loop().time() - began >= 0.6
     await log.append(trend())
     hub.wake()
-    assert isinstance(await reader.next(), Entry)
     began = asyncio.get_running_loop().time()
+    assert isinstance(await reader.next(), Entry)
     assert await reader.next() == Progress(2)
     assert asyncio.get_running_loop().time() - began >= 0.6
 
