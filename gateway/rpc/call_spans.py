@@ -28,6 +28,8 @@ from gateway.telemetry import JOIN_SECONDS, NO_ORIGIN, Origin
 
 # A unary call that takes longer is kept.
 SLOW_NS = 1_000_000_000
+# A caller's deadline is counted from when he sent, ours from when it came, rounded up: he goes a moment before it.
+DEADLINE_SLACK_SECONDS = 0.25
 # What the conventions count as an error of a server; all else is an answer.
 FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 # Fields of requests that a span tells.
@@ -126,7 +128,8 @@ class _Arrived:
     def cancelled(self) -> None:
         """Its caller has gone, or its deadline has passed."""
         remaining: float | None = self._context.time_remaining()
-        self._code = "DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED"
+        is_late = remaining is not None and remaining <= DEADLINE_SLACK_SECONDS
+        self._code = "DEADLINE_EXCEEDED" if is_late else "CANCELLED"
 
     def _is_traced(self, merchant: str, traced_skus: frozenset[str], request: Message) -> bool:
         self._merchant = merchant
