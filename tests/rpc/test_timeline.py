@@ -117,7 +117,7 @@ async def test_what_expires_is_its_orders(shop: Shop, clock: Clock) -> None:
         ("tb", "tb 订单 A-1：预占到期，释放 1 件"),
         ("tb", "tb 订单 A-1：预占 1 件"),
     ]
-    ours = (await _timeline(shop.client, sku="MUG"))[0]
+    ours = (await _timeline(shop.client, sku="MUG", kinds=[MOVEMENT]))[0]
     assert (ours.kind, ours.channel, ours.text.partition("（")[0]) == (MOVEMENT, "", "预占到期，释放 2 件")
 
 
