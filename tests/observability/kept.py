@@ -10,7 +10,7 @@ from tests.client import Client
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 # A caller who is traced, and one who is not.
 SAMPLED, UNSAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01", f"00-{TRACE_ID}-{SPAN_ID}-00"
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 
 
 class Kept:

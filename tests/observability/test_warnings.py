@@ -17,7 +17,7 @@ from tests.faults.calls import until
 from tests.observability.conftest import value_of
 from tests.rpc.alert_streams import AlertStream
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 30.0
 NOW = datetime(2026, 11, 11, 20, tzinfo=UTC)
 HORIZON = 600.0
 
