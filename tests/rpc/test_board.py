@@ -10,7 +10,7 @@ import grpc.aio
 import pytest
 
 from gateway import app, board
-from gateway.domain.board import PACE_MINUTES
+from gateway.domain.board import PACE_MINUTES, outlook_of
 from gateway.settings import Settings
 from gateway.store.database import Clock, Database
 from gateway.v1 import alert_service_pb2 as alerts
@@ -139,7 +139,6 @@ async def test_a_search_lets_others_have_their_turn(client: Client, monkeypatch:
         await client.add_sku(f"CUP{number}")
     turns = 0
     judged: Counter[int] = Counter()
-    outlook_of = board.outlook_of
 
     def counted(*about: Any) -> Any:
         judged[turns] += 1
