@@ -141,6 +141,15 @@ class LiveClient(Closing):
         request = live_service_pb2.GetReviewRequest(session_id=session_id)
         return (await self._connection.ask(self._stub.GetReview, request)).review
 
+    async def accept_advice(
+        self, session_id: int, kind: str, sku: str, *, actor: str, request_id: str = ""
+    ) -> review_pb2.AdviceChange:
+        """Set what a review advises; refused with SETTING_CHANGED if somebody has set something else since."""
+        request = live_service_pb2.AcceptAdviceRequest(
+            request_id=request_id or new_request_id(), session_id=session_id, kind=kind, sku=sku, actor=actor
+        )
+        return (await self._connection.ask(self._stub.AcceptAdvice, request)).change
+
     # ---- what is said
 
     async def set_template(

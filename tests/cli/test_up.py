@@ -108,7 +108,7 @@ async def test_it_stays_up_until_it_is_told_to_end(up: Up, folder: Path, number:
             line = await process.stdout.readline()
             assert line, (await ended(process))[1]
             text += line.decode()
-    assert "stock level MUG-1" in text
+    assert "explain --sku MUG-1" in text
     process.send_signal(number)
     _, err = await ended(process)
     assert process.returncode == 0, err

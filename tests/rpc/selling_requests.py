@@ -110,6 +110,7 @@ _LISTING_STATE: Fields = {
     "listing.push.traceparent": wrong.BYTES,
     "listing.sales_per_minute": FREE,
     "listing.parked_reason": wrong.BYTES,
+    "listing.last_push_id": FREE,
 }
 _TOKEN = (*wrong.BYTES, *wrong.UNPRINTABLE, wrong.LONG, Spoil("4,097 characters", "x" * 4_097))
 _JSON = tuple(

@@ -150,6 +150,8 @@ async def test_a_room_from_beginning_to_end(client: Client, live: LiveClient) ->
     assert [(sold.sku, sold.exclusive_units) for sold in changed.skus] == [("TEA", 0), ("CUP", 5)]
     assert (await live.session(number)).room == "main room"
     assert (await live.review(number)).session.room == "main room"
+    with pytest.raises(GatewayRefused, match="ADVICE_UNKNOWN"):
+        await live.accept_advice(number, "LEAD_TIME", "TEA", actor="li")
     assert [each.session_id for each in (await live.sessions(open_only=True)).sessions] == [number]
     assert {hint.sku for hint in await live.hints(number)} == {"TEA", "CUP"}
     watch = live.watch_hints(number, ["TEA"])
