@@ -140,14 +140,20 @@ class Stock:
             "skuChangeStock": abs(change.units),
             "changeType": ADD if change.units > 0 else SUBTRACT,
         }
-        try:
-            await self._requests.tell(
-                "open.item.sku.stock.update", param, priority=_priority(change), changes=[change.key]
-            )
-        except Rejected as refusal:
-            if change.units < 0 and not is_published(refusal.code):
+        for is_last in (False, True):
+            try:
+                await self._requests.tell(
+                    "open.item.sku.stock.update", param, priority=_priority(change), changes=[change.key]
+                )
+            except Rejected as refusal:
+                if change.units > 0 or is_published(refusal.code):
+                    raise
                 await self._require_enough(change, refusal)
-            raise
+                # There are enough by now: a buyer gave up in between. Asked again, it says what is really wrong.
+                if is_last:
+                    raise
+            else:
+                break
         return Applied(change.units)
 
     async def _require_enough(self, change: Change, refusal: Rejected) -> None:

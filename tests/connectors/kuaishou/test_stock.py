@@ -53,12 +53,20 @@ async def test_below_zero_is_refused(bench: Bench) -> None:
 
 
 async def test_an_unknown_refusal_is_not_taken_for_below_zero(bench: Bench) -> None:
-    """A lowering that is refused though enough is shown is `Rejected`, and no more."""
-    bench.sandbox.answer_next("open.item.sku.stock.update", 999999)
+    """A lowering that is refused again though enough is shown is `Rejected`, and no more."""
+    for _ in range(2):
+        bench.sandbox.answer_next("open.item.sku.stock.update", 999999)
     with pytest.raises(Rejected) as caught:
         await bench.kuaishou.change(Change(CUP, -10, "a"))
     assert type(caught.value) is Rejected
     assert caught.value.code == "999999"
+
+
+async def test_a_refusal_that_was_true_a_moment_ago_is_none(bench: Bench) -> None:
+    """A lowering that is refused, while enough is shown by the time one looks, is done after all."""
+    bench.sandbox.answer_next("open.item.sku.stock.update", 999999)
+    assert await bench.kuaishou.change(Change(CUP, -10, "a")) == Applied(-10)
+    assert bench.shown() == 0
 
 
 async def test_a_refusal_that_cannot_be_looked_into_may_be_tried_again(bench: Bench) -> None:
