@@ -7,6 +7,7 @@ from gateway import metrics
 from gateway.domain.changes import Changes
 from gateway.domain.listings import PushResult
 from gateway.domain.selling import Drift, PushRecord
+from gateway.domain.stock import Shortfall
 
 # Confirmed pushes that wait for their lag to be looked up; more in five seconds no platform allows.
 CONFIRMED_MAX = 50_000
@@ -40,12 +41,10 @@ class Tallies:
         self._confirmed.extendleft(reversed(confirmed))
 
     def _count_shortfalls(self, changes: Changes) -> None:
-        # As `domain/orders.py` calls the orders of platforms.
-        channels = {f"{channel}/{order_id}": channel for channel, order_id in changes.orders}
         for shortfall in changes.shortfalls:
             labels = {
                 "merchant": self._merchant,
-                "channel": channels.get(shortfall.order_id, ""),
+                "channel": _channel(shortfall, changes),
                 "cause": shortfall.cause.name,
             }
             metrics.shortfall_units.add(shortfall.quantity, labels)
@@ -57,6 +56,19 @@ class Tallies:
 
     def _note_confirmed(self, pushes: Sequence[PushRecord]) -> None:
         self._confirmed.extend(push.push_id for push in pushes if _is_confirmed(push))
+
+
+def _channel(shortfall: Shortfall, changes: Changes) -> str:
+    """Who sold it: the channel of its order, or the only one of whose listings a group has found it; else empty."""
+    # As `domain/orders.py` calls the orders of platforms.
+    found = {channel for channel, order_id in changes.orders if f"{channel}/{order_id}" == shortfall.order_id}
+    if not shortfall.order_id:
+        found = {
+            listing.channel
+            for listing in changes.listings.values()
+            if any(component.sku == shortfall.sku for component in listing.components)
+        }
+    return found.pop() if len(found) == 1 else ""
 
 
 def _is_confirmed(push: PushRecord) -> bool:

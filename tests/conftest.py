@@ -1,6 +1,7 @@
 """What tests stand on: a real PostgreSQL, real gateways on free ports, real stubs."""
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,7 @@ import grpc.aio
 import pytest
 from cryptography.fernet import Fernet
 
-from gateway import allocator, app
+from gateway import allocator, app, telemetry
 from gateway.settings import Settings
 from gateway.store.database import Clock
 from gateway.store.embedded import EmbeddedPostgres
@@ -43,6 +44,12 @@ LONG_FILES = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first: a worker takes whole files, and the last one is not to keep the others waiting."""
     items.sort(key=lambda item: item.path.name not in LONG_FILES)
+
+
+def pytest_collection_finish() -> None:
+    """Five thousand tests are a million objects: whoever collects garbage need not look at them, while loops wait."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -86,9 +93,13 @@ async def _discard(postgres: EmbeddedPostgres) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _eager() -> Iterator[None]:
-    """A merchant's first channel is seen at once: outside of tests nobody notices that second."""
+    """A merchant's first channel is seen at once: outside of tests nobody notices that second.
+
+    And no lots are drawn: whoever wants to see traces asks for them.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(allocator, "IDLE_SECONDS", allocator.GATHER_SECONDS)
+        patched.setattr(telemetry.sampling, "ratio", 0.0)
         yield
 
 

@@ -51,13 +51,17 @@ async def stock_up(client: Client, skus: Sequence[str], units: int) -> None:
 
 
 async def until(is_so: Callable[[], Awaitable[bool]], seconds_max: float) -> float:
-    """Ask until it is so; how many seconds that took. Raises `TimeoutError`."""
+    """Ask until it is so; how many seconds that took. Raises `TimeoutError`.
+
+    Where asking takes long, and may keep the loop from everybody else, it rests for twice as long.
+    """
     begun = time.monotonic()
     async with asyncio.timeout(seconds_max):
         while True:
+            asked = time.monotonic()
             if await is_so():
                 return time.monotonic() - begun
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(max(POLL_SECONDS, 2 * (time.monotonic() - asked)))
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
